@@ -1,0 +1,142 @@
+"""What the operator writes into a pod and the runtime reads back: ports, paths, names, the model's description.
+
+Both sides import this one module, so nothing in it is typed twice; it imports the standard library only.
+An operator and a runtime work together while their contract versions differ by at most one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any, Final
+
+CONTRACT_VERSION: Final = 1
+
+HTTP_PORT: Final = 8080
+GRPC_PORT: Final = 8081
+HTTP_PORT_NAME: Final = "http"
+GRPC_PORT_NAME: Final = "grpc"
+
+LIVE_PATH: Final = "/v2/health/live"
+"""Answers 200 while the process can serve; the kubelet restarts the container when it stops."""
+READY_PATH: Final = "/v2/health/ready"
+"""Answers 200 when the model answered its warm-up; 503 with `state`, `reason` and `message` otherwise."""
+METRICS_PATH: Final = "/metrics"
+LOAD_PATH: Final = "/load"
+"""A tiny JSON object: what the pod holds right now (`in_flight`, `queued`) and the state it is in."""
+
+DESCRIPTION_FOLDER: Final = "/etc/foresail/model"
+DESCRIPTION_KEY: Final = "model.json"
+"""Key of the ConfigMap, and so the file's name in DESCRIPTION_FOLDER, that holds a ModelDescription."""
+DOWNLOAD_FOLDER: Final = "/var/lib/foresail/models"
+"""Writable (an emptyDir): what is fetched lands here and outlives a restart of the container."""
+SOURCE_FOLDER: Final = "/mnt/foresail/source"
+"""Read-only: the ConfigMap or the claim that a `configmap:` or `pvc:` address names is mounted here."""
+CREDENTIALS_FOLDER: Final = "/etc/foresail/credentials"
+"""Read-only: the Secret `model.credentials.secretName` names, a file a key."""
+SCRATCH_FOLDER: Final = "/tmp"  # noqa: S108  # an emptyDir of the pod's own, the only other writable place
+TERMINATION_MESSAGE_PATH: Final = "/dev/termination-log"
+"""Where the runtime leaves a Termination before it exits because of an error."""
+
+ENV_DESCRIPTION: Final = "FORESAIL_MODEL_DESCRIPTION"
+"""Path of the model's description; set by the operator to DESCRIPTION_FOLDER/DESCRIPTION_KEY."""
+ENV_DRAIN_SECONDS: Final = "FORESAIL_DRAIN_SECONDS"
+"""How long a stopping pod keeps accepting connections after it has said it is not ready."""
+ENV_POD_NAME: Final = "FORESAIL_POD_NAME"
+ENV_POD_NAMESPACE: Final = "FORESAIL_POD_NAMESPACE"
+ENV_CPU_LIMIT: Final = "FORESAIL_CPU_LIMIT"
+"""The container's CPU limit in cores, rounded up (downward API); the cgroup is read where it is absent."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Batching:
+    """How requests share a run: rows in a batch (None: the model's own limit) and a wait that is 0 unless asked."""
+
+    max_size: int | None = None
+    max_delay_milliseconds: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ModelDescription:
+    """One model as the operator describes it to the runtime; field by field the JSON of `model.json`.
+
+    `uri` keeps the scheme the user wrote (file, pvc, configmap, http, https); `path` is set where the
+    model is a mounted file or folder, so the runtime never has to know how volumes are named.
+    """
+
+    name: str
+    uri: str
+    version: str = "1"
+    path: str | None = None
+    digest: str | None = None
+    """`sha256:<64 hex digits>` of the file at `uri`, before unpacking; None: not checked."""
+    task: str = "auto"
+    """auto, tensors, image-classification, object-detection or tabular."""
+    batching: Batching = dataclasses.field(default_factory=Batching)
+    max_queue_size: int = 1000
+    timeout_seconds: float = 60.0
+    size_limit_bytes: int = 10 * 2**30
+    warmup: bool = True
+    execution_providers: tuple[str, ...] = ()
+    """ONNX Runtime provider names in order of wish; empty: what the image's variant is built for."""
+    contract_version: int = CONTRACT_VERSION
+
+    def encode(self) -> str:
+        """Return the description as JSON text, keys sorted, so that equal descriptions are equal text."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True, separators=(",", ":"))
+
+    @classmethod
+    def decode(cls, text: str) -> ModelDescription:
+        """Read what encode wrote; unknown keys of a newer operator are left out.
+
+        Raises:
+            ContractError: The text is no description, or its contract version is too far from ours.
+        """
+        try:
+            data: dict[str, Any] = json.loads(text)
+            version = int(data.get("contract_version", 0))
+        except (ValueError, TypeError, AttributeError) as error:
+            raise ContractError(f"the model description is not JSON: {error}") from error
+        if abs(version - CONTRACT_VERSION) > 1:
+            raise ContractError(
+                f"the model description has contract version {version}, this runtime reads "
+                f"{CONTRACT_VERSION - 1} to {CONTRACT_VERSION + 1}: use an operator and a runtime of neighbouring releases"
+            )
+        try:
+            batching = Batching(**_known(Batching, data.pop("batching", None) or {}))
+            providers = tuple(data.pop("execution_providers", ()))
+            return cls(**_known(cls, data), batching=batching, execution_providers=providers)
+        except TypeError as error:
+            raise ContractError(f"the model description lacks a field: {error}") from error
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Termination:
+    """Why a runtime ended, in words for the condition of its ModelDeployment; at most 4096 bytes once encoded."""
+
+    reason: str
+    message: str
+    model: str | None = None
+
+    def encode(self) -> str:
+        """Return JSON text; the message is cut so that the kubelet keeps all of it (it reads 4096 bytes)."""
+        message = self.message.encode()[:3000].decode(errors="ignore")
+        return json.dumps({"reason": self.reason, "message": message, "model": self.model})
+
+    @classmethod
+    def decode(cls, text: str) -> Termination | None:
+        """Read a termination message; None if it was not the runtime that wrote it."""
+        try:
+            data = json.loads(text)
+            return cls(str(data["reason"]), str(data["message"]), data.get("model"))
+        except (ValueError, TypeError, KeyError):
+            return None
+
+
+class ContractError(ValueError):
+    """A description that this runtime can't read."""
+
+
+def _known(cls: type, data: dict[str, Any]) -> dict[str, Any]:
+    names = {field.name for field in dataclasses.fields(cls)}
+    return {key: value for key, value in data.items() if key in names}
