@@ -1,0 +1,84 @@
+# Everything a developer or CI runs. A target does one thing; what needs more than a line lives in scripts/.
+# Text after two hashes is what `make help` prints.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+VARIANT ?= cpu
+PYTEST_ARGS ?=
+SHELL_FILES := .ci/run scripts/install scripts/lock scripts/images
+
+##@ Use it
+
+.PHONY: help
+help: ## List the targets
+	@awk -f scripts/help.awk $(MAKEFILE_LIST)
+
+.PHONY: install
+install: $(STAMP) ## Make .venv with everything in it (.venv/bin/foresail included); asks nothing
+
+.PHONY: demo
+demo: install ## Cluster, operator, a detector, boxes on a picture, load, more replicas; KEEP=1 leaves it running
+	@$(BIN)/python -m demo
+
+##@ Test it
+
+.PHONY: test
+test: install ## All tests but e2e and benchmarks, in a few minutes once the cluster's programs are built
+	@scripts/test
+
+.PHONY: test-unit
+test-unit: install ## The tests that need no cluster, and the coverage of the pure modules
+	@scripts/test unit
+
+.PHONY: test-cluster
+test-cluster: install ## The tests against a real API server and controllers (no kubelet)
+	@scripts/test cluster
+
+.PHONY: e2e
+e2e: install ## Real kubelet, real images, real load; FORESAIL_E2E_KUBECONFIG=… runs it on a cluster of yours
+	@$(BIN)/pytest -m e2e $(PYTEST_ARGS)
+
+.PHONY: check
+check: install ## Formatting, lint, types, layers, shell scripts, chart
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/shellcheck $(SHELL_FILES)
+	scripts/helm lint --strict charts/foresail
+
+.PHONY: format
+format: install ## Put the code in its format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+##@ Make it
+
+.PHONY: generate
+generate: install ## Write the CRD, its copies, docs/reference.md and the golden manifests again
+	$(BIN)/python scripts/generate.py
+
+.PHONY: verify
+verify: install ## Fail if `make generate` would change a file
+	$(BIN)/python scripts/generate.py --check
+
+.PHONY: lock
+lock: ## Pin all dependencies again, with hashes, from pyproject.toml
+	@scripts/lock
+
+.PHONY: images
+images: ## Build the images with docker or buildah; VARIANT=cpu|openvino|gpu, BASE=image, TAG=tag
+	@VARIANT="$(VARIANT)" scripts/images
+
+.PHONY: clean
+clean: ## Remove what was made here (not the user's cache folder)
+	rm -rf $(VENV) build dist demo-output bench-output test-output .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage*
+
+$(STAMP): locks/dev.txt pyproject.toml testbed/pyproject.toml scripts/install
+	@scripts/install $(VENV)
