@@ -1,0 +1,53 @@
+"""Which task a model is for, told from what it takes and gives where nobody says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from foresail_runtime.tasks import classification, detection, pixels
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from foresail_runtime import tensors
+
+TENSORS: Final = "tensors"
+CLASSIFICATION: Final = "image-classification"
+DETECTION: Final = "object-detection"
+TABULAR: Final = "tabular"
+
+_BY_METADATA: Final[Mapping[str, str]] = {
+    "detect": DETECTION,
+    "segment": DETECTION,
+    "pose": DETECTION,
+    "classify": CLASSIFICATION,
+}
+
+
+def task(signature: tensors.Signature) -> str:
+    """Return the task a signature looks like.
+
+    One input that a picture fits makes a picture task: by the metadata's `task` if it has one, else
+    by the outputs (one [N, a, b] is a detector, [N, classes] a classifier). Inputs that are columns, each
+    [N, 1] or [N] with a name of its own, or columns named in the metadata, make a table. All else is tensors.
+    """
+    if pixels.picture_spec(signature) is not None:
+        return _picture_task(signature)
+    if "columns" in signature.metadata or _are_columns(signature.inputs):
+        return TABULAR
+    return TENSORS
+
+
+def _picture_task(signature: tensors.Signature) -> str:
+    said = _BY_METADATA.get(signature.metadata.get("task", ""))
+    if said is not None:
+        return said
+    if detection.fits(signature):
+        return DETECTION
+    if len(signature.outputs) == 1 and classification.output_spec(signature) is not None:
+        return CLASSIFICATION
+    return TENSORS
+
+
+def _are_columns(inputs: tuple[tensors.TensorSpec, ...]) -> bool:
+    return len(inputs) > 1 and all(len(spec.shape) == 1 or spec.shape[1:] == (1,) for spec in inputs)

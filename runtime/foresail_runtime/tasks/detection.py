@@ -1,0 +1,150 @@
+"""Detection: a picture into a letterboxed tensor, a detector's output into boxes in the picture's own pixels."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from PIL import Image
+
+from foresail_runtime import errors, tensors
+from foresail_runtime.tasks import images, labels, layouts, letterbox, options, pixels, suppression
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+SCALING: Final = pixels.Scaling((0.0,), (255.0,), Image.Resampling.BILINEAR)
+DEFAULT_SIDE: Final = 640
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Prepared:
+    """A picture on its way through the model."""
+
+    inputs: tuple[tensors.Tensor, ...]
+    box: letterbox.Letterbox
+    picture: Image.Image | None
+    """Upright, in RGB; kept only where it will be drawn on."""
+
+
+class Detector:
+    """What is known of one loaded detector; made once, used by every request, never changed."""
+
+    def __init__(self, signature: tensors.Signature, names: Mapping[int, str] | None = None) -> None:
+        """Read the signature; `names` are the classes of a labels file, used where the metadata has none.
+
+        Raises:
+            ModelUnusable: The model takes no picture, or its output is no layout that is known.
+        """
+        self._input = pixels.describe(signature, DEFAULT_SIDE, SCALING)
+        own = labels.from_metadata(signature.metadata) or dict(names or {})
+        spec = output_spec(signature)
+        if spec is None:
+            raise _unknown_layout(tuple(spec.shape for spec in signature.outputs))
+        self.outputs: Final = (spec.name,)
+        """Names of the outputs to ask the model for."""
+        self._head = layouts.Head(self.size, len(own) or None, _extra(signature), _end_to_end(signature.metadata))
+        layout = layouts.choose(spec.shape, self._head)
+        if layout is None and -1 not in spec.shape[1:]:
+            raise _unknown_layout((spec.shape,))
+        count = layouts.class_count(layout, spec.shape, self._head) if layout else None
+        self.labels: Final = labels.Labels(own or labels.well_known(count))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the model's input."""
+        return self._input.width, self._input.height
+
+    def read_options(self, query: Mapping[str, str]) -> options.DetectionOptions:
+        """Read a request's options; see `options.detection`."""
+        return options.detection(query, self.labels)
+
+    def prepare(self, data: bytes, *, keep_picture: bool = False, max_pixels: int = images.MAX_PIXELS) -> Prepared:
+        """Return a picture's bytes as the model's input; see `images.decode` for what is refused."""
+        picture = images.decode(data, max_pixels)
+        box = letterbox.Letterbox.fit(picture.size, self.size)
+        canvas = box.draw(picture, self.size, self._input.scaling.resampling)
+        return Prepared((self._input.tensor(canvas),), box, picture if keep_picture else None)
+
+    def answer(
+        self, prepared: Prepared, outputs: Sequence[tensors.Tensor], wanted: options.DetectionOptions
+    ) -> dict[str, Any]:
+        """Return `image` and `detections` of the answer, surest first.
+
+        Raises:
+            ModelFailed: The model's output is no layout that is known.
+        """
+        array = next(tensor.array for tensor in outputs if tensor.name == self.outputs[0])
+        layout = layouts.choose(array.shape, self._head)
+        if layout is None:
+            raise errors.ModelFailed(_unknown_layout((array.shape,)).message)
+        found = layouts.read(array[0], layout, self._head, wanted.confidence)
+        if wanted.classes is not None:
+            chosen = np.isin(found.classes, list(wanted.classes))
+            found = layouts.Candidates(found.boxes[chosen], found.scores[chosen], found.classes[chosen])
+        kept = _surest(found, wanted) if layout is layouts.Layout.END_TO_END else _suppressed(found, wanted)
+        box = prepared.box
+        return {
+            "image": {"width": box.width, "height": box.height},
+            "detections": self._detections(layouts.Candidates(box.undo(kept.boxes), kept.scores, kept.classes)),
+        }
+
+    def _detections(self, found: layouts.Candidates) -> list[dict[str, Any]]:
+        rows = zip(found.boxes.tolist(), found.scores.tolist(), found.classes.tolist(), strict=True)
+        return [
+            {
+                "class_id": class_id,
+                "class_name": self.labels.name(class_id),
+                "confidence": round(score, 4),
+                "box": [round(side, 2) for side in box],
+            }
+            for box, score, class_id in rows
+            if box[2] > box[0] and box[3] > box[1]  # nothing is left of a box that lay in the padding
+        ]
+
+
+def output_spec(signature: tensors.Signature) -> tensors.TensorSpec | None:
+    """Return the output that holds the boxes: the first of three dimensions; None if there is none."""
+    return next(
+        (spec for spec in signature.outputs if len(spec.shape) == 3 and spec.datatype.name in ("FP32", "FP16")), None
+    )
+
+
+def fits(signature: tensors.Signature) -> bool:
+    """Tell whether the outputs look like a detector's; the input is not looked at."""
+    spec = output_spec(signature)
+    return spec is not None and layouts.choose(spec.shape, layouts.Head((0, 0), None, _extra(signature))) is not None
+
+
+def _suppressed(found: layouts.Candidates, wanted: options.DetectionOptions) -> layouts.Candidates:
+    kept = suppression.keep(found, wanted.iou, wanted.top_k)
+    return layouts.Candidates(found.boxes[kept], found.scores[kept], found.classes[kept])
+
+
+def _surest(found: layouts.Candidates, wanted: options.DetectionOptions) -> layouts.Candidates:
+    kept = np.argsort(-found.scores, kind="stable")[: wanted.top_k]
+    return layouts.Candidates(found.boxes[kept], found.scores[kept], found.classes[kept])
+
+
+def _extra(signature: tensors.Signature) -> int:
+    """Return how many mask coefficients or key point numbers follow the scores."""
+    points = pixels.numbers(signature.metadata, "kpt_shape")
+    if points:
+        return int(math.prod(points))
+    prototypes = next((spec for spec in signature.outputs if len(spec.shape) == 4), None)
+    return max(0, prototypes.shape[1]) if prototypes else 0
+
+
+def _end_to_end(metadata: Mapping[str, str]) -> bool:
+    return metadata.get("end2end", "").lower() == "true" or "'nms': True" in metadata.get("args", "")
+
+
+def _unknown_layout(shapes: tuple[tuple[int, ...], ...]) -> errors.ModelUnusable:
+    return errors.ModelUnusable(
+        "TaskMismatch",
+        f"object-detection needs an output of shape [N, 4 + classes, anchors], [N, anchors, 5 + classes] or "
+        f"[N, boxes, 6]; this model's are {', '.join(str(list(shape)) for shape in shapes)}: "
+        "export it in one of these layouts, or set the task to tensors",
+    )

@@ -1,0 +1,68 @@
+"""The picture with its boxes, class names and confidences drawn in, as PNG."""
+
+from __future__ import annotations
+
+import colorsys
+import io
+from typing import TYPE_CHECKING, Any, Final
+
+from PIL import Image, ImageDraw, ImageFont
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_GOLDEN_RATIO: Final = 0.618
+_MAX_SIDE: Final = 4096
+"""A larger picture is scaled down before it is drawn on: encoding PNG costs more than finding the boxes."""
+
+
+def draw(picture: Image.Image, detections: Sequence[dict[str, Any]]) -> bytes:
+    """Return PNG bytes of the picture with the detections of an answer; the picture itself is not changed."""
+    canvas, scale = _canvas(picture)
+    pen = ImageDraw.Draw(canvas)
+    short = min(canvas.size)
+    width = max(2, short // 200)
+    font = ImageFont.load_default(size=max(12, short // 28))
+    for detection in reversed(detections):  # the surest box is drawn last, on top
+        box = tuple(side * scale for side in detection["box"])
+        colour = _colour(detection["class_id"])
+        pen.rectangle(box, outline=colour, width=width)
+        _label(pen, f"{detection['class_name']} {detection['confidence']:.2f}", box, colour, font)
+    buffer = io.BytesIO()
+    canvas.save(buffer, "PNG", compress_level=3)
+    return buffer.getvalue()
+
+
+def _canvas(picture: Image.Image) -> tuple[Image.Image, float]:
+    scale = min(1.0, _MAX_SIDE / max(picture.size))
+    if scale == 1.0:
+        return picture.copy(), 1.0
+    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    return picture.resize(size, Image.Resampling.BILINEAR), scale
+
+
+def _label(
+    pen: ImageDraw.ImageDraw,
+    text: str,
+    box: tuple[float, ...],
+    colour: tuple[int, int, int],
+    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
+) -> None:
+    """Write above the box's left upper corner, inside it where there is no room above; never beyond the picture."""
+    left, top, right, bottom = pen.textbbox((0, 0), text, font=font)
+    pad = 3
+    width, height = right - left + 2 * pad, bottom - top + 2 * pad
+    x = max(0.0, min(box[0], pen.im.size[0] - width))
+    y = box[1] - height if box[1] >= height else min(box[1], pen.im.size[1] - height)
+    pen.rectangle((x, y, x + width, y + height), fill=colour)
+    pen.text((x + pad - left, y + pad - top), text, fill=_ink(colour), font=font)
+
+
+def _colour(class_id: int) -> tuple[int, int, int]:
+    red, green, blue = colorsys.hsv_to_rgb(class_id * _GOLDEN_RATIO % 1, 0.85, 0.95)
+    return round(red * 255), round(green * 255), round(blue * 255)
+
+
+def _ink(colour: tuple[int, int, int]) -> tuple[int, int, int]:
+    brightness = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
+    return (0, 0, 0) if brightness > 128 else (255, 255, 255)

@@ -1,0 +1,110 @@
+"""The names of a model's classes: out of its metadata, out of a file beside it, or the two lists everyone knows."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib.resources
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from foresail_runtime import errors
+
+if TYPE_CHECKING:
+    import pathlib
+    from collections.abc import Mapping
+
+FILES: Final = ("labels.json", "labels.txt", "classes.txt", "imagenet-labels.json")
+"""Looked for beside the model, in this order: a JSON list or object, or a name a line."""
+KEYS: Final = ("names", "labels")
+"""Metadata keys, in this order."""
+
+_MAX_BYTES: Final = 4 * 2**20
+_WELL_KNOWN: Final[Mapping[int, str]] = {80: "coco-80.json", 1000: "imagenet-1k.json"}
+
+
+class Labels:
+    """Names by class id; a class without one is called by its id."""
+
+    def __init__(self, names: Mapping[int, str]) -> None:
+        self._names = dict(names)
+        self._ids = {name.casefold(): number for number, name in reversed(self._names.items())}
+
+    def __len__(self) -> int:
+        """How many classes have a name."""
+        return len(self._names)
+
+    def name(self, class_id: int) -> str:
+        """Return the class's name."""
+        return self._names.get(class_id) or str(class_id)
+
+    def find(self, name: str) -> int | None:
+        """Return the id of the class of this name, whatever its case; None if there is none."""
+        return self._ids.get(name.strip().casefold())
+
+    def sample(self) -> str:
+        """Return a few names, to show in an error."""
+        return ", ".join(list(self._names.values())[:5])
+
+
+def from_metadata(metadata: Mapping[str, str]) -> dict[int, str]:
+    """Return the names that the model's own metadata holds; empty where it holds none.
+
+    Raises:
+        ModelUnusable: They are written in a way that is not understood.
+    """
+    for key in KEYS:
+        text = metadata.get(key, "").strip()
+        if text:
+            return parse(text, f"the model's metadata {key}")
+    return {}
+
+
+def beside(folder: pathlib.Path | None) -> dict[int, str]:
+    """Read the names from a labels file in the model's folder; empty where there is none.
+
+    Raises:
+        ModelUnusable: The file is there and can't be read as names.
+    """
+    for name in FILES if folder is not None else ():
+        path = folder / name  # type: ignore[operator]  # not None where the loop runs
+        if path.is_file() and path.stat().st_size <= _MAX_BYTES:
+            return parse(path.read_text(encoding="utf-8", errors="replace"), f"the labels file {name}")
+    return {}
+
+
+def well_known(class_count: int | None) -> dict[int, str]:
+    """Return COCO's names for 80 classes and ImageNet's for 1000, empty for any other number."""
+    file = _WELL_KNOWN.get(class_count or 0)
+    return dict(_packaged(file)) if file else {}
+
+
+def parse(text: str, place: str) -> dict[int, str]:
+    """Read a dict or a list, in Python's or JSON's spelling, or a name a line.
+
+    Raises:
+        ModelUnusable: The text begins like a dict or a list and is none; the message names `place`.
+    """
+    if text.lstrip()[:1] not in ("{", "["):
+        return dict(enumerate(line.strip() for line in text.strip().splitlines()))
+    try:
+        value = _literal(text)
+        pairs = value.items() if isinstance(value, dict) else enumerate(value)
+        return {int(number): str(name) for number, name in pairs}
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
+        raise errors.ModelUnusable(
+            "LabelsUnreadable", f"{place} can't be read: write {{0: 'name', 1: 'name'}}, a list, or a name a line"
+        ) from error
+
+
+def _literal(text: str) -> Any:  # whatever the model's author wrote
+    try:
+        return json.loads(text)
+    except ValueError:
+        return ast.literal_eval(text)  # literals only: nothing is evaluated
+
+
+@functools.cache
+def _packaged(file: str) -> Mapping[int, str]:
+    text = importlib.resources.files(__package__ or "").joinpath(file).read_text(encoding="utf-8")
+    return dict(enumerate(json.loads(text)))

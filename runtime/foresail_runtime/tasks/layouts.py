@@ -1,0 +1,139 @@
+"""The tensor layouts in which detectors of the YOLO family are exported, told apart and read into candidates.
+
+| layout | shape | a column or row holds |
+|---|---|---|
+| CLASSES | [N, 4 + C + X, A] | cx, cy, w, h, C class scores, X more (YOLOv8, YOLO11) |
+| OBJECTNESS | [N, A, 5 + C + X] | cx, cy, w, h, objectness, C class scores, X more (YOLOv5, YOLOv7) |
+| END_TO_END | [N, K, 6 + X] | x1, y1, x2, y2, score, class: suppression is done already (YOLOv10, `nms=True`) |
+
+X are the mask coefficients or key points of a segmentation or pose export; the boxes do not need them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+_STRIDES: Final = ((8, 16, 32), (8, 16, 32, 64), (16, 32))
+_ANCHORS_A_CELL: Final = 3
+
+
+class Layout(enum.Enum):
+    """How one row of the table above is read."""
+
+    CLASSES = "classes"
+    OBJECTNESS = "objectness"
+    END_TO_END = "end-to-end"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Head:
+    """What is known of a detector before its output is seen."""
+
+    input_size: tuple[int, int]
+    """Width and height of its input."""
+    class_count: int | None
+    """From the class names; None where the model names none."""
+    extra: int = 0
+    """The X of the table."""
+    end_to_end: bool = False
+    """The export says that suppression is part of the model."""
+
+
+class Candidates(NamedTuple):
+    """Boxes as x1, y1, x2, y2 in pixels of the input, with the best class of each."""
+
+    boxes: npt.NDArray[np.float32]
+    scores: npt.NDArray[np.float32]
+    classes: npt.NDArray[np.int64]
+
+
+def choose(shape: tuple[int, ...], head: Head) -> Layout | None:
+    """Return the layout of an output of this shape; None where it is none, or -1 leaves it open."""
+    if len(shape) != 3:
+        return None
+    rows, columns = shape[1], shape[2]
+    if columns == 6 + head.extra:
+        return _six_columns(rows, head)
+    if head.class_count is not None:
+        return _by_class_count(rows, columns, head.class_count + head.extra)
+    if rows >= 5 + head.extra and (columns < 0 or rows < columns):
+        return Layout.CLASSES
+    if columns >= 6 + head.extra and (rows < 0 or columns < rows):
+        return Layout.OBJECTNESS
+    return None
+
+
+def class_count(layout: Layout, shape: tuple[int, ...], head: Head) -> int | None:
+    """Return how many classes an output of this shape scores; None where it does not say."""
+    match layout:
+        case Layout.CLASSES:
+            return shape[1] - 4 - head.extra
+        case Layout.OBJECTNESS:
+            return shape[2] - 5 - head.extra
+        case Layout.END_TO_END:
+            return head.class_count
+
+
+def read(output: npt.NDArray[np.floating], layout: Layout, head: Head, confidence: float) -> Candidates:
+    """Return what one picture's output, without its batch dimension, says with more than this confidence."""
+    match layout:
+        case Layout.CLASSES:
+            scored = output[4 : output.shape[0] - head.extra]
+            return _best(output[:4].T, scored.T, scored.max(axis=0), confidence)
+        case Layout.OBJECTNESS:
+            sure = output[output[:, 4] > confidence]  # a product with a score of at most 1 is no larger
+            scored = sure[:, 5 : sure.shape[1] - head.extra] * sure[:, 4:5]
+            return _best(sure[:, :4], scored, scored.max(axis=1, initial=0), confidence)
+        case Layout.END_TO_END:
+            sure = output[output[:, 4] > confidence].astype(np.float32)
+            return _finite(sure[:, :4], sure[:, 4], sure[:, 5])
+
+
+def _best(
+    centred: npt.NDArray[np.floating],
+    scored: npt.NDArray[np.floating],
+    best: npt.NDArray[np.floating],
+    confidence: float,
+) -> Candidates:
+    keep = np.flatnonzero(best > confidence)
+    boxes = centred[keep].astype(np.float32)
+    half = boxes[:, 2:] / 2
+    corners = np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], axis=1)
+    classes = scored[keep].argmax(axis=1) if keep.size else np.empty(0, dtype=np.int64)
+    return _finite(corners, best[keep].astype(np.float32), classes)
+
+
+def _finite(
+    boxes: npt.NDArray[np.float32], scores: npt.NDArray[np.float32], classes: npt.NDArray[np.generic]
+) -> Candidates:
+    keep = np.isfinite(boxes).all(axis=1) & np.isfinite(scores) & np.isfinite(classes.astype(np.float64))
+    return Candidates(boxes[keep], scores[keep], classes[keep].astype(np.int64))
+
+
+def _by_class_count(rows: int, columns: int, scores: int) -> Layout | None:
+    if rows == 4 + scores:
+        return Layout.CLASSES
+    return Layout.OBJECTNESS if columns == 5 + scores else None
+
+
+def _six_columns(rows: int, head: Head) -> Layout | None:
+    """Tell [N, K, 6] from one class with objectness, which has a row for each anchor of the input's grid."""
+    if head.end_to_end or head.class_count not in (None, 1):
+        return Layout.END_TO_END
+    if rows < 0:
+        return None
+    return Layout.OBJECTNESS if rows in _anchors(head.input_size) else Layout.END_TO_END
+
+
+def _anchors(size: tuple[int, int]) -> frozenset[int]:
+    width, height = size
+    return frozenset(
+        _ANCHORS_A_CELL * sum(-(-width // stride) * -(-height // stride) for stride in strides) for strides in _STRIDES
+    )

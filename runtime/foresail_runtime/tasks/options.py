@@ -1,0 +1,126 @@
+"""What a request may ask of a picture task: `?confidence=0.5&iou=0.5&top_k=10&classes=person,cat&format=png`."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import TYPE_CHECKING, Final
+
+from foresail_runtime import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from foresail_runtime.tasks import labels
+
+MAX_TOP_K: Final = 10_000
+_FORMATS: Final = ("json", "png")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DetectionOptions:
+    """Which boxes are wanted, and whether as JSON or drawn into the picture."""
+
+    confidence: float = 0.35
+    iou: float = 0.5
+    top_k: int = 300
+    classes: frozenset[int] | None = None
+    """None: all of them."""
+    format: str = "json"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ClassificationOptions:
+    """Which classes are wanted."""
+
+    confidence: float = 0.0
+    top_k: int = 5
+    classes: frozenset[int] | None = None
+
+
+def detection(query: Mapping[str, str], names: labels.Labels) -> DetectionOptions:
+    """Read a detection request's options.
+
+    Raises:
+        InvalidRequest: An option is unknown, or its value makes no sense.
+    """
+    _refuse_unknown(query, ("confidence", "iou", "top_k", "classes", "format"))
+    default = DetectionOptions()
+    return DetectionOptions(
+        confidence=_fraction(query, "confidence", default.confidence),
+        iou=_fraction(query, "iou", default.iou),
+        top_k=_count(query, "top_k", default.top_k),
+        classes=_classes(query, names),
+        format=_one_of(query, "format", default.format),
+    )
+
+
+def classification(query: Mapping[str, str], names: labels.Labels) -> ClassificationOptions:
+    """Read a classification request's options.
+
+    Raises:
+        InvalidRequest: An option is unknown, or its value makes no sense.
+    """
+    _refuse_unknown(query, ("confidence", "top_k", "classes"))
+    default = ClassificationOptions()
+    return ClassificationOptions(
+        confidence=_fraction(query, "confidence", default.confidence),
+        top_k=_count(query, "top_k", default.top_k),
+        classes=_classes(query, names),
+    )
+
+
+def _refuse_unknown(query: Mapping[str, str], known: tuple[str, ...]) -> None:
+    for name in query:
+        if name not in known:
+            raise errors.InvalidRequest(f"the option {name!r} is unknown here: the options are {', '.join(known)}")
+
+
+def _fraction(query: Mapping[str, str], name: str, default: float) -> float:
+    text = query.get(name)
+    if text is None:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        raise errors.InvalidRequest(f"the option {name} is {text!r}: write a number from 0 to 1")
+    return value
+
+
+def _count(query: Mapping[str, str], name: str, default: int) -> int:
+    text = query.get(name)
+    if text is None:
+        return default
+    value = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+    if not 1 <= value <= MAX_TOP_K:
+        raise errors.InvalidRequest(f"the option {name} is {text!r}: write a whole number from 1 to {MAX_TOP_K}")
+    return value
+
+
+def _one_of(query: Mapping[str, str], name: str, default: str) -> str:
+    value = query.get(name, default)
+    if value not in _FORMATS:
+        raise errors.InvalidRequest(f"the option {name} is {value!r}: it is one of {', '.join(_FORMATS)}")
+    return value
+
+
+def _classes(query: Mapping[str, str], names: labels.Labels) -> frozenset[int] | None:
+    text = query.get("classes")
+    if text is None:
+        return None
+    whole = names.find(text)  # ImageNet's names hold commas
+    if whole is not None:
+        return frozenset({whole})
+    return frozenset(_class(part.strip(), names) for part in text.split(","))
+
+
+def _class(text: str, names: labels.Labels) -> int:
+    found = names.find(text)
+    if found is not None:
+        return found
+    if text.isascii() and text.isdigit() and len(text) < 10:
+        return int(text)
+    known = f"it has {len(names)} names, among them {names.sample()}" if len(names) else "it names none, use ids"
+    raise errors.InvalidRequest(f"the option classes holds {text!r}, which is no class of this model: {known}")

@@ -1,0 +1,31 @@
+"""The picture tasks by name: what makes a detector or a classifier of a loaded model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from foresail_runtime.tasks import choose, classification, detection, labels
+
+if TYPE_CHECKING:
+    import pathlib
+
+    from foresail_runtime import tensors
+
+
+def describe(
+    task: str, signature: tensors.Signature, folder: pathlib.Path | None
+) -> detection.Detector | classification.Classifier | None:
+    """Return what serves pictures for a model of this task (one of `choose`'s); None where the task has none.
+
+    `folder` is where the model's file lies: a labels file is looked for there. Reads files: call it while loading.
+
+    Raises:
+        ModelUnusable: The model does not fit the task; the message says why and what to do.
+    """
+    match task:
+        case choose.DETECTION:
+            return detection.Detector(signature, labels.beside(folder))
+        case choose.CLASSIFICATION:
+            return classification.Classifier(signature, labels.beside(folder))
+        case _:
+            return None
