@@ -1,0 +1,6 @@
+"""ONNX Runtime behind one class: what a model takes and gives, how it is run, and how long a run takes.
+
+`cores` tells how many threads there are to use, `providers` which execution provider is meant and which one the
+session got, `signature` reads a session, `session` opens one, `warmup` runs it for the first times and measures.
+Nothing in here knows of asyncio: whoever calls decides on which thread.
+"""

@@ -1,0 +1,60 @@
+"""How many CPU cores this process may use: the cgroup's limit, which ONNX Runtime does not look at."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+CGROUP_ROOT = Path("/sys/fs/cgroup")
+OWN_CGROUP = Path("/proc/self/cgroup")
+
+
+def available() -> int:
+    """Return the cores this process may use, rounded up: the least of its affinity and its cgroup's limit."""
+    return limit(CGROUP_ROOT, OWN_CGROUP, len(os.sched_getaffinity(0)))
+
+
+def limit(root: Path, own: Path, affinity: int) -> int:
+    """Return the cores that the cgroup files under `root` leave of `affinity`, at least 1.
+
+    `own` is /proc/self/cgroup: every group from ours up to the root can have a limit, and the tightest holds.
+    """
+    shares = [share for folder in _folders(root, _own_paths(own)) if (share := _share(folder)) is not None]
+    return max(1, min([affinity, *(math.ceil(share) for share in shares)]))
+
+
+def _own_paths(own: Path) -> list[str]:
+    try:
+        lines = own.read_text().splitlines()
+    except OSError:
+        return []
+    # "0::/path" is version 2; "4:cpu,cpuacct:/path" is version 1's CPU controller.
+    fields = [line.split(":", 2) for line in lines]
+    return [path for number, names, path in fields if (number == "0" and not names) or "cpu" in names.split(",")]
+
+
+def _folders(root: Path, paths: list[str]) -> list[Path]:
+    folders: list[Path] = []
+    for base in (root, root / "cpu", root / "cpu,cpuacct"):
+        folders.append(base)
+        for path in paths:
+            parts = [part for part in path.split("/") if part and part != ".."]
+            folders += [base.joinpath(*parts[:depth]) for depth in range(1, len(parts) + 1)]
+    return folders
+
+
+def _share(folder: Path) -> float | None:
+    try:
+        quota, period = (folder / "cpu.max").read_text().split()
+    except (OSError, ValueError):
+        try:
+            quota = (folder / "cpu.cfs_quota_us").read_text()
+            period = (folder / "cpu.cfs_period_us").read_text()
+        except OSError:
+            return None
+    try:
+        cores = float(quota) / float(period)
+    except (ValueError, ZeroDivisionError):  # "max": no limit
+        return None
+    return cores if cores > 0 else None

@@ -1,0 +1,97 @@
+"""A loaded model: arrays in, arrays out, on the thread that calls.
+
+`Engine.run` may be called from several threads at once; ONNX Runtime releases the GIL while it computes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, Final
+
+import onnxruntime as ort
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+from foresail_runtime import errors
+from foresail_runtime.engine import convert, providers, signature
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+RUN_ERRORS: Final[tuple[type[Exception], ...]] = tuple(
+    kind for kind in vars(ort_errors).values() if isinstance(kind, type) and issubclass(kind, Exception)
+)
+"""Every exception class of ONNX Runtime; they have no base class of their own."""
+LOAD_ERRORS: Final[tuple[type[Exception], ...]] = (*RUN_ERRORS, RuntimeError, ValueError)
+DATA_ERRORS: Final = (ort_errors.InvalidArgument, ort_errors.RuntimeException, ort_errors.Fail)
+"""What a node raises that can't work on the values or sizes it was given: the request's fault, once warmed up."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Options:
+    """How a session is opened."""
+
+    threads: int = 1
+    """Threads one run uses."""
+    providers: tuple[str, ...] = ()
+    """Execution providers in order of wish; empty: the best that the build has."""
+    allow_fallback: bool = False
+
+
+class Engine:
+    """One ONNX Runtime session and what is known about it."""
+
+    def __init__(self, session: ort.InferenceSession) -> None:
+        self._run = session.run
+        self._session = session
+        self.signature: Final = signature.read(session)
+        self.providers: Final[tuple[str, ...]] = tuple(session.get_providers())
+        """What the session really got, in order."""
+        self.output_names: Final = tuple(spec.name for spec in self.signature.outputs)
+        self._plain: Final = not convert.is_needed(self.signature)
+
+    def run(self, inputs: Mapping[str, npt.NDArray[Any]], outputs: Sequence[str]) -> list[npt.NDArray[Any]]:
+        """Run the model once and return the outputs in the order of their names.
+
+        Raises:
+            InvalidRequest: The model can't work on this data: a size or a value that one of its nodes refuses, or
+                a BYTES input that is no UTF-8 text.
+            ModelFailed: ONNX Runtime raised for another reason; the message is its own.
+        """
+        try:
+            if self._plain:
+                return self._run(outputs, inputs)  # type: ignore[no-any-return]
+            return convert.run(self._session, self.signature, inputs, outputs)
+        except RUN_ERRORS as error:
+            if isinstance(error, DATA_ERRORS) and "allocate" not in str(error):
+                raise errors.InvalidRequest(f"the model can't run on this request: {_first_line(error)}") from error
+            raise errors.ModelFailed(f"the model failed: {_first_line(error)}") from error
+
+
+def open_engine(path: Path, options: Options) -> Engine:
+    """Load the model in a file.
+
+    Raises:
+        ModelUnusable: The file is no model that ONNX Runtime can run, or the provider wished for is not there.
+    """
+    chosen = providers.choose(options.providers, ort.get_available_providers())
+    settings = ort.SessionOptions()
+    settings.intra_op_num_threads = options.threads
+    settings.inter_op_num_threads = 1
+    settings.log_severity_level = 3
+    # Threads that spin while they wait eat the CPU quota of the pod, and the event loop's turn on the core.
+    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        session = ort.InferenceSession(str(path), settings, providers=list(chosen))
+    except LOAD_ERRORS as error:
+        raise errors.ModelUnusable(
+            "ModelInvalid", f"ONNX Runtime {ort.__version__} can't load {path.name}: {_first_line(error)}"
+        ) from error
+    providers.check(chosen, session.get_providers(), allow_fallback=options.allow_fallback)
+    return Engine(session)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n", 1)[0][:500]

@@ -1,0 +1,165 @@
+"""The first runs of a model: does it answer, how long does a run take, and may requests share one?
+
+That the first dimension of every tensor is variable does not make it a batch: it can be a sequence, and a model
+with dynamic quantization scales by all the rows it sees. So two unlike rows are run apart and together, and only
+where the answers agree do requests share a run. Batches are worth it only where the rows cost less together.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from foresail_runtime import errors, tensors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import numpy.typing as npt
+
+    from foresail_runtime.engine.session import Engine
+    from foresail_runtime.tensors import Datatype, Signature, TensorSpec
+
+    Feed = Mapping[str, npt.NDArray[Any]]
+
+GUESSES: Final = (1, 8, 64, 224, 640)
+"""Sizes tried in turn for variable dimensions other than the first: what a model takes there can't be known."""
+PROBE_ROWS: Final = 8
+WORTHWHILE: Final = 0.75
+"""Rows of a batch have to cost less than this share of what they cost alone."""
+DEFAULT_MAX_ROWS: Final = 64
+SLOW_SECONDS: Final = 1.0
+"""Models slower than this are not probed for the use of batches: it would hold up the start."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Profile:
+    """What warming up found."""
+
+    run_seconds: float | None
+    """A run of one row, median of three; None if no guessed shape ran, so nothing is known."""
+    batchable: bool
+    """Requests may share a run."""
+    max_rows: int
+    """Rows worth putting into one run: 1 where a batch saves nothing."""
+    note: str = ""
+    """What was not as hoped, for the log."""
+
+
+def is_batched(signature: Signature) -> bool:
+    """Tell whether the first dimension of every input and output is variable."""
+    specs = (*signature.inputs, *signature.outputs)
+    return bool(signature.inputs) and all(spec.shape[:1] == (-1,) for spec in specs)
+
+
+def warm(engine: Engine, clock: Callable[[], float]) -> Profile:
+    """Run the model until it is warm and return what was found.
+
+    Raises:
+        ModelUnusable: It fails on inputs of the only shape that its signature allows.
+    """
+    guess, failure = _first_that_runs(engine)
+    if guess is None:
+        return Profile(None, False, 1, f"no warm-up: none of the guessed shapes ran ({failure})")
+    row = example(engine.signature, guess, seed=0)
+    seconds = _measure(engine, row, clock)
+    if not is_batched(engine.signature):
+        return Profile(seconds, False, 1)
+    other = example(engine.signature, guess, seed=1)
+    if not _rows_are_independent(engine, row, other):
+        return Profile(seconds, False, 1, "rows of a batch change each other's answers: every request runs alone")
+    return Profile(seconds, True, _worthwhile_rows(engine, row, seconds, clock))
+
+
+def unmeasured(signature: Signature) -> Profile:
+    """Return what can be said without a run: the signature alone decides."""
+    batched = is_batched(signature)
+    return Profile(None, batched, DEFAULT_MAX_ROWS if batched else 1, "not warmed up, as asked")
+
+
+def example(signature: Signature, guess: int, seed: int) -> dict[str, npt.NDArray[Any]]:
+    """Return one row of plausible input; the same for the same seed.
+
+    Whole numbers are 0 and 1 only, since they are often indices into something.
+    """
+    random = np.random.default_rng(seed)
+    return {spec.name: _fill(spec.datatype, _shape(spec, guess), random) for spec in signature.inputs}
+
+
+def _shape(spec: TensorSpec, guess: int) -> tuple[int, ...]:
+    return tuple(
+        1 if size == -1 and axis == 0 else guess if size == -1 else size for axis, size in enumerate(spec.shape)
+    )
+
+
+def _fill(datatype: Datatype, shape: tuple[int, ...], random: np.random.Generator) -> npt.NDArray[Any]:
+    if datatype is tensors.BYTES:
+        elements = np.empty(shape, object)
+        elements[...] = b"a"
+        return elements
+    if datatype is tensors.BF16:
+        return (random.random(shape, np.float32).view(np.uint32) >> 16).astype(np.uint16)
+    if datatype.dtype.kind == "f":
+        return random.random(shape).astype(datatype.dtype)
+    return random.integers(0, 2, shape).astype(datatype.dtype)
+
+
+def _first_that_runs(engine: Engine) -> tuple[int | None, str]:
+    guessed = any(-1 in spec.shape[1:] for spec in engine.signature.inputs)
+    failure = ""
+    for guess in GUESSES if guessed else GUESSES[:1]:
+        try:
+            engine.run(example(engine.signature, guess, seed=0), engine.output_names)
+        except errors.ForesailError as error:
+            failure = error.message
+        else:
+            return guess, ""
+    if not guessed and engine.signature.inputs:
+        raise errors.ModelUnusable("WarmupFailed", f"the model was loaded and fails on its warm-up: {failure}")
+    return None, failure
+
+
+def _measure(engine: Engine, feed: Feed, clock: Callable[[], float], runs: int = 3) -> float:
+    taken = []
+    for _ in range(runs):
+        start = clock()
+        engine.run(feed, engine.output_names)
+        taken.append(clock() - start)
+    return statistics.median(taken)
+
+
+def _rows_are_independent(engine: Engine, row: Feed, other: Feed) -> bool:
+    both = {name: np.concatenate((array, other[name])) for name, array in row.items()}
+    try:
+        together = engine.run(both, engine.output_names)
+        apart = zip(engine.run(row, engine.output_names), engine.run(other, engine.output_names), strict=True)
+    except errors.ForesailError:
+        return False
+    return all(
+        len(array) == 2 and agree(spec.datatype, array[:1], first) and agree(spec.datatype, array[1:], second)
+        for spec, array, (first, second) in zip(engine.signature.outputs, together, apart, strict=True)
+    )
+
+
+def agree(datatype: Datatype, one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:
+    """Tell whether two outputs are the same but for the rounding of another order of additions."""
+    if one.shape != other.shape:
+        return False
+    if datatype is tensors.BF16:
+        one, other = ((array.astype(np.uint32) << 16).view(np.float32) for array in (one, other))
+    if one.dtype.kind != "f":
+        return bool(np.array_equal(one, other))
+    tolerance = 1e-2 if datatype.size == 2 else 1e-3
+    return bool(np.allclose(one, other, rtol=tolerance, atol=tolerance * 0.1, equal_nan=True))
+
+
+def _worthwhile_rows(engine: Engine, row: Feed, seconds: float, clock: Callable[[], float]) -> int:
+    if seconds > SLOW_SECONDS:
+        return 1
+    batch = {name: np.concatenate([array] * PROBE_ROWS) for name, array in row.items()}
+    engine.run(batch, engine.output_names)
+    together = _measure(engine, batch, clock)
+    return DEFAULT_MAX_ROWS if together < PROBE_ROWS * seconds * WORTHWHILE else 1
