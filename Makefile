@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 VARIANT ?= cpu
 PYTEST_ARGS ?=
-SHELL_FILES := .ci/run scripts/install scripts/lock scripts/images
+SHELL_FILES := .ci/run scripts/helm scripts/images scripts/install scripts/lock scripts/test
 
 ##@ Use it
 
