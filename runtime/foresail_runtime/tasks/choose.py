@@ -21,6 +21,7 @@ _BY_METADATA: Final[Mapping[str, str]] = {
     "segment": DETECTION,
     "pose": DETECTION,
     "classify": CLASSIFICATION,
+    "obb": TENSORS,  # turned boxes have an angle that this answer has no place for
 }
 
 

@@ -24,7 +24,7 @@ def draw(picture: Image.Image, detections: Sequence[dict[str, Any]]) -> bytes:
     width = max(2, short // 200)
     font = ImageFont.load_default(size=max(12, short // 28))
     for detection in reversed(detections):  # the surest box is drawn last, on top
-        box = tuple(side * scale for side in detection["box"])
+        box = _corners(detection["box"], scale, canvas.size)
         colour = _colour(detection["class_id"])
         pen.rectangle(box, outline=colour, width=width)
         _label(pen, f"{detection['class_name']} {detection['confidence']:.2f}", box, colour, font)
@@ -41,10 +41,17 @@ def _canvas(picture: Image.Image) -> tuple[Image.Image, float]:
     return picture.resize(size, Image.Resampling.BILINEAR), scale
 
 
+def _corners(box: Sequence[float], scale: float, size: tuple[int, int]) -> tuple[float, float, float, float]:
+    """Return the box on the canvas, its edges inside: the last pixel is one less than the side."""
+    right, bottom = size[0] - 1, size[1] - 1
+    x1, y1, x2, y2 = (side * scale for side in box)
+    return min(x1, right), min(y1, bottom), min(x2, right), min(y2, bottom)
+
+
 def _label(
     pen: ImageDraw.ImageDraw,
     text: str,
-    box: tuple[float, ...],
+    box: tuple[float, float, float, float],
     colour: tuple[int, int, int],
     font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
 ) -> None:

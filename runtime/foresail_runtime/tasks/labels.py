@@ -89,7 +89,9 @@ def parse(text: str, place: str) -> dict[int, str]:
         return dict(enumerate(line.strip() for line in text.strip().splitlines()))
     try:
         value = _literal(text)
-        pairs = value.items() if isinstance(value, dict) else enumerate(value)
+        pairs = (
+            value.items() if isinstance(value, dict) else enumerate(value[:])
+        )  # a set, which has no order, has no [:]
         return {int(number): str(name) for number, name in pairs}
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
         raise errors.ModelUnusable(

@@ -24,6 +24,7 @@ _RESAMPLING: Final[Mapping[str, Image.Resampling]] = {
 }
 _DATATYPES: Final = ("FP32", "FP16", "UINT8")
 _REASON: Final = "TaskMismatch"
+_MAX_SIDE: Final = 8192
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ def describe(signature: tensors.Signature, default_side: int, scaling: Scaling) 
     channels_first = _channels_first(spec.shape)
     channels = spec.shape[1 if channels_first else 3]
     height, width = spec.shape[2:] if channels_first else spec.shape[1:3]
-    wish = numbers(signature.metadata, "imgsz") or (default_side,)
+    wish = _sides(signature.metadata) or (default_side,)
     scaling = scaling.overridden(signature.metadata)
     if {len(scaling.mean), len(scaling.std)} - {1, channels}:
         raise errors.ModelUnusable(
@@ -112,8 +113,8 @@ def describe(signature: tensors.Signature, default_side: int, scaling: Scaling) 
     return PictureInput(
         name=spec.name,
         datatype=spec.datatype,
-        width=width if width > 0 else int(wish[-1]),
-        height=height if height > 0 else int(wish[0]),
+        width=width if width > 0 else wish[-1],
+        height=height if height > 0 else wish[0],
         channels=channels,
         channels_first=channels_first,
         scaling=scaling,
@@ -149,6 +150,13 @@ def numbers(metadata: Mapping[str, str], key: str) -> tuple[float, ...]:
     if not found or not np.isfinite(found).all():
         raise errors.ModelUnusable(_REASON, f"the model's metadata {key} is {text[:80]!r}: every number must be finite")
     return found
+
+
+def _sides(metadata: Mapping[str, str]) -> tuple[int, ...]:
+    sides = tuple(int(side) for side in numbers(metadata, "imgsz"))
+    if not all(1 <= side <= _MAX_SIDE for side in sides):
+        raise errors.ModelUnusable(_REASON, f"the model's metadata imgsz is {sides}: sides go from 1 to {_MAX_SIDE}")
+    return sides
 
 
 def _nonzero(values: tuple[float, ...]) -> tuple[float, ...]:

@@ -1,0 +1,58 @@
+"""Which task a signature looks like."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from foresail_runtime import tensors
+from foresail_runtime.tasks import choose, classification, detection, pictures
+
+Shape = tuple[int, ...]
+
+
+def signature(inputs: list[Shape], outputs: list[Shape], **metadata: str) -> tensors.Signature:
+    return tensors.Signature(
+        tuple(tensors.TensorSpec(f"in{i}", tensors.FP32, shape) for i, shape in enumerate(inputs)),
+        tuple(tensors.TensorSpec(f"out{i}", tensors.FP32, shape) for i, shape in enumerate(outputs)),
+        metadata,
+    )
+
+
+@pytest.mark.parametrize(
+    ("story", "inputs", "outputs", "metadata", "task"),
+    [
+        ("a detector", [(-1, 3, 640, 640)], [(-1, 84, 8400)], {}, "object-detection"),
+        ("a detector by its metadata", [(1, 3, -1, -1)], [(-1, -1, -1)], {"task": "detect"}, "object-detection"),
+        ("a segmentation", [(1, 3, 640, 640)], [(1, 116, 8400), (1, 32, 160, 160)], {}, "object-detection"),
+        ("a classifier", [(-1, 3, 224, 224)], [(-1, 1000)], {}, "image-classification"),
+        ("a classifier in TensorFlow's order", [(-1, 224, 224, 3)], [(-1, 10)], {}, "image-classification"),
+        ("an embedding and scores", [(-1, 3, 224, 224)], [(-1, 512), (-1, 10)], {}, "tensors"),
+        ("a picture to a picture", [(-1, 3, 224, 224)], [(-1, 3, 448, 448)], {}, "tensors"),
+        ("a vector", [(-1, 9)], [(-1, 2)], {}, "tensors"),
+        ("a vector with named columns", [(-1, 9)], [(-1, 2)], {"columns": "a,b"}, "tabular"),
+        ("an input a column", [(-1, 1), (-1, 1)], [(-1, 2)], {}, "tabular"),
+        ("an input a column, flat", [(-1,), (-1,)], [(-1, 2)], {}, "tabular"),
+        ("one flat input", [(-1,)], [(-1, 2)], {}, "tensors"),
+        ("oriented boxes", [(-1, 3, 640, 640)], [(-1, 20, 8400)], {"task": "obb"}, "tensors"),
+    ],
+)
+def test_a_task_is_told_from_the_signature(
+    story: str, inputs: list[Shape], outputs: list[Shape], metadata: dict[str, str], task: str
+) -> None:
+    assert choose.task(signature(inputs, outputs, **metadata)) == task, story
+
+
+def test_the_trained_models_are_recognised(nanodet: Any, efficientnet: Any) -> None:
+    assert choose.task(nanodet.signature) == "object-detection"
+    assert choose.task(efficientnet.signature) == "image-classification"
+
+
+def test_a_task_gives_what_serves_it(nanodet: Any, efficientnet: Any) -> None:
+    detector = pictures.describe("object-detection", nanodet.signature, nanodet.folder)
+    classifier = pictures.describe("image-classification", efficientnet.signature, efficientnet.folder)
+    assert isinstance(detector, detection.Detector)
+    assert isinstance(classifier, classification.Classifier)
+    assert classifier.labels.name(967) == "espresso"
+    assert pictures.describe("tensors", nanodet.signature, None) is None

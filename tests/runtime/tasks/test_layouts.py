@@ -1,0 +1,204 @@
+"""The export layouts of the YOLO family: told apart, and read alike."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from foresail_runtime import errors, tensors
+from foresail_runtime.tasks import detection, images, layouts
+
+CLASSES, OBJECTNESS, END_TO_END = layouts.Layout.CLASSES, layouts.Layout.OBJECTNESS, layouts.Layout.END_TO_END
+
+
+@pytest.mark.parametrize(
+    ("story", "shape", "head", "layout"),
+    [
+        ("YOLO11", (1, 84, 8400), {}, CLASSES),
+        ("YOLO11 with names", (1, 84, 8400), {"class_count": 80}, CLASSES),
+        ("YOLO11 with dynamic anchors", (-1, 84, -1), {}, CLASSES),
+        ("YOLO11 with dynamic anchors and names", (-1, 84, -1), {"class_count": 80}, CLASSES),
+        ("one class", (1, 5, 8400), {}, CLASSES),
+        ("two classes", (1, 6, 8400), {}, CLASSES),
+        ("two classes with names", (1, 6, 8400), {"class_count": 2}, CLASSES),
+        ("more classes than anchors", (1, 604, 525), {"class_count": 600}, CLASSES),
+        ("segmentation", (1, 116, 8400), {"class_count": 80, "extra": 32}, CLASSES),
+        ("pose", (1, 56, 8400), {"class_count": 1, "extra": 51}, CLASSES),
+        ("YOLOv5", (1, 25200, 85), {}, OBJECTNESS),
+        ("YOLOv5 with names", (1, 25200, 85), {"class_count": 80}, OBJECTNESS),
+        ("YOLOv5 with dynamic anchors", (-1, -1, 85), {}, OBJECTNESS),
+        ("YOLOv5 of one class", (1, 25200, 6), {}, OBJECTNESS),
+        ("YOLOv5 of one class with its name", (1, 25200, 6), {"class_count": 1}, OBJECTNESS),
+        ("YOLOv5 P6 of one class", (1, 25500, 6), {"class_count": 1}, OBJECTNESS),
+        ("YOLOv5 tiny of one class", (1, 6000, 6), {"class_count": 1}, OBJECTNESS),
+        ("YOLOv5 segmentation", (1, 25200, 117), {"class_count": 80, "extra": 32}, OBJECTNESS),
+        ("YOLOv10", (1, 300, 6), {}, END_TO_END),
+        ("YOLOv10 with names", (1, 300, 6), {"class_count": 80}, END_TO_END),
+        ("YOLOv10 of one class", (1, 300, 6), {"class_count": 1}, END_TO_END),
+        ("end to end with dynamic boxes and names", (-1, -1, 6), {"class_count": 80}, END_TO_END),
+        ("end to end by metadata", (-1, -1, 6), {"end_to_end": True}, END_TO_END),
+        ("segmentation end to end", (1, 300, 38), {"class_count": 80, "extra": 32}, END_TO_END),
+        ("six columns of unknown length", (-1, -1, 6), {}, None),
+        ("all dynamic", (-1, -1, -1), {}, None),
+        ("too few rows", (1, 4, 8400), {}, None),
+        ("names that do not fit", (1, 84, 8400), {"class_count": 3}, None),
+        ("a class vector", (1, 1000), {}, None),
+        ("raw heads", (1, 3, 80, 80, 85), {}, None),
+    ],
+)
+def test_a_layout_is_told_by_shape_and_names(
+    story: str, shape: tuple[int, ...], head: dict[str, Any], layout: layouts.Layout | None
+) -> None:
+    known = layouts.Head((640, 640), head.pop("class_count", None), **head)
+    assert layouts.choose(shape, known) is layout, story
+
+
+def answer(
+    output: np.ndarray[Any, Any], metadata: dict[str, str] | None = None, **query: str
+) -> list[tuple[str, float, list[float]]]:
+    """Detections of a 640 x 640 model that gives `output` for a picture of 320 x 160 (scale 2, 160 above)."""
+    signature = tensors.Signature(
+        (tensors.TensorSpec("images", tensors.FP32, (1, 3, 640, 640)),),
+        (tensors.TensorSpec("output0", tensors.FP32, (-1, *output.shape)),),
+        metadata or {},
+    )
+    detector = detection.Detector(signature)
+    prepared = detector.prepare(PICTURE)
+    outputs = (tensors.Tensor("output0", tensors.FP32, output[np.newaxis].astype(np.float32)),)
+    found = detector.answer(prepared, outputs, detector.read_options(query))
+    assert found["image"] == {"width": 320, "height": 160}
+    return [(item["class_name"], item["confidence"], item["box"]) for item in found["detections"]]
+
+
+def classes_layout(*rows: tuple[float, ...], anchors: int = 8400) -> np.ndarray[Any, Any]:
+    output = np.zeros((anchors, len(rows[0])))
+    output[: len(rows)] = rows
+    return output.T
+
+
+def objectness_layout(*rows: tuple[float, ...], anchors: int = 25200) -> np.ndarray[Any, Any]:
+    return classes_layout(*rows, anchors=anchors).T
+
+
+def _picture() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (320, 160), (10, 200, 30)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+PICTURE = _picture()
+NAMES = {"names": "{0: 'cat', 1: 'dog', 2: 'hen'}"}
+CAT_BOX = [20.0, 10.0, 60.0, 50.0]  # 40..120 x 180..260 of the input
+
+
+def test_yolo_11_rows_are_read() -> None:
+    output = classes_layout((80, 220, 80, 80, 0.9, 0.1, 0.0), (400, 300, 100, 40, 0.0, 0.2, 0.5))
+    assert answer(output, NAMES) == [("cat", 0.9, CAT_BOX), ("hen", 0.5, [175.0, 60.0, 225.0, 80.0])]
+
+
+def test_objectness_is_multiplied_in() -> None:
+    output = objectness_layout((80, 220, 80, 80, 0.9, 1.0, 0.2, 0.0), (400, 300, 100, 40, 0.5, 0.0, 0.6, 0.0))
+    assert answer(output, NAMES) == [("cat", 0.9, CAT_BOX)]
+    assert answer(output, NAMES, confidence="0.2")[1] == ("dog", 0.3, [175.0, 60.0, 225.0, 80.0])
+
+
+def test_end_to_end_rows_are_read_and_not_suppressed_again() -> None:
+    output = np.zeros((300, 6))
+    output[:2] = [(40, 180, 120, 260, 0.8, 0), (41, 180, 120, 260, 0.9, 0)]
+    assert answer(output, NAMES) == [("cat", 0.9, [20.5, 10.0, 60.0, 50.0]), ("cat", 0.8, CAT_BOX)]
+
+
+def test_mask_coefficients_are_no_classes() -> None:
+    signature = tensors.Signature(
+        (tensors.TensorSpec("images", tensors.FP32, (1, 3, 640, 640)),),
+        (
+            tensors.TensorSpec("output0", tensors.FP32, (1, 4 + 3 + 32, 8400)),
+            tensors.TensorSpec("output1", tensors.FP32, (1, 32, 160, 160)),
+        ),
+        NAMES,
+    )
+    detector = detection.Detector(signature)
+    output = classes_layout((80, 220, 80, 80, 0.9, 0.1, 0.0, *([99.0] * 32)))[np.newaxis].astype(np.float32)
+    prepared = detector.prepare(PICTURE)
+    outputs = (tensors.Tensor("output0", tensors.FP32, output),)
+    (found,) = detector.answer(prepared, outputs, detector.read_options({}))["detections"]
+    assert (found["class_name"], found["box"]) == ("cat", CAT_BOX)
+
+
+def test_boxes_of_one_class_that_overlap_become_one_and_of_two_classes_stay() -> None:
+    output = classes_layout(
+        (80, 220, 80, 80, 0.9, 0, 0), (84, 220, 80, 80, 0.8, 0, 0), (80, 220, 80, 80, 0, 0.7, 0), anchors=8400
+    )
+    assert [item[:2] for item in answer(output, NAMES)] == [("cat", 0.9), ("dog", 0.7)]
+    assert [item[:2] for item in answer(output, NAMES, iou="0.95")] == [("cat", 0.9), ("cat", 0.8), ("dog", 0.7)]
+
+
+def test_boxes_are_clipped_to_the_picture_and_those_outside_it_left_out() -> None:
+    output = classes_layout((0, 320, 1280, 2000, 0.9, 0, 0), (300, 50, 40, 40, 0, 0.8, 0))
+    assert answer(output, NAMES) == [("cat", 0.9, [0.0, 0.0, 320.0, 160.0])]
+
+
+def test_wanted_classes_and_the_number_of_boxes_are_kept_to() -> None:
+    rows = [(50 + 60 * i, 220, 40, 40, 0.9 - i / 100, 0.0, 0.0) for i in range(5)]
+    output = classes_layout(*rows, (80, 400, 20, 20, 0, 0.8, 0))
+    assert len(answer(output, NAMES, top_k="2")) == 2
+    assert [item[0] for item in answer(output, NAMES, classes="dog")] == ["dog"]
+    assert answer(output, NAMES, classes="2") == []
+
+
+def test_what_is_no_number_is_no_detection() -> None:
+    output = classes_layout(
+        (80, 220, 80, 80, np.nan, 0, 0), (np.nan, 220, 80, 80, 0.9, 0, 0), (80, np.inf, 1, 1, 0.9, 0, 0)
+    )
+    assert answer(output, NAMES) == []
+
+
+def test_80_classes_without_names_are_coco_s() -> None:
+    row = (80, 220, 80, 80, *([0.0] * 15), 0.9, *([0.0] * 64))
+    assert answer(classes_layout(row))[0][0] == "cat"
+    assert answer(objectness_layout((80, 220, 80, 80, 1.0, *row[4:])))[0][0] == "cat"
+
+
+def test_a_class_without_a_name_is_called_by_its_id() -> None:
+    assert answer(classes_layout((80, 220, 80, 80, 0, 0.9)))[0][0] == "1"
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "message"),
+    [
+        ([("x", (1, 3, 64, 64))], [("y", (1, 10))], "needs an output of shape"),
+        ([("x", (1, 3, 64, 64))], [("y", (1, 2, 50))], "[1, 2, 50]"),
+        ([("x", (1, 32))], [("y", (1, 84, 8400))], "this one takes x FP32 [1, 32]: set the task to tensors"),
+        ([("x", (1, 3, 64, 64)), ("z", (1, 2))], [("y", (1, 84, 8400))], "one input, a picture"),
+    ],
+)
+def test_a_model_that_is_no_detector_is_refused_with_the_fix(
+    inputs: list[tuple[str, tuple[int, ...]]], outputs: list[tuple[str, tuple[int, ...]]], message: str
+) -> None:
+    signature = tensors.Signature(
+        tuple(tensors.TensorSpec(name, tensors.FP32, shape) for name, shape in inputs),
+        tuple(tensors.TensorSpec(name, tensors.FP32, shape) for name, shape in outputs),
+    )
+    with pytest.raises(errors.ModelUnusable) as caught:
+        detection.Detector(signature)
+    assert message in caught.value.message
+    assert caught.value.reason == "TaskMismatch"
+
+
+def test_an_output_that_turns_out_to_be_no_layout_is_the_model_s_failure() -> None:
+    signature = tensors.Signature(
+        (tensors.TensorSpec("images", tensors.FP32, (1, 3, 640, 640)),),
+        (tensors.TensorSpec("y", tensors.FP32, (-1, -1, -1)),),
+    )
+    detector = detection.Detector(signature)
+    outputs = (tensors.Tensor("y", tensors.FP32, np.zeros((1, 3, 3), dtype=np.float32)),)
+    with pytest.raises(errors.ModelFailed, match=r"\[1, 3, 3\]"):
+        detector.answer(detector.prepare(PICTURE), outputs, detector.read_options({}))
+
+
+def test_the_picture_is_decoded_by_its_own_limit() -> None:
+    assert images.MAX_PIXELS == 50_000_000

@@ -1,0 +1,148 @@
+"""Detection against a second implementation: plain loops, written from the description and nothing else.
+
+It shares no code with what it checks. Pictures are cut, stretched, turned and pasted from the four that are here,
+in sizes and shapes far from square, so that each way of padding and scaling is met.
+"""
+
+from __future__ import annotations
+
+import io
+import random
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from foresail_runtime import tensors
+from foresail_runtime.tasks import detection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SIDE = 416
+NAMES = ("astronaut", "chelsea", "coffee", "horse")
+Box = tuple[float, float, float, float]
+
+
+def letterbox(picture: Image.Image) -> tuple[np.ndarray[Any, Any], float, int, int]:
+    width, height = picture.size
+    ratio = min(SIDE / width, SIDE / height)
+    new_width, new_height = max(1, round(width * ratio)), max(1, round(height * ratio))
+    small = np.asarray(picture.resize((new_width, new_height), Image.Resampling.BILINEAR))
+    left, top = (SIDE - new_width) // 2, (SIDE - new_height) // 2
+    array = np.full((1, 3, SIDE, SIDE), 114, dtype=np.float64)
+    for channel in range(3):
+        array[0, channel, top : top + new_height, left : left + new_width] = small[:, :, channel]
+    return (array / 255).astype(np.float32), ratio, left, top
+
+
+def overlap(one: Box, two: Box) -> float:
+    width = min(one[2], two[2]) - max(one[0], two[0])
+    height = min(one[3], two[3]) - max(one[1], two[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    shared = width * height
+    areas = (one[2] - one[0]) * (one[3] - one[1]) + (two[2] - two[0]) * (two[3] - two[1])
+    return shared / (areas - shared)
+
+
+def suppress(found: list[tuple[float, int, Box]], iou: float) -> list[tuple[float, int, Box]]:
+    kept: list[tuple[float, int, Box]] = []
+    for score, class_id, box in sorted(found, key=lambda item: -item[0]):
+        if all(class_id != other or overlap(box, taken) <= iou for _, other, taken in kept):
+            kept.append((score, class_id, box))
+    return kept
+
+
+def decode(output: np.ndarray[Any, Any], confidence: float) -> list[tuple[float, int, Box]]:
+    found = []
+    for cx, cy, width, height, *scores in output.T.tolist():
+        best = max(scores)
+        if best > confidence:
+            box = (cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2)
+            found.append((best, scores.index(best), box))
+    return found
+
+
+def reference(model: Any, picture: Image.Image, confidence: float, iou: float) -> list[tuple[float, int, Box]]:
+    array, ratio, left, top = letterbox(picture)
+    (output,) = model.session.run(None, {"images": array})
+    width, height = picture.size
+    answer = []
+    for score, class_id, (x1, y1, x2, y2) in suppress(decode(output[0], confidence), iou):
+        box = (
+            min(max((x1 - left) / ratio, 0), width),
+            min(max((y1 - top) / ratio, 0), height),
+            min(max((x2 - left) / ratio, 0), width),
+            min(max((y2 - top) / ratio, 0), height),
+        )
+        if box[0] < box[2] and box[1] < box[3]:
+            answer.append((score, class_id, box))
+    return answer
+
+
+def scene(source: Callable[[str], bytes], seed: int) -> Image.Image:
+    """A picture made of one or two of the four: a cut of one, of odd size, perhaps with another pasted in."""
+    dice = random.Random(seed)
+    pictures = [Image.open(io.BytesIO(source(name))).convert("RGB") for name in dice.sample(NAMES, 2)]
+    width, height = pictures[0].size
+    left, top = dice.randrange(width // 2), dice.randrange(height // 2)
+    cut = pictures[0].crop((left, top, dice.randint(left + width // 4, width), dice.randint(top + height // 4, height)))
+    size = (dice.randint(40, 1100), dice.randint(40, 1100))
+    base = cut.resize(size, Image.Resampling.BICUBIC) if dice.random() < 0.8 else pictures[0]
+    if dice.random() < 0.5:
+        small = pictures[1].resize((max(1, base.width // 2), max(1, base.height // 2)))
+        base.paste(small, (dice.randrange(base.width), dice.randrange(base.height)))
+    return base.transpose(Image.Transpose.ROTATE_90) if dice.random() < 0.3 else base
+
+
+def png(picture: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_boxes_equal_those_of_plain_loops(
+    nanodet: Any, detect: Callable[..., list[dict[str, Any]]], picture: Callable[[str], bytes], seed: int
+) -> None:
+    dice = random.Random(1000 + seed)
+    confidence, iou = dice.choice([0.1, 0.25, 0.35]), dice.choice([0.3, 0.5, 0.7])
+    view = scene(picture, seed)
+    expected = reference(nanodet, view, confidence, iou)
+    found = detect(png(view), confidence=str(confidence), iou=str(iou))
+    assert [(item["class_id"], item["confidence"], item["box"]) for item in found] == [
+        (class_id, pytest.approx(score, abs=0.001), pytest.approx(box, abs=0.1)) for score, class_id, box in expected
+    ]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 900), (900, 1), (416, 416), (415, 417), (13, 2000), (3, 2)])
+def test_odd_sizes_fill_the_input_as_plain_loops_do(nanodet: Any, size: tuple[int, int]) -> None:
+    noise = np.random.default_rng(7).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
+    view = Image.fromarray(noise)
+    prepared = detection.Detector(nanodet.signature).prepare(png(view))
+    np.testing.assert_allclose(prepared.inputs[0].array, letterbox(view)[0], atol=1e-6)
+
+
+def test_random_outputs_give_the_boxes_of_plain_loops() -> None:
+    """Thousands of crossing boxes of few classes: what a trained model rarely shows."""
+    generator = np.random.default_rng(11)
+    signature = tensors.Signature(
+        (tensors.TensorSpec("images", tensors.FP32, (-1, 3, SIDE, SIDE)),),
+        (tensors.TensorSpec("output0", tensors.FP32, (-1, 7, 2000)),),
+    )
+    detector = detection.Detector(signature)
+    prepared = detector.prepare(png(Image.new("RGB", (SIDE, SIDE))))
+    for _ in range(5):
+        places = generator.uniform(0, SIDE, (2, 2000))
+        sides = generator.uniform(5, 200, (2, 2000))
+        scores = generator.uniform(0, 1, (3, 2000))
+        output = np.concatenate([places, sides, scores]).astype(np.float32)
+        options = detector.read_options({"confidence": "0.6", "top_k": "10000"})
+        outputs = (tensors.Tensor("output0", tensors.FP32, output[np.newaxis]),)
+        answer = detector.answer(prepared, outputs, options)["detections"]
+        expected = suppress(decode(output, 0.6), 0.5)
+        assert [(item["class_id"], item["confidence"]) for item in answer] == [
+            (class_id, pytest.approx(score, abs=1e-4)) for score, class_id, _ in expected
+        ]
