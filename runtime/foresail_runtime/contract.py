@@ -86,8 +86,15 @@ class ModelDescription:
     contract_version: int = CONTRACT_VERSION
 
     def encode(self) -> str:
-        """Return the description as JSON text, keys sorted, so that equal descriptions are equal text."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True, separators=(",", ":"))
+        """Return the description as JSON text, keys sorted, so that equal descriptions are equal text.
+
+        A field that has its default is left out: the text, and with it the name of the ConfigMap and the pod
+        template, stays what it was when a later release adds a field. A default therefore never changes.
+        """
+        fields = dataclasses.asdict(self)
+        defaults = dataclasses.asdict(ModelDescription(name="", uri=""))
+        said = {key: value for key, value in fields.items() if key == "contract_version" or value != defaults[key]}
+        return json.dumps(said, sort_keys=True, separators=(",", ":"))
 
     @classmethod
     def decode(cls, text: str) -> ModelDescription:

@@ -1,0 +1,57 @@
+"""What the resource's models share: their base class, quantities, and CEL rules with a message."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic.alias_generators import to_camel
+
+_QUANTITY_PATTERN: Final = (
+    r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$"
+)
+CEL: Final = "x-kubernetes-validations"
+PRESERVE: Final = "x-kubernetes-preserve-unknown-fields"
+
+
+class Rules(dict[str, Any]):
+    """JSON Schema extras that hold CEL rules; `+` joins two lists of them."""
+
+    def __add__(self, other: Rules) -> Rules:
+        return Rules({CEL: [*self[CEL], *other[CEL]]})
+
+
+def rule(expression: str, message: str) -> Rules:
+    """Return a CEL rule for the API server; the message says what to write instead."""
+    return Rules({CEL: [{"rule": expression, "message": message}]})
+
+
+class Resource(BaseModel):
+    """A part of the resource: frozen, camelCase on the wire, deaf to fields it does not know."""
+
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True, extra="ignore")
+
+
+Quantity = Annotated[
+    str,
+    BeforeValidator(str),
+    Field(pattern=_QUANTITY_PATTERN),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "integer"}, {"type": "string"}],
+            "x-kubernetes-int-or-string": True,
+            "pattern": _QUANTITY_PATTERN,
+            "maxLength": 32,
+        }
+    ),
+]
+"""A Kubernetes quantity as it was written: 500m, 2, 1.5Gi."""
+
+Open = Annotated[dict[str, Any], WithJsonSchema({"type": "object", PRESERVE: True})]
+"""An object of the Kubernetes API that is passed on as it is; the API server checks it where it lands."""
+
+
+def text(model: type[BaseModel]) -> str:
+    """Return the class's docstring: the description of the fields that hold it."""
+    return " ".join((inspect.getdoc(model) or "").split())

@@ -1,0 +1,226 @@
+"""What status says: its fields, its conditions, and every reason with its sentence and what to do.
+
+The tables of docs/reference.md are made from the enums here, so a reason without an explanation can't exist.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Literal
+
+from pydantic import Field
+
+from foresail_operator.api.base import Resource, text
+
+
+class Type(enum.StrEnum):
+    """The conditions, each with what True means."""
+
+    meaning: str
+
+    READY = "Ready", "A replica of this generation's revision answers and the wanted replicas are there."
+    RECONCILING = "Reconciling", "The operator or Kubernetes is on the way to what the spec asks for."
+    STALLED = "Stalled", "It will not get there by itself: someone has to change something."
+    MODEL_LOADED = "ModelLoaded", "A replica of this revision fetched, verified, loaded and tried the model."
+    AVAILABLE = "Available", "At least one replica, of this revision or an older one, takes requests."
+    PROGRESSING = "Progressing", "A rollout is moving or complete; False: Kubernetes sees no progress."
+    SCALING_ACTIVE = "ScalingActive", "The HorizontalPodAutoscaler reads its metrics and sets the size."
+
+    def __new__(cls, value: str, meaning: str) -> Type:  # a value and its sentence
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.meaning = meaning
+        return member
+
+
+class Reason(enum.StrEnum):
+    """Why a condition is what it is; `meaning` and `remedy` are what the reference page prints."""
+
+    meaning: str
+    remedy: str
+
+    READY = "Ready", "The wanted replicas of this revision answer.", "Nothing."
+    CREATING = "Creating", "The operator is writing the objects of this model.", "Nothing: it takes seconds."
+    PODS_STARTING = (
+        "PodsStarting",
+        "Pods of this revision are being scheduled, pull their image or load the model.",
+        "Wait; a reason of its own appears when a pod can't start.",
+    )
+    ROLLING_OUT = (
+        "RollingOut",
+        "A new revision replaces the old one, which still answers.",
+        "Wait; `kubectl rollout status deployment/NAME` shows the steps.",
+    )
+    SCALING = "Scaling", "The number of replicas is changing; those that are there answer.", "Wait."
+    SCALED_TO_ZERO = (
+        "ScaledToZero",
+        "spec.replicas is 0, so nothing answers.",
+        "Scale up: `kubectl scale mdep/NAME --replicas=1`.",
+    )
+    COMPLETE = "Complete", "The last rollout is complete.", "Nothing."
+    LOADED = "Loaded", "The model is loaded in a replica of this revision.", "Nothing."
+    LOADING = (
+        "Loading",
+        "Replicas fetch, verify, load or try the model.",
+        "Wait; big models take as long as their fetch.",
+    )
+    NONE_AVAILABLE = "NoReplicaAvailable", "No replica takes requests.", "Read the Ready condition, which says why."
+    INVALID_SPEC = (
+        "InvalidSpec",
+        "The spec can't be carried out; the message names the field and the fix.",
+        "Change the field.",
+    )
+    CONFLICT = (
+        "NameConflict",
+        "An object that someone else owns has the name that a child of this model needs; it is not touched.",
+        "Delete or rename that object, or give this model another name.",
+    )
+    REFUSED = (
+        "Refused",
+        "The API server refused a child: admission, validation, quota or missing rights; the message has its words.",
+        "Do what the message says; the operator tries again by itself.",
+    )
+    UNREACHABLE = (
+        "WriteFailed",
+        "The API server did not take a write; the operator tries again with growing pauses.",
+        "Nothing, unless it lasts: then look at the operator's log.",
+    )
+    TERMINATING = (
+        "NamespaceTerminating",
+        "The namespace is being deleted, so nothing can be created in it.",
+        "Nothing: the model goes with its namespace.",
+    )
+    WAITING_FOR_REMOVAL = (
+        "WaitingForRemoval",
+        "Children of a deleted ModelDeployment of the same name are still being removed.",
+        "Nothing: it goes on when they are gone.",
+    )
+    IMAGE = (
+        "ImagePullFailed",
+        "A node can't pull the runtime image.",
+        "Check the image's name in the message, spec.pod.imagePullSecrets, and the node's way to the registry.",
+    )
+    CRASH = (
+        "ContainerCrashed",
+        "The runtime ends again and again; the message has its exit code and last words.",
+        "Read the words; `kubectl logs deployment/NAME --previous` has more.",
+    )
+    OUT_OF_MEMORY = (
+        "OutOfMemory",
+        "The container was killed at its memory limit.",
+        "Raise spec.resources.limits.memory, or serve a smaller batch or model.",
+    )
+    UNSCHEDULABLE = (
+        "Unschedulable",
+        "No node takes the pod; the message is the scheduler's.",
+        "Add a node, or ask for less or for another card in spec.resources, spec.gpu or spec.pod.",
+    )
+    QUOTA = (
+        "QuotaExceeded",
+        "A quota of the namespace is used up.",
+        "Free some of it, raise the quota, or ask for less in spec.resources.",
+    )
+    POD_REFUSED = (
+        "PodRefused",
+        "The pods can't be created; the message has the API server's words.",
+        "Change what it names: an admission policy, PodSecurity, a limit range or a missing service account.",
+    )
+    CONFIG = (
+        "ContainerConfigFailed",
+        "The kubelet can't make the container: a Secret, ConfigMap or key that spec.pod.env names is missing.",
+        "Create what the message names, or correct the reference.",
+    )
+    VOLUME = (
+        "VolumeFailed",
+        "A volume can't be mounted: a ConfigMap, Secret or claim is missing or not bound.",
+        "Create what the message names, or correct spec.model.",
+    )
+    EVICTED = "Evicted", "The kubelet evicted a pod; the message says for want of what.", "Ask for more of it."
+    FETCH_FAILED = (
+        "FetchFailed",
+        "The model can't be fetched; the message has the address and the answer.",
+        "Correct spec.model.uri or the credentials, or repair the source.",
+    )
+    DIGEST_MISMATCH = (
+        "DigestMismatch",
+        "What was fetched has another digest than spec.model.digest.",
+        "Correct the digest, or find out who changed the file.",
+    )
+    LOAD_FAILED = (
+        "LoadFailed",
+        "The engine does not take the model; the message has its words.",
+        "Export the model again, or ask for an execution provider that has the operators.",
+    )
+    NOT_PROGRESSING = (
+        "ProgressDeadlineExceeded",
+        "The rollout made no progress for half an hour.",
+        "Read the pods' events: `kubectl describe pods -l foresail.dev/model=NAME`.",
+    )
+    FIXED_SIZE = "FixedSize", "spec.scaling is absent: the size is spec.replicas.", "Nothing."
+    SCALING_READY = "ValidMetricFound", "The HorizontalPodAutoscaler reads its metrics.", "Nothing."
+    SCALING_STARTING = "Starting", "The HorizontalPodAutoscaler has not looked yet.", "Wait: it looks every 15 seconds."
+    SCALING_FAILED = (
+        "MetricUnavailable",
+        "The HorizontalPodAutoscaler can't read a metric, so it does not change the size; the message is its own.",
+        "For cpu and memory: install metrics-server. For a metric of your own: check its adapter.",
+    )
+    IDLE = "Idle", "Nothing is being changed.", "Nothing."
+    NOT_STALLED = "NotStalled", "Nothing stands in the way.", "Nothing."
+
+    def __new__(cls, value: str, meaning: str, remedy: str) -> Reason:  # a value and its sentences
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.meaning = meaning
+        member.remedy = remedy
+        return member
+
+
+class Condition(Resource):
+    """One statement about the model, as Kubernetes writes conditions."""
+
+    type: str = Field(max_length=316, description="What is stated.")
+    status: Literal["True", "False", "Unknown"] = Field(description="Whether it holds.")
+    reason: str = Field(max_length=1024, description="Why, in one word of the table in the reference.")
+    message: str = Field(default="", max_length=32768, description="Why, in a sentence, with what to do.")
+    last_transition_time: str = Field(
+        description="When the status last changed.", json_schema_extra={"format": "date-time"}
+    )
+    observed_generation: int | None = Field(
+        default=None, description="Generation of the spec it speaks of.", json_schema_extra={"format": "int64"}
+    )
+
+
+class Revision(Resource):
+    """Which pod template runs."""
+
+    current: str | None = Field(default=None, description="Revision that answers requests.")
+    updating: str | None = Field(default=None, description="Revision that is being rolled out, if another one answers.")
+    image: str | None = Field(default=None, description="Runtime image, kept until the spec changes what runs.")
+    inputs: str | None = Field(
+        default=None, description="Digest of the parts of the spec for which `image` was chosen."
+    )
+
+
+class ModelStatus(Resource):
+    """Which model is served."""
+
+    version: str | None = Field(default=None, description="The version that users see.")
+    uri: str | None = Field(default=None, description="Where it came from, without secrets.")
+    digest: str | None = Field(default=None, description="What the spec pins it to.")
+
+
+class Status(Resource):
+    """What is there."""
+
+    observed_generation: int | None = Field(
+        default=None,
+        description="Generation of the spec that the status speaks of.",
+        json_schema_extra={"format": "int64"},
+    )
+    conditions: tuple[Condition, ...] = Field(default=(), description=text(Condition))
+    replicas: int | None = Field(default=None, description="Replicas that are there.")
+    ready_replicas: int | None = Field(default=None, description="Replicas that answer.")
+    selector: str | None = Field(default=None, description="Label selector of the pods, for the scale subresource.")
+    url: str | None = Field(default=None, description="Address inside the cluster.")
+    revision: Revision | None = Field(default=None, description=text(Revision))
+    model: ModelStatus | None = Field(default=None, description=text(ModelStatus))

@@ -1,0 +1,51 @@
+"""GPUs: what is asked of the scheduler, and which image can use them.
+
+Node labels give a card's memory in MiB, and cards report less than their name says: an 80 GB card 81559 MiB, a
+16 GB card with ECC 15109. A wish for memory is therefore met by 92 % of it, which no next smaller card reaches.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from foresail_operator.desired import quantities
+
+if TYPE_CHECKING:
+    from foresail_operator.api.kinds import Manifest
+    from foresail_operator.api.v1alpha1 import Gpu
+
+PRODUCT_LABEL: Final = "nvidia.com/gpu.product"
+MEMORY_LABEL: Final = "nvidia.com/gpu.memory"
+TAINT: Final = "nvidia.com/gpu"
+_TOLERANCE: Final = 0.92
+
+
+def toleration() -> Manifest:
+    """Return the toleration of the taint that keeps other pods off GPU nodes."""
+    return {"key": TAINT, "operator": "Exists", "effect": "NoSchedule"}
+
+
+def requirements(gpu: Gpu) -> list[Manifest]:
+    """Return what a node's labels must say."""
+    result: list[Manifest] = []
+    if gpu.product is not None:
+        result.append({"key": PRODUCT_LABEL, "operator": "In", "values": [gpu.product]})
+    if gpu.memory is not None:
+        enough = int(quantities.mebibytes(gpu.memory) * _TOLERANCE)
+        result.append({"key": MEMORY_LABEL, "operator": "Gt", "values": [str(enough)]})
+    return result
+
+
+def affinity(own: Manifest | None, gpu: Gpu | None) -> Manifest | None:
+    """Return the user's affinity with the card's requirements in each of its required node terms (terms are ORed)."""
+    needed = requirements(gpu) if gpu else []
+    if not needed:
+        return own
+    own = own or {}
+    node = own.get("nodeAffinity") or {}
+    required = node.get("requiredDuringSchedulingIgnoredDuringExecution") or {}
+    given: list[Manifest] = required.get("nodeSelectorTerms") or [{}]
+    terms = [term | {"matchExpressions": [*(term.get("matchExpressions") or ()), *needed]} for term in given]
+    return own | {
+        "nodeAffinity": node | {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
+    }

@@ -1,0 +1,59 @@
+"""Every name and label value that is made from a ModelDeployment's name.
+
+A ModelDeployment's name may have 253 characters and dots, a Service's 63 and none, and it begins with a letter. A
+name that does not fit, or that could be mistaken for one made here, gets a hash of the whole name: two
+ModelDeployments of one namespace never ask for the same child.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from foresail_operator.desired import digests
+
+LONGEST: Final = 52
+"""Of a child's base: 63, less the longest suffix, less what ReplicaSets and pods add to stay readable."""
+_HEADLESS: Final = "-pods"
+_DESCRIPTION: Final = "-model-"
+_PLAIN: Final = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
+_RESERVED: Final = re.compile(rf".*({_HEADLESS}|{_DESCRIPTION}[0-9a-f]{{8}}|-[0-9a-f]{{8}})")
+
+
+def base(name: str) -> str:
+    """Return what all children's names begin with, which is also the value of the model's label."""
+    if len(name) <= LONGEST and _PLAIN.fullmatch(name) and not _RESERVED.fullmatch(name):
+        return name
+    readable = re.sub(r"[^-a-z0-9]", "-", name)
+    readable = readable if readable[0].isalpha() else f"m-{readable}"
+    return f"{readable[: LONGEST - 9].rstrip('-')}-{digests.short(name, 8)}"
+
+
+def deployment(name: str) -> str:
+    """Return the Deployment's name."""
+    return base(name)
+
+
+def service(name: str) -> str:
+    """Return the name of the Service that clients call."""
+    return base(name)
+
+
+def headless_service(name: str) -> str:
+    """Return the name of the Service whose DNS answer is every pod's address."""
+    return base(name) + _HEADLESS
+
+
+def autoscaler(name: str) -> str:
+    """Return the HorizontalPodAutoscaler's name."""
+    return base(name)
+
+
+def disruption_budget(name: str) -> str:
+    """Return the PodDisruptionBudget's name."""
+    return base(name)
+
+
+def description(name: str, content: str) -> str:
+    """Return the name of the ConfigMap that holds this content; other content has another name."""
+    return f"{base(name)}{_DESCRIPTION}{digests.short(content, 8)}"

@@ -1,0 +1,43 @@
+"""All that a ModelDeployment asks for, as one value."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from foresail_operator.desired import autoscaler, deployment, description, digests, disruption, meta, service, template
+from foresail_operator.desired.images import Images, Pin, choose
+
+if TYPE_CHECKING:
+    from foresail_operator.api.kinds import Manifest
+    from foresail_operator.api.v1alpha1 import ModelDeployment
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Plan:
+    """The children in the order of writing (what a pod needs comes first), and the revision they make."""
+
+    children: tuple[Manifest, ...]
+    revision: str
+    pin: Pin
+
+
+def build(model: ModelDeployment, recorded: Pin | None, images: Images) -> Plan:
+    """Return the plan; `recorded` is the image that status remembers, None for a new model."""
+    pin = choose(model, recorded, images)
+    pod = template.build(model, pin.image, images.pull_policy)
+    revision = digests.short(pod)
+    children = (
+        description.build(model),
+        deployment.build(model, _labelled(pod, revision)),
+        service.build(model),
+        service.build_headless(model),
+        autoscaler.build(model),
+        disruption.build(model),
+    )
+    return Plan(tuple(child for child in children if child is not None), revision, pin)
+
+
+def _labelled(pod: Manifest, revision: str) -> Manifest:
+    metadata = pod["metadata"]
+    return pod | {"metadata": metadata | {"labels": metadata["labels"] | {meta.REVISION_LABEL: revision}}}

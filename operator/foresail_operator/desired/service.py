@@ -1,0 +1,56 @@
+"""The Services of a model: one address for clients, and one whose DNS answer is every ready pod."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from foresail_operator.api.kinds import SERVICE, Manifest
+from foresail_operator.desired import meta, names
+from foresail_runtime import contract
+
+if TYPE_CHECKING:
+    from foresail_operator.api.v1alpha1 import ModelDeployment
+
+HTTP_SERVICE_PORT: Final = 80
+"""So that an address in the cluster needs no port: http://NAME.NAMESPACE."""
+
+
+def build(model: ModelDeployment) -> Manifest:
+    """Return the Service that clients call."""
+    spec = {"type": "ClusterIP", "ports": _ports(HTTP_SERVICE_PORT), "selector": meta.selector(model.metadata.name)}
+    return meta.child(model, SERVICE, names.service(model.metadata.name), spec=spec)
+
+
+def build_headless(model: ModelDeployment) -> Manifest:
+    """Return the headless Service; no proxy maps its ports, so they are the pods' own."""
+    spec = {
+        "type": "ClusterIP",
+        "clusterIP": "None",
+        "ports": _ports(contract.HTTP_PORT),
+        "selector": meta.selector(model.metadata.name),
+    }
+    return meta.child(model, SERVICE, names.headless_service(model.metadata.name), spec=spec)
+
+
+def url(model: ModelDeployment) -> str:
+    """Return the address inside the cluster."""
+    return f"http://{names.service(model.metadata.name)}.{model.metadata.namespace}"
+
+
+def _ports(http_port: int) -> list[Manifest]:
+    return [
+        {
+            "name": contract.HTTP_PORT_NAME,
+            "port": http_port,
+            "targetPort": contract.HTTP_PORT_NAME,
+            "protocol": "TCP",
+            "appProtocol": "http",
+        },
+        {
+            "name": contract.GRPC_PORT_NAME,
+            "port": contract.GRPC_PORT,
+            "targetPort": contract.GRPC_PORT_NAME,
+            "protocol": "TCP",
+            "appProtocol": "kubernetes.io/h2c",
+        },
+    ]

@@ -1,0 +1,196 @@
+"""The pod template: a pure function of the ModelDeployment and the pinned runtime image.
+
+An operator upgrade must not restart a model, so what is built here for an unchanged spec must not change between
+releases; a golden digest in the tests stands guard.
+
+Stopping is the runtime's work, not a preStop hook's: on SIGTERM, which the kubelet sends at once, the runtime says
+that it is not ready, goes on accepting for DRAIN_SECONDS while every node forgets the pod's address, tells kept
+connections to close, and then finishes what it has. A preStop sleep would only hide the end from the one process
+that can say so to its clients.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+from foresail_operator.desired import accelerator, description, meta, quantities, source
+from foresail_runtime import contract
+
+if TYPE_CHECKING:
+    from foresail_operator.api.kinds import Manifest
+    from foresail_operator.api.v1alpha1 import ModelDeployment, Resources
+
+CONTAINER: Final = "runtime"
+DRAIN_SECONDS: Final = 5
+"""Longer than a removed endpoint needs to reach every node's kube-proxy."""
+_FINISH_SECONDS: Final = 10
+"""For closing sessions and exiting after the last request."""
+
+DEFAULT_REQUESTS: Final = {"cpu": "250m", "memory": "256Mi"}
+DEFAULT_LIMITS: Final = {"cpu": "1", "memory": "1Gi"}
+
+_DESCRIPTION_VOLUME: Final = "description"
+_MODELS_VOLUME: Final = "models"
+_SCRATCH_VOLUME: Final = "scratch"
+_CREDENTIALS_VOLUME: Final = "credentials"
+
+
+def build(model: ModelDeployment, image: str, pull_policy: str) -> Manifest:
+    """Return the template without its revision label, which is made from it."""
+    pod = model.spec.pod
+    annotations = {**pod.annotations, meta.MODEL_ANNOTATION: model.metadata.name}
+    return {
+        "metadata": {"labels": {**pod.labels, **meta.labels(model)}, "annotations": annotations},
+        "spec": {
+            "containers": [_container(model, image, pull_policy)],
+            "volumes": _volumes(model),
+            "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "terminationGracePeriodSeconds": grace_seconds(model),
+            "topologySpreadConstraints": _spread(model),
+            **_placement(model),
+        },
+    }
+
+
+def grace_seconds(model: ModelDeployment) -> int:
+    """Return how long a stopping pod may take: drain, the longest request, and the end."""
+    return DRAIN_SECONDS + math.ceil(model.spec.serving.timeout_seconds) + _FINISH_SECONDS
+
+
+def _container(model: ModelDeployment, image: str, pull_policy: str) -> Manifest:
+    return {
+        "name": CONTAINER,
+        "image": image,
+        "imagePullPolicy": pull_policy,
+        "args": ["serve"],
+        "ports": [
+            {"name": contract.HTTP_PORT_NAME, "containerPort": contract.HTTP_PORT, "protocol": "TCP"},
+            {"name": contract.GRPC_PORT_NAME, "containerPort": contract.GRPC_PORT, "protocol": "TCP"},
+        ],
+        "env": _environment(model),
+        "resources": _resources(model),
+        "volumeMounts": _mounts(model),
+        "terminationMessagePath": contract.TERMINATION_MESSAGE_PATH,
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        **_probes(),
+    }
+
+
+def _probes() -> Manifest:
+    """Startup waits for the process only: a fetch may take hours and shows in readiness, while liveness goes on."""
+
+    def get(path: str, period: int, failures: int, timeout: int) -> Manifest:
+        return {
+            "httpGet": {"path": path, "port": contract.HTTP_PORT_NAME, "scheme": "HTTP"},
+            "periodSeconds": period,
+            "failureThreshold": failures,
+            "timeoutSeconds": timeout,
+        }
+
+    return {
+        "startupProbe": get(contract.LIVE_PATH, period=1, failures=120, timeout=2),
+        "readinessProbe": get(contract.READY_PATH, period=1, failures=3, timeout=2),
+        "livenessProbe": get(contract.LIVE_PATH, period=10, failures=6, timeout=5),
+    }
+
+
+def _environment(model: ModelDeployment) -> list[Manifest]:
+    ours: list[Manifest] = [
+        {"name": contract.ENV_DESCRIPTION, "value": f"{contract.DESCRIPTION_FOLDER}/{contract.DESCRIPTION_KEY}"},
+        {"name": contract.ENV_DRAIN_SECONDS, "value": str(DRAIN_SECONDS)},
+        {"name": contract.ENV_POD_NAME, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}}},
+        {
+            "name": contract.ENV_POD_NAMESPACE,
+            "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}},
+        },
+    ]
+    if "cpu" in limits(model.spec.resources):
+        reference = {"containerName": CONTAINER, "resource": "limits.cpu"}
+        ours.append({"name": contract.ENV_CPU_LIMIT, "valueFrom": {"resourceFieldRef": reference}})
+    return [variable.model_dump(by_alias=True, exclude_none=True) for variable in model.spec.pod.env] + ours
+
+
+def limits(resources: Resources) -> dict[str, str]:
+    """Return the limits: what the user wrote; a default only where no limit was written at all."""
+    given = resources.limits.model_dump(by_alias=True, exclude_none=True)
+    asked = resources.requests.model_dump(by_alias=True, exclude_none=True)
+    return given or {name: quantities.most(asked.get(name, value), value) for name, value in DEFAULT_LIMITS.items()}
+
+
+def requests(resources: Resources) -> dict[str, str]:
+    """Return the requests: what the user wrote, else defaults that no limit is under."""
+    asked = resources.requests.model_dump(by_alias=True, exclude_none=True)
+    bounds = limits(resources)
+    return asked or {name: quantities.least(bounds.get(name, value), value) for name, value in DEFAULT_REQUESTS.items()}
+
+
+def _resources(model: ModelDeployment) -> Manifest:
+    gpu = model.spec.gpu
+    cards = {gpu.resource_name: str(gpu.count)} if gpu else {}
+    return {"requests": requests(model.spec.resources), "limits": {**limits(model.spec.resources), **cards}}
+
+
+def _volumes(model: ModelDeployment) -> list[Manifest]:
+    volumes: list[Manifest] = [
+        {"name": _DESCRIPTION_VOLUME, "configMap": {"name": description.name(model), "defaultMode": 0o444}},
+        {"name": _MODELS_VOLUME, "emptyDir": {}},
+        {"name": _SCRATCH_VOLUME, "emptyDir": {}},
+    ]
+    if volume := source.build(model.spec.model.uri).volume:
+        volumes.append({"name": source.VOLUME, **volume})
+    if credentials := model.spec.model.credentials:
+        secret = {"secretName": credentials.secret_name, "defaultMode": 0o444}
+        volumes.append({"name": _CREDENTIALS_VOLUME, "secret": secret})
+    return volumes
+
+
+def _mounts(model: ModelDeployment) -> list[Manifest]:
+    mounts: list[Manifest] = [
+        {"name": _DESCRIPTION_VOLUME, "mountPath": contract.DESCRIPTION_FOLDER, "readOnly": True},
+        {"name": _MODELS_VOLUME, "mountPath": contract.DOWNLOAD_FOLDER},
+        {"name": _SCRATCH_VOLUME, "mountPath": contract.SCRATCH_FOLDER},
+    ]
+    if source.build(model.spec.model.uri).volume:
+        mounts.append({"name": source.VOLUME, "mountPath": contract.SOURCE_FOLDER, "readOnly": True})
+    if model.spec.model.credentials:
+        mounts.append({"name": _CREDENTIALS_VOLUME, "mountPath": contract.CREDENTIALS_FOLDER, "readOnly": True})
+    return mounts
+
+
+def _spread(model: ModelDeployment) -> list[Manifest]:
+    selector = {"labelSelector": {"matchLabels": meta.selector(model.metadata.name)}}
+    if model.spec.pod.topology_spread is not None:
+        return [selector | constraint for constraint in model.spec.pod.topology_spread]
+    return [
+        {
+            "maxSkew": 1,
+            "topologyKey": "kubernetes.io/hostname",
+            "whenUnsatisfiable": "ScheduleAnyway",
+            "matchLabelKeys": ["pod-template-hash"],
+            **selector,
+        }
+    ]
+
+
+def _placement(model: ModelDeployment) -> Manifest:
+    """Return what the user wrote about nodes and identity; what was not written is not there."""
+    pod, gpu = model.spec.pod, model.spec.gpu
+    tolerations = [item.model_dump(by_alias=True, exclude_none=True) for item in pod.tolerations]
+    optional = {
+        "nodeSelector": dict(pod.node_selector),
+        "tolerations": tolerations + ([accelerator.toleration()] if gpu else []),
+        "affinity": accelerator.affinity(pod.affinity, gpu),
+        "serviceAccountName": pod.service_account_name,
+        "priorityClassName": pod.priority_class_name,
+        "runtimeClassName": pod.runtime_class_name,
+        "imagePullSecrets": [{"name": secret.name} for secret in pod.image_pull_secrets],
+    }
+    return {name: value for name, value in optional.items() if value}
