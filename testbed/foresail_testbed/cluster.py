@@ -1,0 +1,236 @@
+"""A running cluster as its user sees it from outside."""
+
+import contextlib
+import ctypes
+import json
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from foresail_testbed import access, api, assets, control, errors, host, layout, options, runs
+
+START_SECONDS = 240.0
+STOP_SECONDS = 60.0
+CLONE_NEWNET = 0x40000000
+NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
+
+Listener = Callable[[str], None]
+
+
+class Cluster(access.Access):
+    """A cluster that runs; made by `start` or `attach`."""
+
+    def __init__(self, run: layout.Run, keeper_pid: int, init_pid: int) -> None:
+        super().__init__(run.kubeconfig("admin"), run.bin)
+        self.run = run
+        self.options = options.Options.decode(run.spec.read_text())
+        self._keeper_pid = keeper_pid
+        self._init_pid = init_pid
+        self._keeper: subprocess.Popen[str] | None = None
+        self._outside: int | None = None
+
+    @classmethod
+    def start(cls, wish: options.Options, detached: bool = False, listener: Listener = lambda _: None) -> "Cluster":
+        """Start a cluster and return when it serves.
+
+        It ends with this process, however that ends, unless `detached`. Programs that are missing are built first.
+        Raises TestbedError when something is missing on the machine or a component would not start.
+        """
+        if not NAME.fullmatch(wish.name):
+            raise errors.TestbedError(f"{wish.name!r} is no cluster name: use up to 32 of a-z, 0-9 and -")
+        host.require(wish.kubelets)
+        programs = assets.provide(wish, listener)
+        starter = launch_keeper(wish, programs, detached)
+        try:
+            follow(starter, listener)
+            cluster = cls.attach(wish.name)
+        except BaseException:
+            end(starter)
+            raise
+        cluster._keeper = starter
+        return cluster
+
+    @classmethod
+    def attach(cls, name: str) -> "Cluster":
+        """Return the running cluster of that name."""
+        run = layout.Run.named(name)
+        if not runs.alive(run) or not run.state.exists():
+            raise errors.TestbedError(
+                f"no cluster named {name} runs; start it with `foresail-testbed up --name {name}`"
+            )
+        state = json.loads(run.state.read_text())
+        return cls(run, state["keeper"], state["init"])
+
+    def stop(self) -> None:
+        """End the cluster and return when nothing of it is left."""
+        self.leave()
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._keeper_pid, signal.SIGTERM)
+        deadline = time.monotonic() + STOP_SECONDS
+        while runs.alive(self.run) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        if self._keeper is not None:
+            end(self._keeper)
+        if self.run.folder.exists():
+            raise errors.TestbedError(f"the cluster {self.run.name} did not end within {STOP_SECONDS:.0f} s")
+
+    def enter(self, command: Sequence[str]) -> list[str]:
+        """Return the command line that runs `command` inside, in the present folder."""
+        return ["nsenter", "-t", str(self._init_pid), "-n", "-m", "-p", f"--wdns={Path.cwd()}", "--", *command]
+
+    def api(self) -> api.Client:
+        """Return a client with all rights; works where the network is joined."""
+        run = self.run
+        return api.Client.trusted(
+            options.API_ADDRESS, options.API_PORT, run.certificate("ca"), run.certificate("admin"), run.key("admin")
+        )
+
+    @contextlib.contextmanager
+    def reach(self, namespace: str, service: str, port: int) -> Iterator[str]:
+        """Lead this process, where it has joined the network, to a Service; yields its URL without a path."""
+        spec = self.get("service", service, "-n", namespace)["spec"]
+        yield f"http://{spec['clusterIP']}:{port}"
+
+    def join(self) -> None:
+        """Move this thread, and the threads it starts from now on, into the cluster's network."""
+        if self._outside is None:
+            self._outside = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+            set_namespace(Path(f"/proc/{self._init_pid}/ns/net"))
+
+    def leave(self) -> None:
+        """Move this thread back to where it was before `join`."""
+        if self._outside is not None:
+            set_namespace(Path(f"/proc/self/fd/{self._outside}"))
+            os.close(self._outside)
+            self._outside = None
+
+    @contextlib.contextmanager
+    def joined(self) -> Iterator[None]:
+        """Hold this thread in the cluster's network."""
+        already = self._outside is not None
+        self.join()
+        try:
+            yield
+        finally:
+            if not already:
+                self.leave()
+
+    def components(self) -> dict[str, int | None]:
+        """Return each component's process id inside; None for one that has ended."""
+        found: dict[str, int | None] = control.send(self.run.socket, "states")
+        return found
+
+    def stop_component(self, name: str, kill: bool = False) -> None:
+        """End a component (`etcd`, `kube-apiserver`, `kubelet.node-1`, …) by SIGTERM or SIGKILL."""
+        control.send(self.run.socket, "stop", name=name, kill=kill)
+
+    def start_component(self, name: str) -> None:
+        """Start a stopped component as it was."""
+        control.send(self.run.socket, "start", name=name)
+
+    def pause_component(self, name: str) -> None:
+        """Freeze a component: its connections stay open and nothing answers."""
+        control.send(self.run.socket, "pause", name=name)
+
+    def resume_component(self, name: str) -> None:
+        """Let a frozen component go on."""
+        control.send(self.run.socket, "resume", name=name)
+
+    def log(self, component: str) -> Path:
+        """Return a component's log file."""
+        return self.run.logs / f"{component}.log"
+
+    def nodes(self) -> list[str]:
+        """Return the names of the nodes with a kubelet."""
+        names: list[str] = control.send(self.run.socket, "nodes")
+        return names
+
+    def add_node(self) -> str:
+        """Start one more node with a kubelet, wait until it is Ready and return its name."""
+        name: str = control.send(self.run.socket, "add-node")
+        self.kubectl("wait", "--for=create", f"node/{name}", "--timeout=60s")
+        self.kubectl("wait", "--for=condition=Ready", f"node/{name}", "--timeout=60s")
+        return name
+
+    def load_image(self, archive: Path) -> None:
+        """Put the image of an OCI or Docker archive on every node."""
+        for node in self.nodes():
+            socket = self.run.node(node) / "containerd.sock"
+            words = ["ctr", "-a", str(socket), "-n", "k8s.io", "images", "import", "--local", str(archive.resolve())]
+            done = self.execute(words)
+            if done.returncode != 0:
+                raise errors.TestbedError(f"{archive} could not be loaded on {node}: {done.stderr.strip()}")
+
+
+def set_namespace(path: Path) -> None:
+    """Move this thread into the network namespace of that file (os.setns came with Python 3.12)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        if libc.setns(descriptor, CLONE_NEWNET) != 0:
+            raise OSError(ctypes.get_errno(), f"the network of {path} could not be joined")
+    finally:
+        os.close(descriptor)
+
+
+def launch_keeper(wish: options.Options, programs: dict[str, str], detached: bool) -> subprocess.Popen[str]:
+    """Start the process that keeps the cluster, in a session of its own so that Ctrl-C passes it by."""
+    owner = 0 if detached else os.getpid()
+    starter = subprocess.Popen(
+        [sys.executable, "-m", "foresail_testbed.keeper", wish.name, str(owner)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    if starter.stdin is None:
+        raise RuntimeError("the keeper was started without a pipe")
+    with starter.stdin as pipe:
+        json.dump({"options": wish.encode(), "programs": programs}, pipe)
+    return starter
+
+
+def follow(starter: subprocess.Popen[str], listener: Listener) -> None:
+    """Read the start's progress until it is ready; raises TestbedError if it fails or takes too long."""
+    pipe = starter.stdout
+    if pipe is None:
+        raise RuntimeError("the keeper was started without a pipe")
+    deadline = time.monotonic() + START_SECONDS
+    with pipe:
+        while select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            line = pipe.readline()
+            event = json.loads(line) if line else {"event": "failed", "message": "the keeper ended", "logs": {}}
+            if event["event"] == "ready":
+                return
+            if event["event"] == "failed":
+                raise errors.TestbedError(describe_failure(event["message"], event["logs"]))
+            listener(event["message"])
+    raise errors.TestbedError(f"the cluster was not ready within {START_SECONDS:.0f} s")
+
+
+def describe_failure(message: str, logs: dict[str, str]) -> str:
+    """Write why a start failed, with the end of each log that has something to say."""
+    ends = [f"--- {name}\n{text}" for name, text in logs.items() if text]
+    return "\n".join([f"the cluster did not start: {message}", *ends])
+
+
+def end(starter: subprocess.Popen[str]) -> None:
+    """End a keeper and wait for it."""
+    starter.terminate()
+    try:
+        starter.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        starter.kill()
+        starter.wait()
+
+
+def unique_name(prefix: str) -> str:
+    """Return a name that no other run has."""
+    return f"{prefix}-{uuid.uuid4().hex[:8]}"

@@ -1,0 +1,53 @@
+"""What the machine must offer, installed where that can be done without asking."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+from foresail_testbed import errors
+
+# Command to Debian package; the first group is needed by every cluster, the second by one with kubelets.
+ALWAYS = {"unshare": "util-linux", "nsenter": "util-linux", "setpriv": "util-linux", "ip": "iproute2"}
+KUBELETS = {"runc": "runc", "nft": "nftables", "conntrack": "conntrack", "mount": "mount"}
+IMAGES = {"buildah": "buildah", "debootstrap": "debootstrap", "runc": "runc", "cc": "gcc"}
+INSTALL_SECONDS = 600.0
+
+
+def require(kubelets: bool) -> None:
+    """Make sure that a cluster can start here; raises TestbedError with what is missing."""
+    if sys.platform != "linux":
+        raise errors.TestbedError("the testbed needs Linux; elsewhere use kind and set FORESAIL_E2E_KUBECONFIG")
+    if os.geteuid() != 0:
+        raise errors.TestbedError(
+            "the testbed makes namespaces and mounts and must run as root: use sudo, "
+            "or a cluster of your own through FORESAIL_E2E_KUBECONFIG"
+        )
+    install({**ALWAYS, **(KUBELETS if kubelets else {})})
+
+
+def missing(commands: dict[str, str]) -> list[str]:
+    """Return the packages of the commands that are not there."""
+    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+    return sorted({package for command, package in commands.items() if shutil.which(command, path=path) is None})
+
+
+def install(commands: dict[str, str]) -> None:
+    """Install the packages of missing commands with apt; raises TestbedError where there is no apt."""
+    packages = missing(commands)
+    if not packages:
+        return
+    if shutil.which("apt-get") is None:
+        raise errors.TestbedError(f"these packages are missing, install them first: {', '.join(packages)}")
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    run_apt(["apt-get", "-q", "update"], environment)
+    run_apt(["apt-get", "-qy", "install", "--no-install-recommends", *packages], environment)
+
+
+def run_apt(command: list[str], environment: dict[str, str]) -> None:
+    """Run apt-get; raises TestbedError with the end of what it says."""
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False
+    )
+    if done.returncode != 0:
+        raise errors.TestbedError(f"`{' '.join(command)}` failed: {done.stderr.strip()[-800:]}")

@@ -1,0 +1,121 @@
+"""Fixtures of real clusters for pytest.
+
+`control_plane` and `cluster` live as long as the test session and end with it, however it ends. A test that uses one
+runs inside its private network, and so do the module and session fixtures set up for that test: addresses of Services
+and pods work, the Internet does not. With FORESAIL_E2E_KUBECONFIG both are the cluster of that file instead.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from foresail_testbed import access, diagnostics, external, options
+from foresail_testbed import cluster as testbed
+
+KUBECONFIG_VARIABLE = "FORESAIL_E2E_KUBECONFIG"
+FIXTURES = ("cluster", "control_plane")
+RUNNING = pytest.StashKey[dict[str, access.Access]]()
+NAMESPACES = pytest.StashKey[list[tuple[access.Access, str]]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin with no cluster."""
+    config.stash[RUNNING] = {}
+
+
+@pytest.fixture(scope="session")
+def control_plane_options() -> options.Options:
+    """Shape of `control_plane`; a conftest may define it anew."""
+    return options.Options(name=testbed.unique_name("plane"), nodes=0)
+
+
+@pytest.fixture(scope="session")
+def cluster_options() -> options.Options:
+    """Shape of `cluster`; a conftest may define it anew."""
+    return options.Options(name=testbed.unique_name("test"))
+
+
+@pytest.fixture(scope="session")
+def control_plane(request: pytest.FixtureRequest, control_plane_options: options.Options) -> Iterator[access.Access]:
+    """A real API server with controllers and scheduler, and no kubelet: pods stay Pending."""
+    with opened(request, "control_plane", control_plane_options) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def cluster(request: pytest.FixtureRequest, cluster_options: options.Options) -> Iterator[access.Access]:
+    """A real cluster with a kubelet and containerd, in which pods run."""
+    with opened(request, "cluster", cluster_options) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def opened(request: pytest.FixtureRequest, name: str, wish: options.Options) -> Iterator[access.Access]:
+    """Start (or find) the cluster of a fixture, join it, and end it with the session."""
+    running = request.config.stash[RUNNING]
+    leave_all(running)
+    given = os.environ.get(KUBECONFIG_VARIABLE)
+    found = external.External(Path(given)) if given else start_visibly(request.config, wish)
+    running[name] = found
+    found.join()
+    try:
+        yield found
+    finally:
+        del running[name]
+        found.leave()
+        if isinstance(found, testbed.Cluster):
+            found.stop()
+
+
+def start_visibly(config: pytest.Config, wish: options.Options) -> testbed.Cluster:
+    """Start a cluster with its progress on the terminal, for a first run builds the programs."""
+    capture = config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
+        return testbed.Cluster.start(wish)
+
+
+def leave_all(running: dict[str, access.Access]) -> None:
+    """Go back to the host's own network."""
+    for other in running.values():
+        other.leave()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Put the test, and the fixtures that are set up for it, into the network of the cluster it uses."""
+    running = item.config.stash[RUNNING]
+    names = [name for name in FIXTURES if name in getattr(item, "fixturenames", ())]
+    leave_all(running)
+    if names and names[0] in running:
+        running[names[0]].join()
+
+
+def make_namespace(request: pytest.FixtureRequest, where: access.Access) -> Iterator[str]:
+    """Make a namespace for one test and take it away afterwards."""
+    name = testbed.unique_name("test")
+    where.kubectl("create", "namespace", name)
+    request.node.stash.setdefault(NAMESPACES, []).append((where, name))
+    try:
+        yield name
+    finally:
+        where.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def namespace(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A namespace of the test's own, in the cluster that the test uses (`cluster` before `control_plane`)."""
+    names = [name for name in FIXTURES if name in request.fixturenames]
+    yield from make_namespace(request, request.getfixturevalue(names[0] if names else "control_plane"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: "pytest.CallInfo[None]") -> Iterator[None]:
+    """Add to a failed test what its namespaces look like."""
+    report = yield
+    if report.failed and call.when != "teardown":
+        for where, name in item.stash.get(NAMESPACES, []):
+            report.sections.append((f"namespace {name}", diagnostics.describe(where, name)))
+    return report
