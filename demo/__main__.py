@@ -1,0 +1,97 @@
+"""`make demo`: run the story, leave the cluster if KEEP=1, and end with a sentence where something is missing."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tomllib
+
+from demo import story
+from demo.places import ROOT, CommandError, Kind, Place, Testbed
+from demo.screen import Screen
+from demo.target import Machine, NowhereError, Target, choose
+from foresail_testbed.errors import TestbedError
+
+STEPS = (story.build, story.start, story.install, story.deploy, story.photograph, story.scale, story.delete)
+
+
+def main() -> int:
+    """Run the demo; what is missing on the machine ends it with a sentence and status 1."""
+    arguments = parse()
+    screen = Screen()
+    try:
+        target = choose(look_around(), arguments.on)
+    except NowhereError as error:
+        screen.console.print(str(error))
+        return 1
+    output = ROOT / "demo-output"
+    output.mkdir(exist_ok=True)
+    place: Place = Kind(output, version()) if target is Target.KIND else Testbed(arguments.keep)
+    demo = story.Demo(place, screen, output)
+    try:
+        for step in STEPS[:-1] if arguments.keep else STEPS:
+            step(demo)
+    except (CommandError, TestbedError, TimeoutError, RuntimeError) as error:
+        screen.console.print(f"[bold red]The demo stopped:[/] {error}", soft_wrap=True)
+        return 1
+    finally:
+        if not arguments.keep:
+            place.down()
+    screen.close(last_words(place, arguments.keep))
+    return 0
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line; KEEP=1 in the environment is --keep."""
+    parser = argparse.ArgumentParser(prog="make demo", description="Show Foresail's main job on a real cluster.")
+    parser.add_argument("--keep", action="store_true", default=os.environ.get("KEEP", "") not in {"", "0"})
+    parser.add_argument("--on", type=Target, choices=list(Target), help="kind or testbed; default: what runs here")
+    return parser.parse_args()
+
+
+def look_around() -> Machine:
+    """Return what this machine has."""
+    return Machine(
+        docker_answers=_docker_answers(),
+        has_kind=shutil.which("kind") is not None,
+        system=platform.system(),
+        is_root=hasattr(os, "geteuid") and os.geteuid() == 0,
+    )
+
+
+def _docker_answers() -> bool:
+    if shutil.which("docker") is None:
+        return False
+    try:
+        return subprocess.run(["docker", "info"], capture_output=True, timeout=10, check=False).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
+
+
+def version() -> str:
+    """Return the project's version: the tag of its images."""
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        found: str = tomllib.load(file)["project"]["version"]
+    return found
+
+
+def last_words(place: Place, keep: bool) -> list[str]:
+    """Return what to try next."""
+    after = ["", "Look at demo-output/boxes.png and demo-output/scaling.png."]
+    if keep:
+        return [*after, "The cluster is still there:", *(f"  {line}" for line in place.access())]
+    return [
+        *after,
+        "Next:",
+        "  make demo KEEP=1                      the same, and the cluster stays for your own kubectl",
+        "  .venv/bin/foresail serve examples/03-retail-shelf/models/nanodet_g_416.onnx     no cluster at all",
+        "  examples/README.md                    five examples, from numbers in a ConfigMap to GPUs",
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,48 @@
+"""The commands that the demo runs for a kind cluster, as plain lists: what a test can read without Docker."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+CLUSTER: Final = "foresail-demo"
+CONTEXT: Final = f"kind-{CLUSTER}"
+METRICS_SERVER: Final = "https://github.com/kubernetes-sigs/metrics-server/releases/download/v0.9.0/components.yaml"
+"""kind has none of its own; a cpu autoscaler needs it."""
+
+
+def create(kubeconfig: Path) -> list[str]:
+    """Make the cluster and write its kubeconfig; the user's own is left alone."""
+    return ["kind", "create", "cluster", "--name", CLUSTER, "--kubeconfig", str(kubeconfig), "--wait", "180s"]
+
+
+def delete(kubeconfig: Path) -> list[str]:
+    """Remove the cluster, if it is there."""
+    return ["kind", "delete", "cluster", "--name", CLUSTER, "--kubeconfig", str(kubeconfig)]
+
+
+def load_image(name: str) -> list[str]:
+    """Put an image of the Docker daemon on the nodes."""
+    return ["kind", "load", "docker-image", name, "--name", CLUSTER]
+
+
+def install_metrics_server(kubectl: Sequence[str]) -> list[list[str]]:
+    """Apply metrics-server and let it talk to kind's kubelets, whose certificates nobody signed."""
+    flag = '[{"op":"add","path":"/spec/template/spec/containers/0/args/-","value":"--kubelet-insecure-tls"}]'
+    return [
+        [*kubectl, "apply", "-f", METRICS_SERVER],
+        [*kubectl, "-n", "kube-system", "patch", "deployment", "metrics-server", "--type=json", "-p", flag],
+        [*kubectl, "-n", "kube-system", "rollout", "status", "deployment/metrics-server", "--timeout=180s"],
+    ]
+
+
+def forward(kubectl: Sequence[str], namespace: str, service: str, port: int) -> list[str]:
+    """Lead a free port of this machine, which kubectl prints, to a Service.
+
+    It leads to one pod: the demo's load therefore reaches only the first replica on kind, which is all that is
+    needed for the others to be added.
+    """
+    return [*kubectl, "-n", namespace, "port-forward", f"service/{service}", f":{port}", "--address", "127.0.0.1"]

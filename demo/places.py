@@ -1,0 +1,205 @@
+"""The clusters that the demo can be told on: kind, and the project's own testbed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import selectors
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from demo import kind
+from foresail_testbed import cluster as testbed
+from foresail_testbed import errors, images, options
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+ROOT = Path(__file__).resolve().parent.parent
+IMAGES = ("foresail-operator", "foresail-runtime", "foresail-example-models")
+NAME = "demo"
+FORWARD_SECONDS = 20.0
+
+
+class CommandError(Exception):
+    """A command of the demo failed; the message has its words."""
+
+
+class Place(Protocol):
+    """A cluster that the demo makes."""
+
+    title: str
+
+    def build_images(self) -> list[str]:
+        """Build the images and return their names as the cluster knows them."""
+
+    def up(self, tell: testbed.Listener) -> None:
+        """Start the cluster, with metrics-server."""
+
+    def load_images(self) -> None:
+        """Put the images on the nodes."""
+
+    def run(self, words: Sequence[str], seconds: float = 180.0, stdin: str | None = None) -> str:
+        """Run kubectl or helm against the cluster and return what it prints; raises CommandError."""
+
+    def reach(self, namespace: str, service: str, port: int) -> contextlib.AbstractContextManager[str]:
+        """Lead this process to a Service; gives its URL."""
+
+    def down(self) -> None:
+        """End the cluster."""
+
+    def access(self) -> list[str]:
+        """Return the lines that tell how to use a cluster that was left."""
+
+
+def execute(words: Sequence[str], seconds: float, stdin: str | None = None) -> str:
+    """Run a command of this machine to its end; raises CommandError."""
+    try:
+        done = subprocess.run(
+            words, cwd=ROOT, input=stdin, capture_output=True, text=True, timeout=seconds, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise CommandError(f"`{' '.join(words)}` took more than {seconds:.0f} s") from error
+    if done.returncode != 0:
+        raise CommandError(f"`{' '.join(words)}` failed: {(done.stderr or done.stdout).strip()[-2000:]}")
+    return done.stdout
+
+
+class Kind:
+    """A kind cluster: where Docker runs."""
+
+    title = "kind, in Docker"
+
+    def __init__(self, folder: Path, tag: str) -> None:
+        self._kubeconfig = folder / "kubeconfig"
+        self._names = [f"localhost/{name}:{tag}" for name in IMAGES]
+
+    def build_images(self) -> list[str]:
+        """Build with docker."""
+        execute([str(ROOT / "scripts" / "images")], seconds=1800)
+        return self._names
+
+    def up(self, tell: testbed.Listener) -> None:
+        """Make the cluster anew; one that an earlier run left is removed."""
+        execute(kind.delete(self._kubeconfig), seconds=120)
+        tell("kind creates the cluster")
+        execute(kind.create(self._kubeconfig), seconds=600)
+        tell("metrics-server is installed")
+        for command in kind.install_metrics_server(self._command("kubectl")):
+            execute(command, seconds=300)
+
+    def load_images(self) -> None:
+        """Load with kind's own command."""
+        for name in self._names:
+            execute(kind.load_image(name), seconds=300)
+
+    def run(self, words: Sequence[str], seconds: float = 180.0, stdin: str | None = None) -> str:
+        """Run kubectl or helm with the cluster's kubeconfig."""
+        return execute([*self._command(words[0]), *words[1:]], seconds, stdin)
+
+    def _command(self, program: str) -> list[str]:
+        path = str(ROOT / "scripts" / "helm") if program == "helm" else str(ROOT / ".venv" / "bin" / program)
+        return [path, f"--kubeconfig={self._kubeconfig}"]
+
+    @contextlib.contextmanager
+    def reach(self, namespace: str, service: str, port: int) -> Iterator[str]:
+        """Forward a port of this machine while the block runs."""
+        command = kind.forward(self._command("kubectl"), namespace, service, port)
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as forwarding:
+            try:
+                yield f"http://127.0.0.1:{_printed_port(forwarding)}"
+            finally:
+                forwarding.terminate()
+
+    def down(self) -> None:
+        """Delete the cluster."""
+        execute(kind.delete(self._kubeconfig), seconds=120)
+
+    def access(self) -> list[str]:
+        """Tell the kubeconfig."""
+        return [
+            f"export KUBECONFIG={self._kubeconfig}",
+            "kubectl get mdep",
+            f"kind delete cluster --name {kind.CLUSTER}",
+        ]
+
+
+def _printed_port(forwarding: subprocess.Popen[str]) -> int:
+    """Read the port from kubectl's first line: `Forwarding from 127.0.0.1:34567 -> 8080`."""
+    deadline = time.monotonic() + FORWARD_SECONDS
+    if forwarding.stdout is None:
+        raise RuntimeError("kubectl port-forward was started without a pipe")
+    with selectors.DefaultSelector() as selector:
+        selector.register(forwarding.stdout, selectors.EVENT_READ)
+        if selector.select(deadline - time.monotonic()):
+            found = re.search(r":(\d+) ->", forwarding.stdout.readline())
+            if found:
+                return int(found.group(1))
+    raise CommandError(f"kubectl did not forward a port within {FORWARD_SECONDS:.0f} s")
+
+
+class Testbed:
+    """The project's own cluster: where this is Linux and root."""
+
+    __test__ = False  # pytest would take the class for a test by its name
+    title = "the testbed: a real Kubernetes in namespaces of this machine"
+
+    def __init__(self, keep: bool) -> None:
+        self._keep = keep
+        self._archives: list[Path] = []
+        self._cluster: testbed.Cluster | None = None
+
+    @property
+    def _running(self) -> testbed.Cluster:
+        if self._cluster is None:
+            raise RuntimeError("the cluster is not up")
+        return self._cluster
+
+    def build_images(self) -> list[str]:
+        """Build with buildah into archives of the user's cache."""
+        built = images.provide(IMAGES)
+        self._archives = [image.archive for image in built]
+        return [image.name for image in built]
+
+    def up(self, tell: testbed.Listener) -> None:
+        """Start it; one that an earlier run left is ended."""
+        with contextlib.suppress(errors.TestbedError):
+            testbed.Cluster.attach(NAME).stop()
+        wish = options.Options(name=NAME)
+        self._cluster = testbed.Cluster.start(wish, detached=self._keep, listener=tell)
+
+    def load_images(self) -> None:
+        """Load each archive."""
+        for archive in self._archives:
+            self._running.load_image(archive)
+
+    def run(self, words: Sequence[str], seconds: float = 180.0, stdin: str | None = None) -> str:
+        """Run kubectl or helm inside."""
+        program = str(ROOT / "scripts" / "helm") if words[0] == "helm" else words[0]
+        done = self._running.execute([program, *words[1:]], seconds, stdin)
+        if done.returncode != 0:
+            raise CommandError(f"`{' '.join(words)}` failed: {done.stderr.strip()[-2000:]}")
+        return done.stdout
+
+    @contextlib.contextmanager
+    def reach(self, namespace: str, service: str, port: int) -> Iterator[str]:
+        """Move this thread into the cluster's network while the block runs."""
+        with self._running.joined(), self._running.reach(namespace, service, port) as url:
+            yield url
+
+    def down(self) -> None:
+        """End it; nothing is left of it."""
+        if self._cluster is not None:
+            self._cluster.stop()
+
+    def access(self) -> list[str]:
+        """Tell how to run kubectl inside."""
+        program = os.path.relpath(ROOT / ".venv" / "bin" / "foresail-testbed")
+        return [
+            f"{program} exec --name {NAME} -- kubectl get mdep,pods,hpa",
+            f"{program} exec --name {NAME} -- bash        # a shell inside, where Services have their addresses",
+            f"{program} down --name {NAME}",
+        ]
