@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from foresail_testbed import build, cluster, errors, layout, options, programs, runs
+from foresail_testbed import base_image, build, cluster, errors, images, layout, options, programs, runs
 
 
 def main() -> int:
@@ -42,6 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
     loader.add_argument("archive", type=Path, help="OCI or Docker archive")
     loader.set_defaults(run=load_image)
     add_build(commands)
+    add_images(commands)
     return parser
 
 
@@ -87,6 +88,20 @@ def add_build(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser.add_argument("program", nargs="*", help=f"default: all of {', '.join(names)}")
     parser.add_argument("--kubernetes", default=options.KUBERNETES_VERSION, metavar="V", help="default: %(default)s")
     parser.set_defaults(run=build_programs)
+
+
+def add_images(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `build-base` and `build-image`."""
+    base = commands.add_parser("build-base", help="make the base image from Debian's packages")
+    base.set_defaults(run=build_base)
+    image = commands.add_parser("build-image", help="build a Dockerfile's image and print its archive's path")
+    image.add_argument("dockerfile", type=Path)
+    image.add_argument("--tag", required=True, help="say: localhost/foresail-runtime:dev")
+    image.add_argument("--context", type=Path, help="default: the Dockerfile's folder")
+    image.add_argument(
+        "--build-arg", action="append", default=[], metavar="NAME=VALUE", help="BASE is set unless given"
+    )
+    image.set_defaults(run=build_image)
 
 
 def up(arguments: argparse.Namespace) -> int:
@@ -166,6 +181,24 @@ def build_programs(arguments: argparse.Namespace) -> int:
         raise errors.TestbedError(f"there is no program {unknown[0]!r}; there are: {', '.join(known)}")
     for name in arguments.program or known:
         print(build.ensure(known[name]))
+    return 0
+
+
+def build_base(_: argparse.Namespace) -> int:
+    """Make the base image and print where it is."""
+    print(base_image.ensure())
+    return 0
+
+
+def build_image(arguments: argparse.Namespace) -> int:
+    """Build an image and print where it is."""
+    wrong = [given for given in arguments.build_arg if "=" not in given]
+    if wrong:
+        raise errors.TestbedError(f"--build-arg {wrong[0]} has no value: write --build-arg {wrong[0]}=VALUE")
+    if not arguments.dockerfile.is_file():
+        raise errors.TestbedError(f"there is no file {arguments.dockerfile}")
+    values = dict(given.split("=", 1) for given in arguments.build_arg)
+    print(images.ensure(arguments.dockerfile, arguments.tag, values, arguments.context))
     return 0
 
 

@@ -21,6 +21,7 @@ from foresail_testbed import (
 
 READY_SECONDS = 120.0
 NODE_READY_SECONDS = 120.0
+COMMAND_SECONDS = 30.0
 
 
 class Machine:
@@ -114,13 +115,17 @@ class Machine:
         holder = self._hold(node) if node.index > 1 else None
         self._holders[node.index] = holder
         cgroups.create(cgroups.root_of(self._run.name, node.name))
-        for program, arguments in (
-            ("containerd", flags.containerd(self._run, node)),
-            ("kubelet", flags.kubelet(self._run, node)),
-            ("kube-proxy", flags.proxy(self._run, node)),
-        ):
-            self._launch(program, arguments, f"{program}.{node.name}", holder)
+        self._launch("containerd", flags.containerd(self._run, node), f"containerd.{node.name}", holder)
+        self._import_pause(node)
+        self._launch("kubelet", flags.kubelet(self._run, node), f"kubelet.{node.name}", holder)
+        self._launch("kube-proxy", flags.proxy(self._run, node), f"kube-proxy.{node.name}", holder)
         return node
+
+    def _import_pause(self, node: options.NodePlan) -> None:
+        socket = self._run.node(node.name) / "containerd.sock"
+        api.wait_until(socket.exists, COMMAND_SECONDS, f"containerd of {node.name}", check=self._parts.require_alive)
+        command = ["ctr", "-a", str(socket), "-n", "k8s.io", "images", "import", "--local", str(self._run.pause_image)]
+        subprocess.run(command, check=True, capture_output=True, text=True, timeout=COMMAND_SECONDS)
 
     def _hold(self, node: options.NodePlan) -> int:
         """Make a further node's network and mount namespaces, held open by a process that does nothing."""

@@ -87,7 +87,8 @@ def compile_package(go: str, module: Path, output: Path, package: str, program: 
     """Compile one program, exactly the versions in go.sum, for any Linux of this processor."""
     command = [go, "build", "-mod=readonly", "-trimpath", f"-ldflags={program.ldflags}", "-o", str(output), package]
     share = program.seconds / len(program.packages)
-    progress.follow(f"building {output.name} {program.version}", command, module, environment(), share, BUILD_SECONDS)
+    step = progress.Step(f"building {output.name} {program.version}", share, BUILD_SECONDS)
+    progress.follow(step, command, module, environment())
 
 
 def environment() -> dict[str, str]:

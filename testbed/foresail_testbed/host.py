@@ -10,12 +10,25 @@ from foresail_testbed import errors
 # Command to Debian package; the first group is needed by every cluster, the second by one with kubelets.
 ALWAYS = {"unshare": "util-linux", "nsenter": "util-linux", "setpriv": "util-linux", "ip": "iproute2"}
 KUBELETS = {"runc": "runc", "nft": "nftables", "conntrack": "conntrack", "mount": "mount"}
-IMAGES = {"buildah": "buildah", "debootstrap": "debootstrap", "runc": "runc", "cc": "gcc"}
+IMAGES = {"buildah": "buildah", "debootstrap": "debootstrap", "runc": "runc", "tar": "tar", "find": "findutils"}
+SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"
 INSTALL_SECONDS = 600.0
 
 
 def require(kubelets: bool) -> None:
     """Make sure that a cluster can start here; raises TestbedError with what is missing."""
+    require_root()
+    install({**ALWAYS, **(KUBELETS if kubelets else {})})
+
+
+def require_images() -> None:
+    """Make sure that images can be built here; raises TestbedError with what is missing."""
+    require_root()
+    install(IMAGES)
+
+
+def require_root() -> None:
+    """Refuse other systems and users, with the way out."""
     if sys.platform != "linux":
         raise errors.TestbedError("the testbed needs Linux; elsewhere use kind and set FORESAIL_E2E_KUBECONFIG")
     if os.geteuid() != 0:
@@ -23,13 +36,24 @@ def require(kubelets: bool) -> None:
             "the testbed makes namespaces and mounts and must run as root: use sudo, "
             "or a cluster of your own through FORESAIL_E2E_KUBECONFIG"
         )
-    install({**ALWAYS, **(KUBELETS if kubelets else {})})
 
 
 def missing(commands: dict[str, str]) -> list[str]:
     """Return the packages of the commands that are not there."""
-    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-    return sorted({package for command, package in commands.items() if shutil.which(command, path=path) is None})
+    return sorted({package for command, package in commands.items() if locate(command) is None})
+
+
+def locate(command: str) -> str | None:
+    """Return a command's path, those that only root has included."""
+    return shutil.which(command, path=f"{os.environ.get('PATH', '')}:{SYSTEM_FOLDERS}")
+
+
+def find(command: str) -> str:
+    """Return the path of a command that was required before."""
+    path = locate(command)
+    if path is None:
+        raise errors.TestbedError(f"{command} is missing: install it with the system's package manager")
+    return path
 
 
 def install(commands: dict[str, str]) -> None:

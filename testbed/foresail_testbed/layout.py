@@ -70,6 +70,11 @@ class Run:
         """Links to all programs of this run."""
         return self.folder / "bin"
 
+    @property
+    def pause_image(self) -> Path:
+        """The image that holds every pod's namespaces."""
+        return self.folder / "pause.tar"
+
     def key(self, name: str) -> Path:
         """Return a private key's file."""
         return self.folder / "pki" / f"{name}.key"

@@ -67,6 +67,7 @@ def kubelet(run: layout.Run, node: options.NodePlan, cgroup_root: str, dns: bool
             "podLogsDir": str(folder / "pod-logs"),
             "registerNode": True,
             "resolvConf": "",
+            "volumePluginDir": str(folder / "volume-plugins"),
         }
     )
 
@@ -78,6 +79,8 @@ def containerd(run: layout.Run, node: options.NodePlan, programs: str) -> str:
 root = "{folder / "containerd"}"
 state = "/run/containerd"
 disabled_plugins = ["io.containerd.nri.v1.nri", "io.containerd.tracing.processor.v1.otlp"]
+[plugins.'io.containerd.internal.v1.opt']
+path = "{folder / "opt"}"
 [grpc]
 address = "{folder / "containerd.sock"}"
 [plugins.'io.containerd.cri.v1.images'.pinned_images]

@@ -4,7 +4,7 @@ import datetime as dt
 import json
 from pathlib import Path
 
-from foresail_testbed import cgroups, layout, manifests, options, pki
+from foresail_testbed import archive, cgroups, layout, manifests, options, pki
 
 KWOK_STAGES = (
     "node/fast/node-initialize.yaml",
@@ -31,6 +31,7 @@ def write_files(run: layout.Run, wish: options.Options, programs: dict[str, str]
         (run.folder / "kwok-stages.yaml").write_text(join_stages(Path(programs["kwok-stages"])))
     if wish.kubelets:
         write_nodes(run, wish)
+        archive.write_program(run.pause_image, manifests.PAUSE_IMAGE, Path(programs["pause"]))
 
 
 def join_stages(folder: Path) -> str:

@@ -86,6 +86,7 @@ METRICS_SERVER = Program(
     "metrics-server", "0.9.0", {"metrics-server": "sigs.k8s.io/metrics-server/cmd/metrics-server"}, seconds=106
 )
 COREDNS = Program("coredns", "1.15.0", {"coredns": "."}, seconds=60)
+PAUSE = Program("pause", "1", {"pause": "."}, seconds=3)
 HELM = Program("helm", "4.3.1", {"helm": "helm.sh/helm/v4/cmd/helm"}, seconds=87)
 
 
@@ -95,7 +96,7 @@ def needed(wish: options.Options) -> list[Program]:
     if wish.kwok_nodes:
         found.append(KWOK)
     if wish.kubelets:
-        found += [CONTAINERD, CNI]
+        found += [CONTAINERD, CNI, PAUSE]
         found += [METRICS_SERVER] if wish.metrics_server else []
         found += [COREDNS] if wish.dns else []
     return found
@@ -103,4 +104,4 @@ def needed(wish: options.Options) -> list[Program]:
 
 def every(version: str = options.KUBERNETES_VERSION) -> list[Program]:
     """Return all programs, the quick ones first."""
-    return [CNI, ETCD, CONTAINERD, KWOK, COREDNS, HELM, METRICS_SERVER, kubernetes(version)]
+    return [PAUSE, CNI, ETCD, CONTAINERD, KWOK, COREDNS, HELM, METRICS_SERVER, kubernetes(version)]

@@ -50,7 +50,7 @@ def remove_stale() -> None:
     """Remove what runs whose keeper was killed have left: empty groups and files."""
     for folder in layout.runs_folder().iterdir():
         run = layout.Run(folder)
-        if folder.is_dir() and not alive(run):
+        if folder.is_dir() and not folder.name.startswith(".") and not alive(run):
             clear(run, [])
 
 

@@ -1,0 +1,3 @@
+module foresail.dev/testbed/pause
+
+go 1.26
