@@ -64,6 +64,22 @@ class TooLarge(ForesailError):
     reason = "too_large"
 
 
+class RequestTimeout(ForesailError):
+    """The client did not send all of the request in time."""
+
+    http_status = 408
+    grpc_code = "DEADLINE_EXCEEDED"
+    reason = "slow_client"
+
+
+class UnsupportedEncoding(ForesailError):
+    """The body is packed in a way that is not spoken here."""
+
+    http_status = 415
+    grpc_code = "UNIMPLEMENTED"
+    reason = "encoding"
+
+
 class QueueFull(ForesailError):
     """More work waits than is allowed to; nothing of this request was started."""
 

@@ -135,7 +135,8 @@ def _decode_inputs(
 def _decode_input(
     spec: TensorSpec, entry: dict[str, Any], binary: memoryview | None, offset: int, may_hold_booleans: bool
 ) -> tuple[Tensor, int]:
-    name, shape = spec.name, entry.get("shape")
+    name: str = spec.name
+    shape: Any = entry.get("shape")
     datatype = check.find_datatype(name, entry.get("datatype"))
     count = check.count_elements(name, shape)
     check.check_input(spec, datatype, shape)

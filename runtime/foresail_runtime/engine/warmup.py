@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 GUESSES: Final = (1, 8, 64, 224, 640)
 """Sizes tried in turn for variable dimensions other than the first: what a model takes there can't be known."""
-PROBE_ROWS: Final = 8
+PROBE_ROWS: Final = 4
 WORTHWHILE: Final = 0.75
 """Rows of a batch have to cost less than this share of what they cost alone."""
 DEFAULT_MAX_ROWS: Final = 64

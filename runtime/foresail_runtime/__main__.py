@@ -1,0 +1,131 @@
+"""The `foresail` command: `foresail serve MODEL.onnx` on a laptop, `foresail serve` in a pod."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import foresail_runtime
+from foresail_runtime import contract, errors, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command and exit with its code."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help()
+        sys.exit(2)
+    try:
+        code = _serve(options)
+    except (errors.ModelUnusable, settings.SettingError, OSError) as error:
+        print(f"foresail: {error}", file=sys.stderr)
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # A run that hangs in native code must not keep the process: all that had to end has ended in App.
+    os._exit(code)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="foresail", description=foresail_runtime.__doc__)
+    parser.add_argument("--version", action="version", version=f"foresail {foresail_runtime.__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    serve = commands.add_parser(
+        "serve",
+        help="serve a model over HTTP and gRPC",
+        description="Serve an ONNX model. Without MODEL, the description that "
+        f"{contract.ENV_DESCRIPTION} names is served, as in a pod.",
+    )
+    serve.add_argument(
+        "model", nargs="?", metavar="MODEL", help="a .onnx file, a folder with one, or an http(s) address"
+    )
+    serve.add_argument("--name", help="the name in the URL (the file's, without .onnx)")
+    serve.add_argument("--host", help="address to listen on (127.0.0.1; 0.0.0.0 in a pod)")
+    serve.add_argument("--http-port", type=int, metavar="PORT", help=f"({contract.HTTP_PORT}; 0: any free one)")
+    serve.add_argument("--grpc-port", metavar="PORT", help=f"({contract.GRPC_PORT}; 0: any free one; off: no gRPC)")
+    return parser
+
+
+def _serve(options: argparse.Namespace) -> int:
+    # Imported here, so that --help and mistakes on the command line are answered at once.
+    from foresail_runtime import app, logs  # noqa: PLC0415
+
+    chosen = _settings(options)
+    logs.configure(chosen.log_format, chosen.log_level)
+    try:
+        description = _description(options)
+    except errors.ModelUnusable as failure:
+        app.write_termination(chosen.termination_path, failure, None)
+        raise
+
+    async def run() -> int:
+        return await app.App(chosen, description, _greet if options.model else None).run()
+
+    import uvloop  # noqa: PLC0415
+
+    return uvloop.run(run())
+
+
+def _settings(options: argparse.Namespace) -> settings.Settings:
+    local = options.model is not None
+    environment = dict(os.environ)
+    if options.grpc_port is not None:
+        environment["FORESAIL_GRPC_PORT"] = options.grpc_port
+    if options.http_port is not None:
+        environment["FORESAIL_HTTP_PORT"] = str(options.http_port)
+    if local:
+        environment.setdefault("FORESAIL_HOST", "127.0.0.1")
+        environment.setdefault("FORESAIL_DOWNLOAD_FOLDER", str(_cache_folder(environment)))
+    else:
+        environment.setdefault("FORESAIL_TERMINATION_PATH", contract.TERMINATION_MESSAGE_PATH)
+        environment.setdefault("FORESAIL_LOG_FORMAT", "json")
+    chosen = settings.read(environment)
+    return chosen if options.host is None else dataclasses.replace(chosen, host=options.host)
+
+
+def _cache_folder(environment: dict[str, str]) -> Path:
+    base = environment.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "foresail" / "models"
+
+
+def _description(options: argparse.Namespace) -> contract.ModelDescription:
+    from foresail_runtime import app  # noqa: PLC0415
+
+    if options.model is None:
+        path = os.environ.get(contract.ENV_DESCRIPTION)
+        if not path:
+            raise errors.ModelUnusable(
+                "DescriptionMissing",
+                f"which model? Try `foresail serve MODEL.onnx`, or set {contract.ENV_DESCRIPTION} as the operator does",
+            )
+        return app.read_description(path)
+    remote = options.model.startswith(("http://", "https://"))
+    if not remote and not Path(options.model).exists():
+        raise errors.ModelUnusable("ModelNotFound", f"there is no file {options.model}")
+    path = None if remote else str(Path(options.model).resolve())
+    uri = options.model if remote else f"file://{path}"
+    return contract.ModelDescription(name=options.name or _name(options.model), uri=uri, path=path)
+
+
+def _name(model: str) -> str:
+    stem = Path(model.split("?", 1)[0].rstrip("/")).name.removesuffix(".onnx")
+    return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in stem) or "model"
+
+
+def _greet(running: object) -> None:
+    from foresail_runtime import app, greeting  # noqa: PLC0415
+
+    if isinstance(running, app.App):
+        print(greeting.text(running.serving, running.settings.host, running.http_port, running.grpc_port), flush=True)
+
+
+if __name__ == "__main__":
+    main()

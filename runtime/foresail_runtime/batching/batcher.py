@@ -1,0 +1,358 @@
+"""Runs what waits: inline on the loop where a run takes microseconds, else on one thread of its own.
+
+```
+ submit ──> engine free, nothing else under way ──> run at once                    (small models)
+   │
+   └─────> Queue ──> as soon as the engine is free: take a batch ──> run ──> a piece of the outputs to each
+             │                                                        └ failed: each request again, alone
+             └ full → QueueFull · deadline → DeadlineExceeded · caller cancelled → leaves the queue
+```
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import itertools
+import time
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import numpy as np
+
+from foresail_runtime import errors
+from foresail_runtime.batching import plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Mapping, Sequence
+    from concurrent.futures import Executor
+
+    import numpy.typing as npt
+
+    from foresail_runtime.tensors import InferRequest, Tensor
+
+    Arrays = list[npt.NDArray[Any]]
+
+INLINE_SECONDS: Final = 0.0005
+"""Models whose run takes longer than this leave the event loop for a thread."""
+STALL_SECONDS: Final = 0.005
+"""An inline run that takes longer than this is counted; three in a row and the model leaves the loop, too."""
+SWEEP_SECONDS: Final = 0.02
+"""How often deadlines of waiting requests are looked at: how late a 504 can be."""
+
+
+class Runner(Protocol):
+    """What is run: an Engine, or whatever answers like one."""
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """Names of all outputs."""
+
+    def run(self, inputs: Mapping[str, npt.NDArray[Any]], outputs: Sequence[str]) -> Arrays:
+        """Run once."""
+
+
+class Observer(Protocol):
+    """Told of every run, on the loop's thread."""
+
+    def ran(self, rows: int, requests: int, seconds: float) -> None:
+        """A run ended, well or not."""
+
+    def waited(self, seconds: float) -> None:
+        """A request left the queue for the engine."""
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class _Item:
+    """One request, or one piece of it, on its way through the engine."""
+
+    inputs: Sequence[Tensor]
+    outputs: tuple[str, ...]
+    rows: int
+    size: int
+    lane: tuple[int, Hashable]
+    number: int
+    since: float
+    deadline: float
+    future: asyncio.Future[Arrays]
+
+
+class Batcher:
+    """Feeds one engine; made and used on the event loop's thread."""
+
+    def __init__(
+        self,
+        engine: Runner,
+        limits: plan.Limits,
+        observer: Observer,
+        *,
+        batched: bool,
+        inline: bool,
+        executor: Executor,
+        delay_seconds: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._engine = engine
+        self._limits = limits
+        self._observer = observer
+        self._batched = batched
+        self._inline = inline
+        self._executor = executor
+        self._delay = delay_seconds
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._queue: plan.Queue[_Item] = plan.Queue()
+        self._numbers = itertools.count()
+        self._running: list[_Item] = []
+        self._wake: asyncio.Handle | None = None
+        self._sweep: asyncio.TimerHandle | None = None
+        self._slow_runs = 0
+        self._closed = False
+
+    @property
+    def queued(self) -> int:
+        """Requests that wait for the engine."""
+        return self._queue.count
+
+    @property
+    def queued_bytes(self) -> int:
+        """Bytes of the requests that wait."""
+        return self._queue.size
+
+    @property
+    def busy(self) -> bool:
+        """Whether the engine's thread is at work."""
+        return bool(self._running)
+
+    def run_alone(self, request: InferRequest) -> Arrays | None:
+        """Run a request at once, on the loop; None if it has to wait its turn.
+
+        For callers that know of no other request under way: queueing would cost two turns of the loop.
+        """
+        if not self._inline or self._queue.count or self._delay:
+            return None
+        rows = self._rows(request.inputs)
+        if rows > self._limits.split_rows:
+            return None
+        start = self._clock()
+        feed = {tensor.name: tensor.array for tensor in request.inputs}
+        try:
+            return self._engine.run(feed, request.outputs or self._engine.output_names)
+        finally:
+            self._observe(rows, 1, self._clock() - start)
+
+    async def infer(self, request: InferRequest, size: int, timeout_seconds: float) -> Arrays:
+        """Return the wanted outputs, in order.
+
+        `size` is the number of bytes the request keeps alive while it waits. Cancelling takes it off the queue.
+
+        Raises:
+            QueueFull: Too much waits already.
+            DeadlineExceeded: It did not get to the engine, or through it, in time.
+            ForesailError: What the engine raised for this request.
+        """
+        if self._closed:
+            raise errors.NotReady("the model is being unloaded")
+        if not self._queue.has_room(self._limits, size):
+            raise errors.QueueFull(
+                f"{self._queue.count} requests wait already ({self._queue.size} bytes): try again in a second, "
+                "or let the model scale out"
+            )
+        rows = self._rows(request.inputs)
+        deadline = self._clock() + timeout_seconds
+        if rows <= self._limits.split_rows:
+            return await self._wait(self._submit(request, request.inputs, rows, size, deadline))
+        answers = []
+        # One piece waits at a time: the requests of others get their turn between two pieces.
+        for start, end in plan.cut(rows, self._limits.split_rows):
+            part = [tensor._replace(array=tensor.array[start:end]) for tensor in request.inputs]
+            answers.append(await self._wait(self._submit(request, part, end - start, size, deadline)))
+        return [np.concatenate(arrays) for arrays in zip(*answers, strict=True)]
+
+    def close(self, error: errors.ForesailError) -> None:
+        """Fail what waits with that error and take nothing more."""
+        self._closed = True
+        for item in list(self._queue):
+            self._drop(item)
+            _fail(item, error)
+        for handle in (self._wake, self._sweep):
+            if handle is not None:
+                handle.cancel()
+
+    def _rows(self, inputs: Sequence[Tensor]) -> int:
+        if not self._batched:
+            return 1
+        rows = inputs[0].array.shape[0]
+        for tensor in inputs[1:]:
+            if tensor.array.shape[0] != rows:
+                raise errors.InvalidRequest(
+                    f"input {tensor.name!r} has {tensor.array.shape[0]} rows, input {inputs[0].name!r} has {rows}: "
+                    "the first dimension is the batch and has to be the same"
+                )
+        return int(rows)
+
+    def _submit(self, request: InferRequest, inputs: Sequence[Tensor], rows: int, size: int, deadline: float) -> _Item:
+        lane = (plan.rank(request.priority), (request.outputs, *(tensor.array.shape[1:] for tensor in inputs)))
+        outputs = request.outputs or self._engine.output_names
+        number, future = next(self._numbers), self._loop.create_future()
+        item = _Item(inputs, outputs, rows, size, lane, number, self._clock(), deadline, future)
+        self._queue.push(item)
+        self._schedule()
+        return item
+
+    async def _wait(self, item: _Item) -> Arrays:
+        try:
+            return await item.future
+        except asyncio.CancelledError:
+            self._drop(item)
+            raise
+
+    def _drop(self, item: _Item) -> None:
+        self._queue.remove(item)
+        item.future.cancel()
+
+    def _schedule(self) -> None:
+        if self._wake is None and not self._running:
+            self._wake = self._loop.call_soon(self._leave)
+        if self._sweep is None and not self._inline:
+            self._sweep = self._loop.call_later(SWEEP_SECONDS, self._expire)
+
+    def _leave(self) -> None:
+        """Send the next batch off, if the engine is free."""
+        self._wake = None
+        if self._running:
+            return
+        until = self._clock() + STALL_SECONDS
+        while (head := self._queue.head()) is not None:
+            now = self._clock()
+            if self._delay and (rest := self._rest_of_delay(head, now)) > 0:
+                self._wake = self._loop.call_later(rest, self._leave)
+                return
+            batch = self._prepare(self._queue.take(self._limits.merge_rows), now)
+            if not batch:
+                continue
+            if not self._inline:
+                self._send(batch, now)
+                return
+            self._run_inline(batch, now)
+            if now > until and self._queue.count:  # others on this loop get their turn, too
+                self._wake = self._loop.call_soon(self._leave)
+                return
+
+    def _rest_of_delay(self, head: _Item, now: float) -> float:
+        if self._queue.rows_with(head) >= self._limits.merge_rows:
+            return 0.0
+        return head.since + self._delay - now
+
+    def _prepare(self, batch: list[_Item], now: float) -> list[_Item]:
+        """Leave out whom nobody waits for any more, and answer those that are too late."""
+        ready = []
+        for item in batch:
+            if item.future.done():
+                continue
+            if now > item.deadline:
+                _fail(item, _too_late(item, now))
+                continue
+            self._observer.waited(now - item.since)
+            ready.append(item)
+        return ready
+
+    def _run_inline(self, batch: list[_Item], start: float) -> None:
+        try:
+            arrays: Arrays | BaseException = self._run(batch)
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is the answer of these requests
+            arrays = error
+        self._observe(sum(item.rows for item in batch), len(batch), self._clock() - start)
+        if isinstance(arrays, list):
+            _share_out(batch, arrays)
+        elif len(batch) == 1:
+            _fail(batch[0], arrays)
+        else:
+            for item in batch:
+                self._run_inline([item], self._clock())
+
+    def _send(self, batch: list[_Item], start: float) -> None:
+        self._running = batch
+        future = self._loop.run_in_executor(self._executor, self._run, batch)
+        future.add_done_callback(lambda done: self._finished(batch, start, done))
+
+    def _finished(self, batch: list[_Item], start: float, done: asyncio.Future[Arrays]) -> None:
+        self._running = []
+        self._observer.ran(sum(item.rows for item in batch), len(batch), self._clock() - start)
+        error = asyncio.CancelledError() if done.cancelled() else done.exception()
+        if error is None:
+            _share_out(batch, done.result())
+        elif len(batch) == 1:
+            _fail(batch[0], error)
+        else:
+            self._send_each(batch)
+            return
+        if not self._closed:
+            self._leave()
+
+    def _send_each(self, batch: list[_Item]) -> None:
+        """Run the requests of a failed batch again, one by one, before anything else."""
+        first, *rest = batch
+        for item in rest:
+            item.lane = (-1, item.number)  # a lane of its own, before all others
+            self._queue.push(item)
+        self._send([first], self._clock())
+
+    def _run(self, batch: list[_Item]) -> Arrays:
+        """Run on whatever thread this is; raises what the engine raises."""
+        first = batch[0]
+        if len(batch) == 1:
+            feed = {tensor.name: tensor.array for tensor in first.inputs}
+            return self._engine.run(feed, first.outputs)
+        feed = {
+            tensor.name: np.concatenate([item.inputs[index].array for item in batch])
+            for index, tensor in enumerate(first.inputs)
+        }
+        arrays = self._engine.run(feed, first.outputs)
+        rows = sum(item.rows for item in batch)
+        for name, array in zip(first.outputs, arrays, strict=True):
+            if array.shape[:1] != (rows,):
+                raise errors.ModelFailed(f"output {name!r} has shape {array.shape} for {rows} rows of input")
+        return arrays
+
+    def _observe(self, rows: int, requests: int, seconds: float) -> None:
+        self._observer.ran(rows, requests, seconds)
+        if seconds <= STALL_SECONDS:
+            self._slow_runs = 0
+            return
+        self._slow_runs += 1
+        if self._slow_runs >= 3:
+            self._inline = False
+
+    def _expire(self) -> None:
+        """Answer the requests whose time is up, whether they wait or run; runs while there are any."""
+        self._sweep = None
+        now = self._clock()
+        for item in [item for item in (*self._queue, *self._running) if now > item.deadline]:
+            self._queue.remove(item)
+            _fail(item, _too_late(item, now))
+        if self._queue.count or self._running:
+            self._sweep = self._loop.call_later(SWEEP_SECONDS, self._expire)
+
+
+def _share_out(batch: list[_Item], arrays: Arrays) -> None:
+    if len(batch) == 1:
+        if not batch[0].future.done():
+            batch[0].future.set_result(arrays)
+        return
+    start = 0
+    for item in batch:
+        end = start + item.rows
+        if not item.future.done():
+            item.future.set_result([array[start:end] for array in arrays])
+        start = end
+
+
+def _fail(item: _Item, error: BaseException) -> None:
+    if not item.future.done():
+        item.future.set_exception(error)
+
+
+def _too_late(item: _Item, now: float) -> errors.DeadlineExceeded:
+    return errors.DeadlineExceeded(
+        f"the request waited {now - item.since:.3f} s, longer than its deadline allows: the model is overloaded"
+    )

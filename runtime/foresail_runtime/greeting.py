@@ -1,0 +1,53 @@
+"""What `foresail serve MODEL.onnx` prints once it is ready: where it listens, and a line to try."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+from foresail_runtime import tensors
+from foresail_runtime.tasks import detection
+
+if TYPE_CHECKING:
+    from foresail_runtime.serving import Model, Serving
+    from foresail_runtime.tensors import TensorSpec
+
+MAX_ELEMENTS: Final = 256
+"""Inputs with more elements than this make no line that anyone would type."""
+
+
+def text(serving: Serving, host: str, http_port: int, grpc_port: int | None) -> str:
+    """Return the lines."""
+    shown = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104
+    address = f"http://{shown}:{http_port}"
+    lines = []
+    for model in serving.models():
+        lines.append(f"serving {model.name} at {address}/v2/models/{model.name}")
+        if grpc_port is not None:
+            lines.append(f"gRPC at {shown}:{grpc_port}")
+        lines += ["try:", f"  {example(model, address)}"]
+    return "\n".join(lines)
+
+
+def example(model: Model, address: str) -> str:
+    """Return a curl line that the model answers with 200."""
+    base = f"{address}/v2/models/{model.name}"
+    if model.picture is not None:
+        way = "detect" if isinstance(model.picture, detection.Detector) else "classify"
+        return f"curl --data-binary @photo.jpg '{base}/{way}'"
+    inputs = [_tensor(spec) for spec in model.signature.inputs]
+    if sum(math.prod(entry["shape"]) for entry in inputs) > MAX_ELEMENTS:
+        return f"curl {base}"
+    return f"curl -d '{json.dumps({'inputs': inputs}, separators=(',', ':'))}' {base}/infer"
+
+
+def _tensor(spec: TensorSpec) -> dict[str, Any]:
+    shape = [1 if size == -1 else size for size in spec.shape]
+    count = math.prod(shape)
+    value: Any = 0
+    if spec.datatype is tensors.BOOL:
+        value = False
+    elif spec.datatype is tensors.BYTES:
+        value = "text"
+    return {"name": spec.name, "shape": shape, "datatype": spec.datatype.name, "data": [value] * count}

@@ -1,0 +1,58 @@
+"""Log lines: a constant message and key=value fields, as text for people or as JSON for collectors."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import logging
+import sys
+from typing import Any
+
+
+class TextFormatter(logging.Formatter):
+    """`2026-01-02T03:04:05Z INFO message key=value`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        pairs = "".join(f" {key}={_quote(value)}" for key, value in _fields(record).items() if value is not None)
+        line = f"{_time(record)} {record.levelname} {record.getMessage()}{pairs}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        document = {"time": _time(record), "level": record.levelname, "logger": record.name}
+        document |= {"message": record.getMessage(), **_fields(record)}
+        if record.exc_info:
+            document["exception"] = self.formatException(record.exc_info)
+        return json.dumps(document, default=str)
+
+
+def configure(log_format: str, level: str) -> None:
+    """Send every log line to stderr in that format."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+
+
+def fields(**values: Any) -> dict[str, dict[str, Any]]:
+    """Return the `extra` argument that gives a log call its fields."""
+    return {"fields": values}
+
+
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    found = getattr(record, "fields", {})
+    return found if isinstance(found, dict) else {}
+
+
+def _time(record: logging.LogRecord) -> str:
+    moment = dt.datetime.fromtimestamp(record.created, dt.UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _quote(value: Any) -> str:
+    text = str(value)
+    return json.dumps(text) if not text or any(character in text for character in ' "=\n') else text

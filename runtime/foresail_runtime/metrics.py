@@ -1,0 +1,170 @@
+"""Counts and histograms, cheap to write and made into Prometheus' text only when it is asked for.
+
+prometheus-client's own histograms take a lock and a label look-up per observation: more than the JSON decoding of
+a small request. Everything here is written on the event loop's thread only, so a list of whole numbers does;
+a collector turns them into metric families at scrape.
+"""
+
+from __future__ import annotations
+
+import bisect
+import collections
+from typing import TYPE_CHECKING, Final
+
+import prometheus_client
+from prometheus_client import core, registry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+SECONDS: Final = (
+    0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+)  # fmt: skip
+ROWS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+CONTENT_TYPE: Final = prometheus_client.CONTENT_TYPE_LATEST
+
+
+class Histogram:
+    """Counts by bucket; `bounds` are the buckets' upper ends, the last bucket has none."""
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count one value."""
+        self.counts[bisect.bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+    @property
+    def count(self) -> int:
+        """How many values were counted."""
+        return sum(self.counts)
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """Return Prometheus' cumulative buckets."""
+        names = [*(_bound(bound) for bound in self.bounds), "+Inf"]
+        running = 0.0
+        result = []
+        for name, count in zip(names, self.counts, strict=True):
+            running += count
+            result.append((name, running))
+        return result
+
+
+class ModelMetrics:
+    """What is counted for one version of one model."""
+
+    def __init__(self, name: str, version: str, providers: Sequence[str] = ()) -> None:
+        self.name = name
+        self.version = version
+        self.providers = tuple(providers)
+        self.total = Histogram(SECONDS)
+        self.queue = Histogram(SECONDS)
+        self.compute = Histogram(SECONDS)
+        self.rows = Histogram(ROWS)
+        self.requests = 0
+        """Requests that were in a run."""
+        self.outcomes: collections.Counter[tuple[str, int]] = collections.Counter()
+        """Answered requests by way in (`infer`, `detect`, `grpc`, …) and HTTP status."""
+        self.last_request_seconds = 0.0
+        """When the last one ended, in seconds since the epoch; 0: none yet."""
+
+    def ran(self, rows: int, requests: int, seconds: float) -> None:
+        """Count a run of the engine."""
+        self.compute.observe(seconds)
+        self.rows.observe(rows)
+        self.requests += requests
+
+    def waited(self, seconds: float) -> None:
+        """Count the time of a request in the queue."""
+        self.queue.observe(seconds)
+
+    def answered(self, way: str, status: int, seconds: float) -> None:
+        """Count a request that was answered, well or not."""
+        self.total.observe(seconds)
+        self.outcomes[way, status] += 1
+
+
+class Metrics(registry.Collector):
+    """Everything that is counted in this process, as a collector of its own registry."""
+
+    def __init__(self) -> None:
+        self.models: dict[tuple[str, str], ModelMetrics] = {}
+        self.rejected: collections.Counter[str] = collections.Counter()
+        """Requests answered with an error, by reason word."""
+        self.received_bytes = 0
+        self.sent_bytes = 0
+        self.gauges: dict[str, tuple[str, Callable[[], float]]] = {}
+        """Name → help and what to call at scrape."""
+        self.state: Callable[[], str] = lambda: "starting"
+        self._registry = prometheus_client.CollectorRegistry()
+        self._registry.register(self)
+        prometheus_client.ProcessCollector(registry=self._registry)
+
+    def model(self, name: str, version: str, providers: Sequence[str] = ()) -> ModelMetrics:
+        """Return the counts of one model's version, made at the first call."""
+        key = (name, version)
+        if key not in self.models:
+            self.models[key] = ModelMetrics(name, version, providers)
+        return self.models[key]
+
+    def render(self) -> bytes:
+        """Return the text that Prometheus scrapes."""
+        return prometheus_client.generate_latest(self._registry)
+
+    def collect(self) -> Iterator[core.Metric]:
+        """Yield every metric family."""
+        yield from self._histograms()
+        yield from self._counters()
+        for name, (text, read) in self.gauges.items():
+            yield core.GaugeMetricFamily(name, text, value=read())
+        info = core.GaugeMetricFamily(
+            "foresail_model_info",
+            "Always 1; the execution provider a model runs on.",
+            labels=["model", "version", "provider"],
+        )
+        for model in self.models.values():
+            info.add_metric([model.name, model.version, model.providers[0] if model.providers else ""], 1)
+        yield info
+        yield core.GaugeMetricFamily("foresail_ready", "1 if the server is ready.", value=self.state() == "ready")
+
+    def _histograms(self) -> Iterator[core.Metric]:
+        for field, name, text in (
+            ("total", "foresail_request_duration_seconds", "From a request's headers to its answer."),
+            ("queue", "foresail_queue_duration_seconds", "From the queue to the engine, a request."),
+            ("compute", "foresail_compute_duration_seconds", "In the engine, a run."),
+            ("rows", "foresail_batch_rows", "Rows in a run."),
+        ):
+            family = core.HistogramMetricFamily(name, text, labels=["model", "version"])
+            for model in self.models.values():
+                histogram: Histogram = getattr(model, field)
+                family.add_metric([model.name, model.version], histogram.buckets(), histogram.total)
+            yield family
+
+    def _counters(self) -> Iterator[core.Metric]:
+        answered = core.CounterMetricFamily(
+            "foresail_requests", "Answered requests.", labels=["model", "version", "way", "code"]
+        )
+        for model in self.models.values():
+            for (way, status), count in model.outcomes.items():
+                answered.add_metric([model.name, model.version, way, str(status)], count)
+        yield answered
+        rejected = core.CounterMetricFamily(
+            "foresail_rejected_requests", "Requests answered with an error, by reason.", labels=["reason"]
+        )
+        for reason, count in self.rejected.items():
+            rejected.add_metric([reason], count)
+        yield rejected
+        yield core.CounterMetricFamily(
+            "foresail_received_bytes", "Bodies of inference requests.", value=self.received_bytes
+        )
+        yield core.CounterMetricFamily("foresail_sent_bytes", "Bodies of inference answers.", value=self.sent_bytes)
+
+
+def _bound(bound: float) -> str:
+    """Return a bucket's bound as Prometheus writes it."""
+    return str(float(bound))

@@ -1,0 +1,16 @@
+"""Gets a model's file: from a path, a mounted volume or ConfigMap, or an http(s) address, and checks it.
+
+`locate` says where the file is or is to go, `download` fetches it, `digest` and `external` check it.
+Files are untrusted: limited in size, compared with their digest, and nothing they name may lie outside their folder.
+"""
+
+from __future__ import annotations
+
+import urllib.parse
+
+
+def public_address(uri: str) -> str:
+    """Return an address without what may be secret in it: user, password and query."""
+    parts = urllib.parse.urlsplit(uri)
+    host = parts.netloc.rpartition("@")[2]
+    return urllib.parse.urlunsplit((parts.scheme, host, parts.path, "", ""))

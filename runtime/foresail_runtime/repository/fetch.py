@@ -1,0 +1,36 @@
+"""One call for a model's file, wherever it is."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from foresail_runtime.repository import digest, locate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from foresail_runtime.contract import ModelDescription
+
+
+async def fetch(description: ModelDescription, folder: Path, progress: Callable[[int, int | None], None]) -> Path:
+    """Return the checked file of a model, downloaded to the folder if need be.
+
+    Raises:
+        ModelUnusable: It can't be had, or is not what the digest says.
+    """
+    if locate.is_remote(description):
+        # Imported here: an HTTP client is no use to a model that is mounted.
+        from foresail_runtime.repository import download  # noqa: PLC0415
+
+        return await download.download(description, locate.download_target(description, folder), progress)
+    return await asyncio.to_thread(_local, description)
+
+
+def _local(description: ModelDescription) -> Path:
+    path = locate.find_local(description)
+    digest.check_size(path.stat().st_size, description)
+    if description.digest is not None:
+        digest.check(digest.of_file(path), description)
+    return path

@@ -1,0 +1,142 @@
+"""What can be set from outside: environment variables, read once at the start, and the command line over them.
+
+The names of variables that the operator writes are in `contract`; the others are here and in docs/reference.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from foresail_runtime import contract
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+class SettingError(ValueError):
+    """A variable has a value that can't be read; the message names it."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything the runtime can be told, except which model to serve."""
+
+    host: str = "0.0.0.0"  # noqa: S104  # a pod's own network; `foresail serve` on a laptop passes 127.0.0.1
+    http_port: int = contract.HTTP_PORT
+    grpc_port: int | None = contract.GRPC_PORT
+    """None: no gRPC."""
+    drain_seconds: float = 0.0
+    """How long a stopping server keeps accepting connections after it has said it is not ready."""
+    shutdown_seconds: float = 30.0
+    """How long requests in flight may take to finish once no new connection is accepted."""
+    max_body_bytes: int = 64 * 2**20
+    """Of a request, also after decompression."""
+    max_queue_bytes: int = 256 * 2**20
+    """Of all requests that wait."""
+    max_pixels: int = 50_000_000
+    """Of a picture, looked at before it is decoded."""
+    header_timeout_seconds: float = 10.0
+    """For the headers of a request, from its first byte or from the connection's start."""
+    body_timeout_seconds: float = 60.0
+    keepalive_seconds: float = 75.0
+    """For a connection between two requests."""
+    max_connections: int = 4096
+    overload_status: int = 429
+    """What a full queue answers; 503 for clients and proxies that know only this one."""
+    threads: int | None = None
+    """Threads of one run; None: the CPU limit."""
+    allow_fallback: bool = False
+    """Accept another execution provider than the one wished for."""
+    access_log: bool = False
+    log_format: str = "text"
+    """text or json."""
+    log_level: str = "INFO"
+    download_folder: str = contract.DOWNLOAD_FOLDER
+    termination_path: str | None = None
+    """Where the reason of a failed start is left; None: nowhere (a laptop)."""
+
+
+def read(environment: Mapping[str, str]) -> Settings:
+    """Return the settings that the variables make.
+
+    Raises:
+        SettingError: One of them has no sense.
+    """
+    values: dict[str, Any] = {}
+    for variable, (field, parse) in _VARIABLES.items():
+        text = environment.get(variable, "")
+        if not text:
+            continue
+        try:
+            values[field] = parse(text)
+        except ValueError as error:
+            raise SettingError(f"{variable}={text!r} can't be read: {error}") from error
+    return Settings(**values)
+
+
+def _number(least: float, most: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        number = float(text)
+        if not least <= number <= most:
+            raise ValueError(f"it has to be from {least:g} to {most:g}")
+        return number
+
+    return parse
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        number = int(text)
+        if not least <= number <= most:
+            raise ValueError(f"it has to be a whole number from {least} to {most}")
+        return number
+
+    return parse
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() not in ("0", "1", "true", "false", "yes", "no"):
+        raise ValueError("it has to be 1 or 0")
+    return text.lower() in ("1", "true", "yes")
+
+
+def _one_of(*words: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"it has to be one of {', '.join(words)}")
+        return text
+
+    return parse
+
+
+def _status(text: str) -> int:
+    return int(_one_of("429", "503")(text))
+
+
+def _grpc_port(text: str) -> int | None:
+    return None if text == "off" else _whole(0, 65535)(text)
+
+
+_VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
+    contract.ENV_DRAIN_SECONDS: ("drain_seconds", _number(0, 3600)),
+    contract.ENV_CPU_LIMIT: ("threads", _whole(1, 1024)),
+    "FORESAIL_HOST": ("host", str),
+    "FORESAIL_HTTP_PORT": ("http_port", _whole(0, 65535)),
+    "FORESAIL_GRPC_PORT": ("grpc_port", _grpc_port),
+    "FORESAIL_SHUTDOWN_SECONDS": ("shutdown_seconds", _number(0, 3600)),
+    "FORESAIL_MAX_BODY_BYTES": ("max_body_bytes", _whole(1, 2**34)),
+    "FORESAIL_MAX_QUEUE_BYTES": ("max_queue_bytes", _whole(1, 2**40)),
+    "FORESAIL_MAX_PIXELS": ("max_pixels", _whole(1, 2**31)),
+    "FORESAIL_HEADER_TIMEOUT_SECONDS": ("header_timeout_seconds", _number(0.1, 3600)),
+    "FORESAIL_BODY_TIMEOUT_SECONDS": ("body_timeout_seconds", _number(0.1, 3600)),
+    "FORESAIL_KEEPALIVE_SECONDS": ("keepalive_seconds", _number(1, 3600)),
+    "FORESAIL_MAX_CONNECTIONS": ("max_connections", _whole(1, 2**20)),
+    "FORESAIL_OVERLOAD_STATUS": ("overload_status", _status),
+    "FORESAIL_ALLOW_FALLBACK": ("allow_fallback", _boolean),
+    "FORESAIL_ACCESS_LOG": ("access_log", _boolean),
+    "FORESAIL_LOG_FORMAT": ("log_format", _one_of("text", "json")),
+    "FORESAIL_LOG_LEVEL": ("log_level", _one_of("DEBUG", "INFO", "WARNING", "ERROR")),
+    "FORESAIL_DOWNLOAD_FOLDER": ("download_folder", str),
+    "FORESAIL_TERMINATION_PATH": ("termination_path", str),
+}

@@ -1,0 +1,33 @@
+"""Makes responses: JSON bodies, and an `{"error": …}` body for every failure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+from aiohttp import web
+
+from foresail_runtime import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+JSON: Final = "application/json"
+BINARY: Final = "application/octet-stream"
+HEADER_LENGTH: Final = "Inference-Header-Content-Length"
+
+
+def json(document: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """Return a response with a JSON body."""
+    return web.Response(body=orjson.dumps(document), status=status, content_type=JSON, headers=headers)
+
+
+def error(failure: errors.ForesailError, overload_status: int = 429) -> web.Response:
+    """Return the response that a failure is answered with."""
+    status = overload_status if isinstance(failure, errors.QueueFull) else failure.http_status
+    headers: dict[str, str] = {}
+    if failure.retry_after_seconds is not None:
+        headers["Retry-After"] = str(failure.retry_after_seconds)
+    if isinstance(failure, errors.MethodNotAllowed):
+        headers["Allow"] = ", ".join(failure.allowed)
+    return json({"error": failure.message}, status, headers)

@@ -1,0 +1,111 @@
+"""Reads request bodies, bounded: by size as sent, by size as unpacked, and by time.
+
+aiohttp's own unpacking is off (it has no limit of its own), and so are its body limit and its handling of
+`Expect: 100-continue`, which exist in `web.Application` only; all three are here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from typing import TYPE_CHECKING, Final
+
+from foresail_runtime import errors
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+_GZIP_WINDOW: Final = 31
+_ZLIB_WINDOW: Final = 15
+_RAW_WINDOW: Final = -15
+LARGE: Final = 64 * 1024
+"""Bodies from this size on are unpacked on another thread."""
+
+
+async def read(request: web.BaseRequest, limit: int, timeout_seconds: float) -> bytes:
+    """Return the body as it was sent.
+
+    Raises:
+        TooLarge: It has, or says it has, more bytes than the limit.
+        DeadlineExceeded: It did not arrive in time.
+        InvalidRequest: It ended early.
+    """
+    content = request.content
+    if content.is_eof():  # all of it came with the headers: the common case, without a turn of the loop
+        data = content.read_nowait()
+        if len(data) > limit:
+            raise _too_large(limit)
+        return data
+    length = request.content_length
+    if length is not None and length > limit:
+        raise _too_large(limit, length)
+    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            return await _collect(request, limit)
+    except TimeoutError as error:
+        raise errors.RequestTimeout(f"the body did not arrive within {timeout_seconds:g} s") from error
+
+
+async def _collect(request: web.BaseRequest, limit: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.content.iter_any():
+        size += len(part)
+        if size > limit:
+            raise _too_large(limit)
+        parts.append(part)
+    return b"".join(parts)
+
+
+async def unpack(data: bytes, encoding: str, limit: int) -> bytes:
+    """Return the body as it was before `Content-Encoding` was applied to it.
+
+    Raises:
+        InvalidRequest: It is not what the encoding says, or ends early.
+        TooLarge: It unpacks to more than the limit.
+        UnsupportedEncoding: The encoding is neither gzip nor deflate.
+    """
+    for name in reversed([part.strip().lower() for part in encoding.split(",")]):
+        if name in ("", "identity"):
+            continue
+        if name not in ("gzip", "x-gzip", "deflate"):
+            raise errors.UnsupportedEncoding(f"Content-Encoding {name!r} is not supported: use gzip or deflate")
+        if len(data) < LARGE:
+            data = inflate(data, name, limit)
+        else:
+            data = await asyncio.to_thread(inflate, data, name, limit)
+    return data
+
+
+def inflate(data: bytes, name: str, limit: int) -> bytes:
+    """Return the unpacked bytes; raises as `unpack` does."""
+    if name == "deflate":
+        # A zlib stream by the standard, a bare deflate stream by some clients: told apart by the first byte.
+        window = _ZLIB_WINDOW if data[:1] and data[0] & 0x0F == 8 and data[0] >> 4 <= 7 else _RAW_WINDOW
+    else:
+        window = _GZIP_WINDOW
+    parts: list[bytes] = []
+    size = 0
+    while data:
+        stream = zlib.decompressobj(window)
+        try:
+            part = stream.decompress(data, limit - size + 1)
+        except zlib.error as error:
+            raise errors.InvalidRequest(f"the body is not {name}, as Content-Encoding says: {error}") from error
+        size += len(part)
+        if size > limit:
+            raise _too_large(limit)
+        if not stream.eof:
+            raise errors.InvalidRequest(f"the {name} body ends early")
+        parts.append(part)
+        data = stream.unused_data  # gzip files may be several members in a row
+        if data and window != _GZIP_WINDOW:
+            raise errors.InvalidRequest(f"{len(data)} bytes are left after the {name} body")
+    return b"".join(parts)
+
+
+def _too_large(limit: int, length: int | None = None) -> errors.TooLarge:
+    what = "the body" if length is None else f"a body of {length} bytes"
+    return errors.TooLarge(f"{what} is over the limit of {limit} bytes (FORESAIL_MAX_BODY_BYTES)")

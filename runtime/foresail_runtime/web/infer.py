@@ -1,0 +1,74 @@
+"""Answers `POST /v2/models/{name}[/versions/{version}]/infer`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from foresail_runtime import errors
+from foresail_runtime.codec import rest
+from foresail_runtime.web import answers, bodies
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from foresail_runtime.serving import Model, Serving
+    from foresail_runtime.settings import Settings
+
+
+class InferHandler:
+    """Body to tensors, tensors through the model, tensors to body."""
+
+    def __init__(self, serving: Serving, settings: Settings) -> None:
+        self._serving = serving
+        self._settings = settings
+
+    async def __call__(self, request: web.BaseRequest, values: Mapping[str, str]) -> web.StreamResponse:
+        """Answer one request and count it."""
+        serving = self._serving
+        model = serving.model(values["name"], values.get("version", ""))
+        start = serving.clock()
+        serving.in_flight += 1
+        status = 500
+        try:
+            response = await self._answer(request, model)
+            status = response.status
+        except errors.ForesailError as failure:
+            status = failure.http_status
+            raise
+        finally:
+            serving.in_flight -= 1
+            model.metrics.answered("infer", status, serving.clock() - start)
+        return response
+
+    async def _answer(self, request: web.BaseRequest, model: Model) -> web.Response:
+        settings, headers = self._settings, request.headers
+        body = await bodies.read(request, settings.max_body_bytes, settings.body_timeout_seconds)
+        self._serving.metrics.received_bytes += len(body)
+        encoding = headers.get("Content-Encoding")
+        if encoding is not None:
+            body = await bodies.unpack(body, encoding, settings.max_body_bytes)
+        length = headers.get(answers.HEADER_LENGTH)
+        wanted, form = rest.decode(model.signature, body, None if length is None else parse_length(length))
+        arrays = model.batcher.run_alone(wanted) if self._serving.in_flight == 1 else None
+        if arrays is None:
+            response = await model.infer(wanted, len(body))
+        else:
+            response = model.respond(wanted, arrays)
+        data, header_length = rest.encode(response, form)
+        self._serving.metrics.sent_bytes += len(data)
+        if header_length is None:
+            return web.Response(body=data, content_type=answers.JSON)
+        return web.Response(body=data, content_type=answers.BINARY, headers={answers.HEADER_LENGTH: str(header_length)})
+
+
+def parse_length(text: str) -> int:
+    """Return the value of Inference-Header-Content-Length.
+
+    Raises:
+        InvalidRequest: It is no whole number from 0 up.
+    """
+    if not (text.isascii() and text.isdigit() and len(text) < 16):
+        raise errors.InvalidRequest(f"{answers.HEADER_LENGTH} is {text!r}, not a whole number from 0 up")
+    return int(text)

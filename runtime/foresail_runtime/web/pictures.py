@@ -1,0 +1,105 @@
+"""Answers `POST /v2/models/{name}/detect` and `/classify`: a picture in, boxes or classes out."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from typing import TYPE_CHECKING, Any, Final
+
+from aiohttp import web
+
+from foresail_runtime import errors
+from foresail_runtime.tasks import classification, detection, draw
+from foresail_runtime.tensors import InferRequest
+from foresail_runtime.web import answers, bodies, multipart
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from foresail_runtime.serving import Model, Serving
+    from foresail_runtime.settings import Settings
+
+_TASKS: Final = {"detect": "object detection", "classify": "image classification"}
+
+
+class PictureHandlers:
+    """Decodes, resizes and draws on the worker threads; the model's run is batched like any other."""
+
+    def __init__(self, serving: Serving, settings: Settings) -> None:
+        self._serving = serving
+        self._settings = settings
+
+    async def detect(self, request: web.BaseRequest, values: Mapping[str, str]) -> web.Response:
+        """Answer with boxes, or with the picture and its boxes drawn in (`format=png`)."""
+        return await self._count("detect", request, values)
+
+    async def classify(self, request: web.BaseRequest, values: Mapping[str, str]) -> web.Response:
+        """Answer with the likeliest classes."""
+        return await self._count("classify", request, values)
+
+    async def _count(self, way: str, request: web.BaseRequest, values: Mapping[str, str]) -> web.Response:
+        serving = self._serving
+        model = serving.model(values["name"], values.get("version", ""))
+        start = serving.clock()
+        serving.in_flight += 1
+        status = 500
+        try:
+            response = await self._answer(way, request, model)
+            status = response.status
+        except errors.ForesailError as failure:
+            status = failure.http_status
+            raise
+        finally:
+            serving.in_flight -= 1
+            model.metrics.answered(way, status, serving.clock() - start)
+        return response
+
+    async def _answer(self, way: str, request: web.BaseRequest, model: Model) -> web.Response:
+        task = model.picture
+        settings = self._settings
+        match way, task:
+            case "detect", detection.Detector():
+                options: Any = task.read_options(request.query)
+                prepare: Callable[..., Any] = functools.partial(task.prepare, keep_picture=options.format == "png")
+            case "classify", classification.Classifier():
+                options = task.read_options(request.query)
+                prepare = task.prepare
+            case _:
+                raise errors.InvalidRequest(_other_task(way, model))
+        body = await self._picture(request)
+        prepared = await self._work(functools.partial(prepare, body, max_pixels=settings.max_pixels))
+        response = await model.infer(InferRequest(prepared.inputs, task.outputs), len(body))
+        answer = await self._work(task.answer, prepared, response.outputs, options)
+        if way == "detect" and options.format == "png":
+            png = await self._work(draw.draw, prepared.picture, answer["detections"])
+            return web.Response(body=png, content_type="image/png")
+        return answers.json({"model_name": model.name, "model_version": model.version, **answer})
+
+    async def _picture(self, request: web.BaseRequest) -> bytes:
+        settings = self._settings
+        body = await bodies.read(request, settings.max_body_bytes, settings.body_timeout_seconds)
+        encoding = request.headers.get("Content-Encoding")
+        if encoding is not None:
+            body = await bodies.unpack(body, encoding, settings.max_body_bytes)
+        self._serving.metrics.received_bytes += len(body)
+        picture = multipart.first_file(request.headers.get("Content-Type", ""), body)
+        if not picture:
+            raise errors.InvalidRequest(
+                "the body is empty: send the bytes of a picture, or a form with one "
+                "(curl --data-binary @photo.jpg, or curl -F image=@photo.jpg)"
+            )
+        return picture
+
+    async def _work(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._serving.workers, function, *arguments)
+
+
+def _other_task(way: str, model: Model) -> str:
+    match model.picture:
+        case detection.Detector():
+            hint = f"POST the picture to /v2/models/{model.name}/detect"
+        case classification.Classifier():
+            hint = f"POST the picture to /v2/models/{model.name}/classify"
+        case _:
+            hint = f"POST tensors to /v2/models/{model.name}/infer, or set the model's task"
+    return f"model {model.name!r} does no {_TASKS[way]}: {hint}"

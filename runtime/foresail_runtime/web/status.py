@@ -1,0 +1,82 @@
+"""Answers what needs no model run: health, metadata, metrics, load."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from aiohttp import web
+
+import foresail_runtime
+from foresail_runtime import metrics
+from foresail_runtime.web import answers
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from foresail_runtime.serving import Serving
+    from foresail_runtime.tensors import ModelInfo, TensorSpec
+
+EXTENSIONS: Final = ("binary_tensor_data", "parameters")
+
+
+class StatusHandlers:
+    """One method a path."""
+
+    def __init__(self, serving: Serving) -> None:
+        self._serving = serving
+
+    async def live(self, _request: web.BaseRequest, _values: Mapping[str, str]) -> web.Response:
+        """Answer 200: whoever hears this is alive."""
+        return answers.json({"live": self._serving.live()})
+
+    async def ready(self, _request: web.BaseRequest, _values: Mapping[str, str]) -> web.Response:
+        """Answer 200 when every model is ready; else 503, with the state and why."""
+        status = self._serving.health.status
+        return answers.json(status.document(), 200 if self._serving.ready() else 503)
+
+    async def model_ready(self, _request: web.BaseRequest, values: Mapping[str, str]) -> web.Response:
+        """Answer 200 when this model is ready; 503 while it is not, 404 if nobody knows it."""
+        ready = self._serving.model_ready(values["name"], values.get("version", ""))
+        document: dict[str, Any] = {"name": values["name"], "ready": ready}
+        if not ready:
+            document |= {"state": self._serving.health.status.state, "reason": self._serving.health.status.reason}
+        return answers.json(document, 200 if ready else 503)
+
+    async def server(self, _request: web.BaseRequest, _values: Mapping[str, str]) -> web.Response:
+        """Answer with the server's name, version and extensions."""
+        return answers.json(
+            {"name": "foresail", "version": foresail_runtime.__version__, "extensions": list(EXTENSIONS)}
+        )
+
+    async def model(self, _request: web.BaseRequest, values: Mapping[str, str]) -> web.Response:
+        """Answer with a model's metadata."""
+        return answers.json(describe(self._serving.model_info(values["name"], values.get("version", ""))))
+
+    async def metrics(self, _request: web.BaseRequest, _values: Mapping[str, str]) -> web.Response:
+        """Answer with Prometheus' text."""
+        return web.Response(body=self._serving.metrics.render(), headers={"Content-Type": metrics.CONTENT_TYPE})
+
+    async def load(self, _request: web.BaseRequest, _values: Mapping[str, str]) -> web.Response:
+        """Answer with what this replica holds right now."""
+        serving = self._serving
+        return answers.json(
+            {"in_flight": serving.in_flight, "queued": serving.queued, "state": serving.health.status.state}
+        )
+
+
+def describe(info: ModelInfo) -> dict[str, Any]:
+    """Return the protocol's metadata document of a model."""
+    document: dict[str, Any] = {
+        "name": info.name,
+        "versions": list(info.versions),
+        "platform": info.platform,
+        "inputs": [_tensor(spec) for spec in info.signature.inputs],
+        "outputs": [_tensor(spec) for spec in info.signature.outputs],
+    }
+    if info.properties:
+        document["properties"] = dict(info.properties)
+    return document
+
+
+def _tensor(spec: TensorSpec) -> dict[str, Any]:
+    return {"name": spec.name, "datatype": spec.datatype.name, "shape": list(spec.shape)}
