@@ -33,10 +33,12 @@ def build_parser() -> argparse.ArgumentParser:
     for name, run, text in (
         ("down", down, "end a cluster"),
         ("status", status, "show a cluster's components and nodes"),
-        ("kubeconfig", kubeconfig, "print the path of a kubeconfig"),
         ("add-node", add_node, "start one more node with a kubelet"),
     ):
         named(commands.add_parser(name, help=text, description=text)).set_defaults(run=run)
+    config = named(commands.add_parser("kubeconfig", help="print the path of a kubeconfig for this shell"))
+    config.add_argument("--inside", action="store_true", help="for processes that `exec` starts")
+    config.set_defaults(run=kubeconfig)
     add_exec(commands)
     loader = named(commands.add_parser("load-image", help="put an image archive on every node"))
     loader.add_argument("archive", type=Path, help="OCI or Docker archive")
@@ -119,7 +121,9 @@ def up(arguments: argparse.Namespace) -> int:
     )
     started = cluster.Cluster.start(wish, detached=True, listener=tell)
     print(f"cluster {wish.name} is ready. Try:")
-    print(f"  foresail-testbed exec --name {started.run.name} -- kubectl get nodes")
+    print(f"  export KUBECONFIG={started.outside_kubeconfig()}")
+    print("  kubectl get nodes")
+    print(f"  foresail-testbed exec --name {started.run.name} -- curl http://SERVICE_IP    # inside its network")
     print(f"  foresail-testbed down --name {started.run.name}")
     return 0
 
@@ -149,8 +153,9 @@ def status(arguments: argparse.Namespace) -> int:
 
 
 def kubeconfig(arguments: argparse.Namespace) -> int:
-    """Print the kubeconfig's path."""
-    print(cluster.Cluster.attach(arguments.name).kubeconfig)
+    """Print the path of a kubeconfig for this shell, or for processes inside."""
+    found = cluster.Cluster.attach(arguments.name)
+    print(found.kubeconfig if arguments.inside else found.outside_kubeconfig())
     return 0
 
 
@@ -158,7 +163,7 @@ def execute(arguments: argparse.Namespace) -> int:
     """Become the command, inside."""
     found = cluster.Cluster.attach(arguments.name)
     command = found.enter(arguments.command)
-    os.execvpe(command[0], command, found.environment())
+    os.execvpe(command[0], command, found.environment())  # noqa: S606 (becoming the command is what exec means)
 
 
 def load_image(arguments: argparse.Namespace) -> int:

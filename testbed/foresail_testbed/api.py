@@ -23,8 +23,11 @@ class Client:
     """One kept connection to an API server, opened anew when it has gone."""
 
     def __init__(self, host: str, port: int, context: ssl.SSLContext, timeout_seconds: float = 10.0) -> None:
-        self._make = lambda: http.client.HTTPSConnection(host, port, context=context, timeout=timeout_seconds)
+        self._host, self._port, self._context, self._timeout = host, port, context, timeout_seconds
         self._connection = self._make()
+
+    def _make(self) -> http.client.HTTPSConnection:
+        return http.client.HTTPSConnection(self._host, self._port, context=self._context, timeout=self._timeout)
 
     @classmethod
     def trusted(cls, host: str, port: int, authority: Path, certificate: Path, key: Path) -> "Client":

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from foresail_testbed import (
@@ -98,6 +99,7 @@ class Machine:
         if self._wish.metrics_server:
             self._launch("metrics-server", flags.metrics_server(self._run))
             self._create(client, manifests.metrics_server())
+            self._wait(client, "/apis/metrics.k8s.io/v1beta1")
         self._report(event="step", message=f"{self._wish.nodes} node(s) with kubelet and containerd")
         for index in self._holders:
             self._wait_node(client, options.NodePlan(index).name)
@@ -167,7 +169,7 @@ class Machine:
 def wait_own_namespace(holder: int) -> None:
     """Wait until a process has left this network namespace."""
     api.wait_until(
-        lambda: os.readlink(f"/proc/{holder}/ns/net") != os.readlink("/proc/self/ns/net"),
+        lambda: Path(f"/proc/{holder}/ns/net").readlink() != Path("/proc/self/ns/net").readlink(),
         5.0,
         "a node's namespace",
     )

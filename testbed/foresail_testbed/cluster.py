@@ -1,7 +1,6 @@
 """A running cluster as its user sees it from outside."""
 
 import contextlib
-import ctypes
 import json
 import os
 import re
@@ -13,12 +12,13 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from foresail_testbed import access, api, assets, control, errors, host, layout, options, runs
+from foresail_testbed import access, api, assets, control, errors, forward, host, layout, namespaces, options, runs
 
 START_SECONDS = 240.0
 STOP_SECONDS = 60.0
-CLONE_NEWNET = 0x40000000
+KEEPER_ENDED = '{"event": "failed", "message": "the keeper ended", "logs": {}}'
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 
 Listener = Callable[[str], None]
@@ -27,13 +27,15 @@ Listener = Callable[[str], None]
 class Cluster(access.Access):
     """A cluster that runs; made by `start` or `attach`."""
 
-    def __init__(self, run: layout.Run, keeper_pid: int, init_pid: int) -> None:
+    def __init__(
+        self, run: layout.Run, keeper_pid: int, init_pid: int, starter: "subprocess.Popen[str] | None" = None
+    ) -> None:
         super().__init__(run.kubeconfig("admin"), run.bin)
         self.run = run
         self.options = options.Options.decode(run.spec.read_text())
         self._keeper_pid = keeper_pid
         self._init_pid = init_pid
-        self._keeper: subprocess.Popen[str] | None = None
+        self._keeper = starter
         self._outside: int | None = None
 
     @classmethod
@@ -50,23 +52,21 @@ class Cluster(access.Access):
         starter = launch_keeper(wish, programs, detached)
         try:
             follow(starter, listener)
-            cluster = cls.attach(wish.name)
+            return cls.attach(wish.name, starter)
         except BaseException:
             end(starter)
             raise
-        cluster._keeper = starter
-        return cluster
 
     @classmethod
-    def attach(cls, name: str) -> "Cluster":
-        """Return the running cluster of that name."""
+    def attach(cls, name: str, starter: "subprocess.Popen[str] | None" = None) -> "Cluster":
+        """Return the running cluster of that name; `starter` is its keeper where this process has started it."""
         run = layout.Run.named(name)
         if not runs.alive(run) or not run.state.exists():
             raise errors.TestbedError(
                 f"no cluster named {name} runs; start it with `foresail-testbed up --name {name}`"
             )
         state = json.loads(run.state.read_text())
-        return cls(run, state["keeper"], state["init"])
+        return cls(run, state["keeper"], state["init"], starter)
 
     def stop(self) -> None:
         """End the cluster and return when nothing of it is left."""
@@ -102,12 +102,12 @@ class Cluster(access.Access):
         """Move this thread, and the threads it starts from now on, into the cluster's network."""
         if self._outside is None:
             self._outside = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-            set_namespace(Path(f"/proc/{self._init_pid}/ns/net"))
+            namespaces.enter_network(Path(f"/proc/{self._init_pid}/ns/net"))
 
     def leave(self) -> None:
         """Move this thread back to where it was before `join`."""
         if self._outside is not None:
-            set_namespace(Path(f"/proc/self/fd/{self._outside}"))
+            namespaces.enter_network(Path(f"/proc/self/fd/{self._outside}"))
             os.close(self._outside)
             self._outside = None
 
@@ -121,6 +121,10 @@ class Cluster(access.Access):
         finally:
             if not already:
                 self.leave()
+
+    def outside_kubeconfig(self) -> Path:
+        """Return a kubeconfig that works from this machine's own shell, through a port of 127.0.0.1."""
+        return forward.start(self.run, self._init_pid)
 
     def components(self) -> dict[str, int | None]:
         """Return each component's process id inside; None for one that has ended."""
@@ -169,17 +173,6 @@ class Cluster(access.Access):
                 raise errors.TestbedError(f"{archive} could not be loaded on {node}: {done.stderr.strip()}")
 
 
-def set_namespace(path: Path) -> None:
-    """Move this thread into the network namespace of that file (os.setns came with Python 3.12)."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        if libc.setns(descriptor, CLONE_NEWNET) != 0:
-            raise OSError(ctypes.get_errno(), f"the network of {path} could not be joined")
-    finally:
-        os.close(descriptor)
-
-
 def launch_keeper(wish: options.Options, programs: dict[str, str], detached: bool) -> subprocess.Popen[str]:
     """Start the process that keeps the cluster, in a session of its own so that Ctrl-C passes it by."""
     owner = 0 if detached else os.getpid()
@@ -206,7 +199,7 @@ def follow(starter: subprocess.Popen[str], listener: Listener) -> None:
     with pipe:
         while select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))[0]:
             line = pipe.readline()
-            event = json.loads(line) if line else {"event": "failed", "message": "the keeper ended", "logs": {}}
+            event: dict[str, Any] = json.loads(line or KEEPER_ENDED)
             if event["event"] == "ready":
                 return
             if event["event"] == "failed":

@@ -71,6 +71,11 @@ class Run:
         return self.folder / "bin"
 
     @property
+    def outside_kubeconfig(self) -> Path:
+        """The administrator's kubeconfig for this machine's own shell; there once the forwarder is."""
+        return self.folder / "outside.kubeconfig"
+
+    @property
     def pause_image(self) -> Path:
         """The image that holds every pod's namespaces."""
         return self.folder / "pause.tar"

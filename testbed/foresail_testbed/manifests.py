@@ -3,7 +3,9 @@
 JSON is YAML, so what Kubernetes reads is written as JSON.
 """
 
+import base64
 import json
+from pathlib import Path
 from typing import Any
 
 from foresail_testbed import flags, layout, options
@@ -12,11 +14,10 @@ KWOK_LABELS = {"type": "kwok", "kubernetes.io/os": "linux", "kubernetes.io/arch"
 PAUSE_IMAGE = "localhost/foresail-pause:1"
 
 
-def kubeconfig(run: layout.Run, user: str, certificate: str | None = None, server: str = options.API_SERVER) -> str:
-    """Build the kubeconfig of a user whose key pair bears `certificate`'s name (default: the user's)."""
-    pair = certificate or user
+def kubeconfig(run: layout.Run, user: str, server: str = options.API_SERVER) -> str:
+    """Build the kubeconfig of a user, whose key pair bears the user's name."""
     cluster = {"server": server, "certificate-authority": str(run.certificate("ca"))}
-    client = {"client-certificate": str(run.certificate(pair)), "client-key": str(run.key(pair))}
+    client = {"client-certificate": str(run.certificate(user)), "client-key": str(run.key(user))}
     return encode(
         {
             "apiVersion": "v1",
@@ -27,6 +28,15 @@ def kubeconfig(run: layout.Run, user: str, certificate: str | None = None, serve
             "current-context": run.name,
         }
     )
+
+
+def portable_kubeconfig(run: layout.Run, server: str) -> str:
+    """Build the administrator's kubeconfig with all keys in it, so that it can be copied elsewhere."""
+    whole = json.loads(kubeconfig(run, "admin", server=server))
+    for part in (whole["clusters"][0]["cluster"], whole["users"][0]["user"]):
+        for name in [name for name in part if name != "server"]:
+            part[f"{name}-data"] = base64.b64encode(Path(part.pop(name)).read_bytes()).decode()
+    return encode(whole)
 
 
 def audit_policy(users: tuple[str, ...]) -> str:

@@ -54,24 +54,28 @@ def issue_authority(run: layout.Run, name: str, now: dt.datetime) -> Authority:
     return Authority(key, certificate)
 
 
-def issue(
-    run: layout.Run,
-    authority: Authority,
-    name: str,
-    who: x509.Name,
-    now: dt.datetime,
-    addresses: tuple[str, ...] = (),
-    names: tuple[str, ...] = (),
-) -> None:
+@dataclasses.dataclass(frozen=True)
+class Holder:
+    """Whom a certificate names, and the addresses and names under which they serve."""
+
+    who: x509.Name
+    addresses: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+
+    def alternatives(self) -> list[x509.GeneralName]:
+        """Return the subject's alternative names."""
+        found: list[x509.GeneralName] = [x509.IPAddress(ipaddress.ip_address(a)) for a in self.addresses]
+        return [*found, *(x509.DNSName(name) for name in self.names)]
+
+
+def issue(run: layout.Run, authority: Authority, name: str, holder: Holder, now: dt.datetime) -> None:
     """Make a key pair for client and server use and write it."""
     key = ec.generate_private_key(ec.SECP256R1())
     usages = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
-    builder = start_certificate(who, authority.certificate.subject, key, now)
+    builder = start_certificate(holder.who, authority.certificate.subject, key, now)
     builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
-    alternatives: list[x509.GeneralName] = [x509.IPAddress(ipaddress.ip_address(a)) for a in addresses]
-    alternatives += [x509.DNSName(n) for n in names]
-    if alternatives:
-        builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
+    if holder.alternatives():
+        builder = builder.add_extension(x509.SubjectAlternativeName(holder.alternatives()), critical=False)
     write_pair(run, name, key, builder.sign(authority.key, hashes.SHA256()))
 
 
@@ -110,12 +114,12 @@ def write_all(run: layout.Run, now: dt.datetime) -> None:
     """Make everything a cluster needs, one node for each possible index included."""
     authority = issue_authority(run, "ca", now)
     front = issue_authority(run, "front-proxy-ca", now)
-    issue(run, front, "front-proxy-client", subject("front-proxy-client"), now)
-    issue(run, authority, "kube-apiserver", subject("kube-apiserver"), now, ADDRESSES, NAMES)
+    issue(run, front, "front-proxy-client", Holder(subject("front-proxy-client")), now)
+    issue(run, authority, "kube-apiserver", Holder(subject("kube-apiserver"), ADDRESSES, NAMES), now)
     for name, (user, group) in CLIENTS.items():
-        issue(run, authority, name, subject(user, group), now)
+        issue(run, authority, name, Holder(subject(user, group)), now)
     for index in range(1, options.MAX_NODES + 1):
         node = options.NodePlan(index)
         who = subject(f"system:node:{node.name}", "system:nodes")
-        issue(run, authority, node.name, who, now, (node.address,), (node.name,))
+        issue(run, authority, node.name, Holder(who, (node.address,), (node.name,)), now)
     write_key(run.key("service-account"), ec.generate_private_key(ec.SECP256R1()))

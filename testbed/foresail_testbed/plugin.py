@@ -7,7 +7,7 @@ and pods work, the Internet does not. With FORESAIL_E2E_KUBECONFIG both are the 
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -112,7 +112,9 @@ def namespace(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: "pytest.CallInfo[None]") -> Iterator[None]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: "pytest.CallInfo[None]"
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Add to a failed test what its namespaces look like."""
     report = yield
     if report.failed and call.when != "teardown":
