@@ -84,7 +84,8 @@ def serve(loaded: Loaded, description: ModelDescription, settings: Settings, doo
     if description.digest is not None:
         properties["digest"] = description.digest
     info = ModelInfo(description.name, (description.version,), engine.signature, properties=properties)
-    return serving.Model(info, rows, counts, description.timeout_seconds, loaded.picture)
+    largest = (wished or profile.max_rows) if profile.batchable else 0
+    return serving.Model(info, rows, counts, description.timeout_seconds, loaded.picture, largest)
 
 
 def _open(path: Path, description: ModelDescription, settings: Settings, threads: int) -> Engine:

@@ -36,6 +36,8 @@ class Model:
     timeout_seconds: float
     picture: detection.Detector | classification.Classifier | None = None
     """How pictures become its input and its output an answer; None: it takes tensors only."""
+    max_batch_size: int = 0
+    """Rows that share a run at most; 0: the model has no batch dimension."""
 
     @property
     def name(self) -> str:

@@ -1,0 +1,77 @@
+"""What Triton adds to the protocol and tools ask for: model configuration, statistics, repository index.
+
+Made once, as protobuf's JSON has it: REST answers these documents as they are, gRPC parses them into messages.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from foresail_runtime.metrics import ModelMetrics
+    from foresail_runtime.tensors import ModelInfo, TensorSpec
+
+NAMES: Final = ("binary_tensor_data", "model_repository", "model_configuration", "parameters", "statistics")
+"""The extensions that the server's metadata may name."""
+_NANOSECONDS: Final = 1_000_000_000
+
+
+def config(info: ModelInfo, max_batch_size: int) -> dict[str, Any]:
+    """Return a model's configuration; 0 for `max_batch_size` says that requests never share a run.
+
+    With batching the first dimension is the batch, and `dims` leaves it out.
+    """
+    batched = max_batch_size > 0
+    document: dict[str, Any] = {
+        "name": info.name,
+        "platform": info.platform,
+        "backend": "onnxruntime",
+        "max_batch_size": max_batch_size,
+        "input": [_tensor(spec, batched=batched) for spec in info.signature.inputs],
+        "output": [_tensor(spec, batched=batched) for spec in info.signature.outputs],
+        "model_transaction_policy": {"decoupled": False},
+    }
+    if batched:
+        document["dynamic_batching"] = {"preferred_batch_size": [max_batch_size]}
+    return document
+
+
+def statistics(counts: ModelMetrics) -> dict[str, Any]:
+    """Return what was counted for one version of a model since the start.
+
+    Compute is counted a run, the rest a request; reading and writing tensors is not timed apart from the rest.
+    """
+    good = sum(count for (_, status), count in counts.outcomes.items() if status < 400)
+    bad = sum(count for (_, status), count in counts.outcomes.items() if status >= 400)
+    total = good + bad
+    mean = counts.total.total / total if total else 0.0
+    return {
+        "name": counts.name,
+        "version": counts.version,
+        "last_inference": round(counts.last_request_seconds * 1000),
+        "inference_count": round(counts.rows.total),
+        "execution_count": counts.rows.count,
+        "inference_stats": {
+            "success": _duration(good, good * mean),
+            "fail": _duration(bad, bad * mean),
+            "queue": _duration(counts.queue.count, counts.queue.total),
+            "compute_input": _duration(counts.compute.count, 0),
+            "compute_infer": _duration(counts.compute.count, counts.compute.total),
+            "compute_output": _duration(counts.compute.count, 0),
+            "cache_hit": _duration(0, 0),
+            "cache_miss": _duration(0, 0),
+        },
+    }
+
+
+def _duration(count: int, seconds: float) -> dict[str, int]:
+    return {"count": count, "ns": round(seconds * _NANOSECONDS)}
+
+
+def _tensor(spec: TensorSpec, *, batched: bool) -> dict[str, Any]:
+    name = spec.datatype.name
+    return {
+        "name": spec.name,
+        "data_type": f"TYPE_{'STRING' if name == 'BYTES' else name}",
+        "dims": list(spec.shape[1:] if batched else spec.shape),
+    }

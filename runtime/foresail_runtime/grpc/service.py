@@ -1,0 +1,228 @@
+"""Answers the calls of GRPCInferenceService; one method a call, none of them raises but to end its own call."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import grpc
+from google.protobuf import json_format
+
+import foresail_runtime
+from foresail_runtime import errors
+from foresail_runtime.codec import extensions
+from foresail_runtime.grpc import messages, oip_pb2, reflect
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from google.protobuf.message import Message
+
+    from foresail_runtime.serving import Serving
+    from foresail_runtime.tensors import InferRequest, TensorSpec
+
+
+log = logging.getLogger(__name__)
+
+STREAM_WINDOW: Final = 32
+"""Requests of one stream that are under way at a time; the next is read when the oldest is answered."""
+_MAX_DETAILS: Final = 1000
+"""Characters of an error's words: longer ones would not fit into the trailers."""
+
+
+class Context(Protocol):
+    """What is used of grpcio's context of a call."""
+
+    def time_remaining(self) -> float | None:
+        """Return the seconds until the caller's deadline; None if it has none."""
+
+    async def write(self, message: Message) -> None:
+        """Send one answer of a stream."""
+
+    async def abort(self, code: grpc.StatusCode, details: str, trailing_metadata: tuple[tuple[str, str], ...]) -> None:
+        """End the call with a status; raises."""
+
+
+class Service:
+    """The calls, registered under the service's public name by `handlers`."""
+
+    def __init__(self, serving: Serving) -> None:
+        self._serving = serving
+
+    def handlers(self) -> grpc.GenericRpcHandler:
+        """Return what a server adds to answer the service."""
+        made: dict[str, Any] = {}
+        told: dict[str, Callable[[Any], Message]] = {
+            "ServerLive": self.server_live,
+            "ServerReady": self.server_ready,
+            "ModelReady": self.model_ready,
+            "ServerMetadata": self.server_metadata,
+            "ModelMetadata": self.model_metadata,
+            "ModelConfig": self.model_config,
+            "ModelStatistics": self.model_statistics,
+            "RepositoryIndex": self.repository_index,
+        }
+        for name, answer in told.items():
+            made[name] = _handler(name, grpc.unary_unary_rpc_method_handler, self._guarded(_at_once(answer)))
+        made["ModelInfer"] = _handler(
+            "ModelInfer", grpc.unary_unary_rpc_method_handler, self._guarded(self.model_infer)
+        )
+        made["ModelStreamInfer"] = _handler(
+            "ModelStreamInfer", grpc.stream_stream_rpc_method_handler, self._guarded(self.model_stream_infer)
+        )
+        return grpc.method_handlers_generic_handler(reflect.SERVICE, made)
+
+    def server_live(self, _: oip_pb2.ServerLiveRequest) -> oip_pb2.ServerLiveResponse:
+        """Answer true: whoever hears this is alive."""
+        return oip_pb2.ServerLiveResponse(live=self._serving.live())
+
+    def server_ready(self, _: oip_pb2.ServerReadyRequest) -> oip_pb2.ServerReadyResponse:
+        """Tell whether every model is ready."""
+        return oip_pb2.ServerReadyResponse(ready=self._serving.ready())
+
+    def model_ready(self, message: oip_pb2.ModelReadyRequest) -> oip_pb2.ModelReadyResponse:
+        """Tell whether a model is ready; one that nobody knows is not, as with Triton."""
+        try:
+            ready = self._serving.model_ready(message.name, message.version)
+        except errors.NotFound:
+            ready = False
+        return oip_pb2.ModelReadyResponse(ready=ready)
+
+    def server_metadata(self, _: oip_pb2.ServerMetadataRequest) -> oip_pb2.ServerMetadataResponse:
+        """Answer with the server's name, version and extensions."""
+        return oip_pb2.ServerMetadataResponse(
+            name="foresail", version=foresail_runtime.__version__, extensions=extensions.NAMES
+        )
+
+    def model_metadata(self, message: oip_pb2.ModelMetadataRequest) -> oip_pb2.ModelMetadataResponse:
+        """Answer with what a model takes and gives."""
+        info = self._serving.model_info(message.name, message.version)
+        return oip_pb2.ModelMetadataResponse(
+            name=info.name,
+            versions=info.versions,
+            platform=info.platform,
+            inputs=map(_describe, info.signature.inputs),
+            outputs=map(_describe, info.signature.outputs),
+            properties=info.properties,
+        )
+
+    def model_config(self, message: oip_pb2.ModelConfigRequest) -> oip_pb2.ModelConfigResponse:
+        """Answer with a model's configuration as Triton words it."""
+        model = self._serving.model(message.name, message.version)
+        document = {"config": extensions.config(model.info, model.max_batch_size)}
+        return json_format.ParseDict(document, oip_pb2.ModelConfigResponse())
+
+    def model_statistics(self, message: oip_pb2.ModelStatisticsRequest) -> oip_pb2.ModelStatisticsResponse:
+        """Answer with the counts of one model, or of all."""
+        models = [self._serving.model(message.name, message.version)] if message.name else self._serving.models()
+        document = {"model_stats": [extensions.statistics(model.metrics) for model in models]}
+        return json_format.ParseDict(document, oip_pb2.ModelStatisticsResponse())
+
+    def repository_index(self, _: oip_pb2.RepositoryIndexRequest) -> oip_pb2.RepositoryIndexResponse:
+        """Answer with the models that are loaded."""
+        models = [{"name": model.name, "version": model.version, "state": "READY"} for model in self._serving.models()]
+        return json_format.ParseDict({"models": models}, oip_pb2.RepositoryIndexResponse())
+
+    async def model_infer(self, message: oip_pb2.ModelInferRequest, context: Context) -> oip_pb2.ModelInferResponse:
+        """Answer one request and count it."""
+        serving = self._serving
+        model = serving.model(message.model_name, message.model_version)
+        start = serving.clock()
+        serving.in_flight += 1
+        status = 500
+        try:
+            request, is_raw = messages.decode(model.signature, message)
+            arrays = model.batcher.run_alone(request) if serving.in_flight == 1 else None
+            if arrays is None:
+                request = _within(request, context.time_remaining())
+                response = await model.infer(request, message.ByteSize())
+            else:
+                response = model.respond(request, arrays)
+            status = 200
+            return messages.encode(response, is_raw=is_raw)
+        except errors.ForesailError as failure:
+            status = failure.http_status
+            raise
+        except asyncio.CancelledError:
+            status = 499  # the client hung up, in the word that access logs have for it
+            raise
+        finally:
+            serving.in_flight -= 1
+            model.metrics.answered("grpc", status, serving.clock() - start)
+
+    async def model_stream_infer(self, requests: AsyncIterator[oip_pb2.ModelInferRequest], context: Context) -> None:
+        """Answer each request of a stream, in order; one that fails does not end the stream."""
+        under_way: asyncio.Queue[asyncio.Task[oip_pb2.ModelStreamInferResponse] | None] = asyncio.Queue(STREAM_WINDOW)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_write(under_way, context))
+            async for message in requests:
+                await under_way.put(group.create_task(self._stream_answer(message, context)))
+            await under_way.put(None)
+
+    async def _stream_answer(
+        self, message: oip_pb2.ModelInferRequest, context: Context
+    ) -> oip_pb2.ModelStreamInferResponse:
+        try:
+            return oip_pb2.ModelStreamInferResponse(infer_response=await self.model_infer(message, context))
+        except Exception as error:  # noqa: BLE001  # whatever it is, the other requests of the stream go on
+            empty = oip_pb2.ModelInferResponse(model_name=message.model_name, id=message.id)
+            return oip_pb2.ModelStreamInferResponse(error_message=self._explain(error)[1], infer_response=empty)
+
+    def _guarded(self, answer: Callable[[Any, Context], Awaitable[Any]]) -> Callable[[Any, Context], Awaitable[Any]]:
+        async def call(message: Any, context: Context) -> Any:
+            try:
+                return await answer(message, context)
+            except Exception as error:  # noqa: BLE001  # every failure is an answer
+                code, details = self._explain(error)
+                await context.abort(code, details, _trailers(error))
+
+        return call
+
+    def _explain(self, error: Exception) -> tuple[grpc.StatusCode, str]:
+        """Count a failure, and return the status and the words it is answered with."""
+        if isinstance(error, errors.ForesailError):
+            self._serving.metrics.rejected[error.reason] += 1
+            return grpc.StatusCode[error.grpc_code], error.message[:_MAX_DETAILS]
+        number = uuid.uuid4().hex[:12]
+        log.error("a call failed because of a mistake of ours; failure=%s", number, exc_info=error)
+        self._serving.metrics.rejected["internal"] += 1
+        return grpc.StatusCode.INTERNAL, f"internal error {number}: the server's log has more"
+
+
+def _handler(name: str, make: Callable[..., Any], answer: Callable[[Any, Context], Awaitable[Any]]) -> Any:
+    method = oip_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"].methods_by_name[name]
+    request, response = getattr(oip_pb2, method.input_type.name), getattr(oip_pb2, method.output_type.name)
+    return make(answer, request.FromString, response.SerializeToString)
+
+
+def _at_once(answer: Callable[[Any], Message]) -> Callable[[Any, Context], Awaitable[Message]]:
+    async def call(message: Any, _: Context) -> Message:
+        return answer(message)
+
+    return call
+
+
+async def _write(
+    under_way: asyncio.Queue[asyncio.Task[oip_pb2.ModelStreamInferResponse] | None], context: Context
+) -> None:
+    while (task := await under_way.get()) is not None:
+        await context.write(await task)
+
+
+def _within(request: InferRequest, seconds: float | None) -> InferRequest:
+    """Return the request with no more time than the call has left."""
+    if seconds is None or (request.timeout_seconds is not None and request.timeout_seconds <= seconds):
+        return request
+    return request._replace(timeout_seconds=seconds)
+
+
+def _describe(spec: TensorSpec) -> oip_pb2.ModelMetadataResponse.TensorMetadata:
+    return oip_pb2.ModelMetadataResponse.TensorMetadata(name=spec.name, datatype=spec.datatype.name, shape=spec.shape)
+
+
+def _trailers(error: Exception) -> tuple[tuple[str, str], ...]:
+    """Tell clients with a retry policy how long to wait."""
+    seconds = getattr(error, "retry_after_seconds", None)
+    return () if seconds is None else (("grpc-retry-pushback-ms", str(seconds * 1000)),)
