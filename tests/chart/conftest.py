@@ -1,0 +1,12 @@
+"""Fixtures of the chart's tests."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.chart.charts import Helm
+
+
+@pytest.fixture(scope="session")
+def helm() -> Helm:
+    return Helm()

@@ -1,0 +1,37 @@
+"""`kubectl apply -k deploy` installs what the chart installs by default."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.chart.charts import ROOT, Helm
+
+HELM_ONLY = {"helm.sh/chart", "app.kubernetes.io/managed-by"}
+
+
+def without_release_labels(value: Any) -> Any:
+    match value:
+        case dict():
+            return {key: without_release_labels(item) for key, item in value.items() if key not in HELM_ONLY}
+        case list():
+            return [without_release_labels(item) for item in value]
+        case _:
+            return value
+
+
+def key(manifest: dict[str, Any]) -> tuple[str, str]:
+    return manifest["kind"], manifest["metadata"]["name"]
+
+
+def test_kustomize_gives_the_charts_default_install_with_namespace_and_definition(helm: Helm) -> None:
+    kubectl = Path(sys.executable).with_name("kubectl")
+    done = subprocess.run([str(kubectl), "kustomize", "deploy"], cwd=ROOT, capture_output=True, text=True, check=True)
+    applied = {key(item): without_release_labels(item) for item in yaml.safe_load_all(done.stdout)}
+    assert applied.pop(("Namespace", "foresail-system"))
+    assert applied.pop(("CustomResourceDefinition", "modeldeployments.foresail.dev"))
+    assert applied == {key(item): without_release_labels(item) for item in helm.template()}
