@@ -1,0 +1,96 @@
+"""What the numbers ask for: replicas wanted, as the HPA would reckon, and whether that is worth an immediate rise.
+
+HPA and burst path read the same held number and reckon alike, so what one does the other confirms.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import TYPE_CHECKING, Final
+
+from foresail_operator.scaling.signal import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+TOLERANCE: Final = 0.1
+"""The HPA's default: a tenth more or less than the target changes nothing."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Reading:
+    """One metric of a model: what there is in all, and what one replica should have of it."""
+
+    kind: Kind
+    value: float
+    target: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Bounds:
+    """How many replicas the model's owner allows."""
+
+    minimum: int
+    maximum: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Advice:
+    """How many replicas there should be, and why in a sentence that a person understands."""
+
+    replicas: int
+    reason: str
+    kind: Kind | None = None
+
+
+def replicas_wanted(reading: Reading, current: int, tolerance: float = TOLERANCE) -> int:
+    """Return what the HPA makes of an AverageValue metric: unchanged within the tolerance, else rounded up."""
+    value, target = _milli(reading.value), _milli(reading.target)
+    if current and abs(1.0 - value / (target * current)) <= tolerance:
+        return current
+    return math.ceil(value / target)
+
+
+def advise(readings: Sequence[Reading], current: int, bounds: Bounds, tolerance: float = TOLERANCE) -> Advice:
+    """Return the largest size that any of the readings asks for, within the bounds."""
+    if not readings:
+        return Advice(
+            min(max(current, bounds.minimum), bounds.maximum), f"{current} of {bounds.maximum}: no signal yet"
+        )
+    wanted = [(replicas_wanted(reading, current, tolerance), reading) for reading in readings]
+    most, reading = max(wanted, key=lambda pair: pair[0])
+    replicas = min(max(most, bounds.minimum), bounds.maximum)
+    return Advice(replicas, _reason(replicas, most, reading, bounds), reading.kind)
+
+
+def rise(advice: Advice, current: int) -> int | None:
+    """Return the size to raise to at once; None when the advice asks for no more than there is. Never falls."""
+    return advice.replicas if advice.replicas > current else None
+
+
+def _milli(value: float) -> int:
+    """Round to thousandths as a Quantity does on its way to the HPA, upwards."""
+    return math.ceil(round(value * 1000, 3))
+
+
+def _reason(replicas: int, wanted: int, reading: Reading, bounds: Bounds) -> str:
+    match reading.kind:
+        case Kind.CONCURRENCY:
+            seen = f"{_number(reading.value)} requests in flight, {_number(reading.target)} a replica wanted"
+        case Kind.REQUESTS_PER_SECOND:
+            seen = f"{_number(reading.value)} requests a second, {_number(reading.target)} a replica wanted"
+        case Kind.QUEUE:
+            seen = f"{_number(reading.value)} requests waiting, {_number(reading.target)} a replica wanted"
+        case Kind.LATENCY:
+            seen = f"p95 on one replica would be {_number(reading.value)} ms, {_number(reading.target)} ms wanted"
+    limit = ""
+    if wanted > bounds.maximum:
+        limit = f"; {wanted} would be needed, maxReplicas is {bounds.maximum}"
+    elif wanted < bounds.minimum:
+        limit = f"; {wanted} would do, minReplicas is {bounds.minimum}"
+    return f"{replicas} of {bounds.maximum}: {seen}{limit}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if value >= 10 or value == int(value) else f"{value:.1f}"

@@ -1,0 +1,152 @@
+"""One model's autoscaling state: samples go in; the served numbers, the size and its reason come out.
+
+Every operator replica keeps one for each model, because each of them answers the HPA; only the leader acts on `rise`.
+Pure but for the memory it keeps: time comes in with each call.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import TYPE_CHECKING, Final
+
+from foresail_operator.scaling import decide, growth
+from foresail_operator.scaling.decide import Advice, Bounds, Reading
+from foresail_operator.scaling.latency import LatencyAllowance
+from foresail_operator.scaling.signal import Kind, Sample
+from foresail_operator.scaling.steady import CALM_DEVIATIONS, CALM_SECONDS, Steady
+from foresail_operator.scaling.window import Window
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SILENCE_SECONDS: Final = 5.0
+"""A number whose last sample is older than this is not served: the HPA then stands still."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Goal:
+    """One of `scaling.metrics` that is ours: what is counted, and how much of it a replica should have.
+
+    The target's unit is the kind's: requests, requests a second, milliseconds of p95, waiting requests.
+    """
+
+    kind: Kind
+    target: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Plan:
+    """What a model's owner asked for."""
+
+    goals: tuple[Goal, ...]
+    bounds: Bounds
+    scale_down_delay_seconds: float = 30.0
+    growth: growth.Growth = growth.DEFAULT
+    idle_seconds: float | None = None
+    """After so much time without a request the model may sleep; None: never."""
+
+
+class ModelScaler:
+    """The memory of one model's load and what follows from it."""
+
+    def __init__(self, plan: Plan, now: float) -> None:
+        self.plan = plan
+        self._since = now
+        self._busy_at = now
+        self._sampled_at: float | None = None
+        self._sizes = Window(plan.growth.memory_seconds)
+        self._fell: tuple[float, dict[Kind, float]] | None = None
+        self._allowance = {g.kind: LatencyAllowance(g.target / 1000) for g in plan.goals if g.kind is Kind.LATENCY}
+        self._steady = {goal.kind: Steady(plan.scale_down_delay_seconds) for goal in plan.goals}
+
+    def take(self, sample: Sample | None, replicas: int, now: float) -> None:
+        """Take a sample of the load (None: nobody answered) and the size at that moment."""
+        self._note_size(replicas, now)
+        if sample is None:
+            return
+        self._sampled_at = now
+        if sample.concurrency > 0 or sample.requests_per_second > 0:
+            self._busy_at = now
+        for goal in self.plan.goals:
+            self._take(goal, sample, now)
+
+    def served(self, kind: Kind, replicas: int, now: float) -> float | None:
+        """Return the number to serve the HPA; None when there is none to be trusted.
+
+        The load that is there now asks for what it needs; the past only keeps what is there, it never asks for more
+        (else a queue that is long gone would go on adding replicas). Until the memory reaches back as far as the
+        scale-down delay the size is kept too: an operator that has just started has not seen a quiet half minute.
+        """
+        if self._sampled_at is None or self._sampled_at < now - SILENCE_SECONDS or kind not in self._steady:
+            return None
+        steady = self._steady[kind]
+        held = steady.served(now)
+        if held is None:
+            return None
+        young = self._since + self.plan.scale_down_delay_seconds > now
+        kept = self._target(kind) * replicas
+        return max(steady.level, kept if young else min(held, kept))
+
+    def advise(self, replicas: int, now: float) -> Advice:
+        """Return the size that the HPA would reckon from what it is served, and why."""
+        return decide.advise(self._readings(replicas, now), replicas, self.plan.bounds)
+
+    def rise(self, replicas: int, now: float) -> Advice | None:
+        """Return the size to raise to at once, None if there is no need; at most what growth allows, never less.
+
+        What is there now counts, not the held past, and without a tolerance: the HPA, which is served the held
+        number, never undoes a size that its own rounding up gives.
+        """
+        known = [reading.kind for reading in self._readings(replicas, now)]
+        goals = [goal for goal in self.plan.goals if goal.kind in known and not self._chance(goal.kind, now)]
+        readings = [Reading(goal.kind, self._steady[goal.kind].level, goal.target) for goal in goals]
+        advice = decide.advise(readings, replicas, self.plan.bounds, tolerance=0.0)
+        allowed = growth.limit(self.plan.growth, self._sizes, replicas, now)
+        size = min(advice.replicas, allowed)
+        return dataclasses.replace(advice, replicas=size) if size > replicas else None
+
+    def idle(self, now: float) -> bool:
+        """Return whether the model may sleep: known to have had no request for its idle time."""
+        known = self._sampled_at is not None and self._sampled_at >= now - SILENCE_SECONDS
+        seconds = self.plan.idle_seconds
+        return known and seconds is not None and now - self._busy_at >= seconds
+
+    def _readings(self, replicas: int, now: float) -> Sequence[Reading]:
+        served = ((goal, self.served(goal.kind, replicas, now)) for goal in self.plan.goals)
+        return [Reading(goal.kind, value, goal.target) for goal, value in served if value is not None]
+
+    def _chance(self, kind: Kind, now: float) -> bool:
+        """Return whether a rise so soon after a fall could be noise: the load is what it was when it was let go."""
+        if self._fell is None or self._fell[0] < now - CALM_SECONDS:
+            return False
+        steady = self._steady[kind]
+        before = self._fell[1].get(kind, math.inf)
+        return steady.level <= before + CALM_DEVIATIONS * steady.deviation(now)
+
+    def _note_size(self, replicas: int, now: float) -> None:
+        last = self._sizes.latest()
+        if last is not None and replicas < last:
+            served = {kind: steady.served(now) for kind, steady in self._steady.items()}
+            self._fell = (now, {kind: value for kind, value in served.items() if value is not None})
+        self._sizes.add(now, replicas)
+
+    def _take(self, goal: Goal, sample: Sample, now: float) -> None:
+        steady = self._steady[goal.kind]
+        rate = sample.requests_per_second
+        stay = sample.concurrency / rate if rate > 0 else math.inf
+        match goal.kind:
+            case Kind.CONCURRENCY:
+                steady.add(now, sample.concurrency, stay)
+            case Kind.QUEUE:
+                steady.add(now, sample.queued, stay)
+            case Kind.REQUESTS_PER_SECOND:
+                steady.add(now, rate, 0.5)  # a count over T has the variance of one that stays half a second
+            case Kind.LATENCY:
+                allowance = self._allowance[goal.kind]
+                allowance.learn(now, sample.concurrency / max(1, sample.pods), sample.latency)
+                steady.unit = allowance.unit_milliseconds
+                steady.add(now, allowance.value_milliseconds(sample.concurrency), stay)
+
+    def _target(self, kind: Kind) -> float:
+        return next(goal.target for goal in self.plan.goals if goal.kind is kind)

@@ -1,0 +1,127 @@
+"""From what single pods say to what their model carries.
+
+A pod says what it holds now and counters since its start; two looks give what it carried between them. A model's
+sample adds its pods up. A pod that does not answer is never counted as idle: it stands for the larger of what it
+said last and the mean of those that answer, and while no pod answers at all there is no sample (and so nobody moves).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from typing import TYPE_CHECKING, Final
+
+from foresail_runtime.contract import LATENCY_BUCKETS_SECONDS, Load
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+STALE_SECONDS: Final = 2.0
+"""A pod whose last answer is older than this (four looks) does not answer."""
+
+
+class Kind(enum.StrEnum):
+    """What a model can be scaled on, in the words of `scaling.metrics[].type`."""
+
+    CONCURRENCY = "concurrency"
+    REQUESTS_PER_SECOND = "requestsPerSecond"
+    LATENCY = "latency"
+    QUEUE = "queue"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PodRate:
+    """What one pod carried between two looks."""
+
+    at: float
+    concurrency: float
+    """Mean of in flight plus queued."""
+    queued: float
+    requests_per_second: float
+    latency: tuple[int, ...] = ()
+    """Requests answered in between, by bucket of LATENCY_BUCKETS_SECONDS."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Sample:
+    """What a model carries: the sum over its pods, silent ones included."""
+
+    at: float
+    concurrency: float
+    queued: float
+    requests_per_second: float
+    pods: int
+    silent: int = 0
+    """How many of the pods did not answer."""
+    latency: tuple[int, ...] = ()
+
+
+def compare(before: Load | None, after: Load, seconds: float, now: float) -> PodRate:
+    """Return what a pod carried between two looks; after a restart, or at the first look, what it holds now."""
+    if before is None or seconds <= 0 or after.requests < before.requests or after.load_seconds < before.load_seconds:
+        return PodRate(now, after.in_flight + after.queued, after.queued, 0.0, after.latency[:0])
+    return PodRate(
+        at=now,
+        concurrency=(after.load_seconds - before.load_seconds) / seconds,
+        queued=after.queued,
+        requests_per_second=(after.requests - before.requests) / seconds,
+        latency=_difference(before.latency, after.latency),
+    )
+
+
+def combine(rates: Mapping[str, PodRate | None], now: float, held: int = 0) -> Sample | None:
+    """Add the pods of a model up.
+
+    Args:
+        rates: What each ready pod carried at its last look, None for one that never answered.
+        now: The time, on the clock of the rates.
+        held: Requests that wait elsewhere for the model to wake; they want a replica as any other does.
+
+    Returns:
+        None when there are pods and none of them answers: unknown is not zero.
+    """
+    fresh = [rate for rate in rates.values() if rate and rate.at >= now - STALE_SECONDS]
+    silent = [rate for rate in rates.values() if not rate or rate.at < now - STALE_SECONDS]
+    if silent and not fresh:
+        return None
+    return Sample(
+        at=now,
+        concurrency=held + _total(fresh, silent, "concurrency"),
+        queued=held + _total(fresh, silent, "queued"),
+        requests_per_second=_total(fresh, silent, "requests_per_second"),
+        pods=len(rates),
+        silent=len(silent),
+        latency=add_counts(rate.latency for rate in fresh),
+    )
+
+
+def quantile_seconds(counts: Iterable[int], quantile: float) -> float | None:
+    """Return a quantile of latencies counted by bucket, between the bucket's bounds in proportion; None if none."""
+    counted = tuple(counts)
+    rest = quantile * sum(counted)
+    if rest <= 0:
+        return None
+    lower = 0.0
+    for count, upper in zip(counted, LATENCY_BUCKETS_SECONDS, strict=False):
+        if count and rest <= count:
+            return lower + (upper - lower) * rest / count
+        rest, lower = rest - count, upper
+    return lower
+
+
+def add_counts(counts: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
+    """Add latency counts up, bucket by bucket; those that are empty count nothing."""
+    filled = [entry for entry in counts if entry]
+    return tuple(map(sum, zip(*filled, strict=True))) if filled else ()
+
+
+def _total(fresh: list[PodRate], silent: list[PodRate | None], name: str) -> float:
+    answered: list[float] = [getattr(rate, name) for rate in fresh]
+    mean = sum(answered) / len(answered) if answered else 0.0
+    return sum(answered) + sum(max(mean, getattr(rate, name) if rate else 0.0) for rate in silent)
+
+
+def _difference(before: tuple[int, ...], after: tuple[int, ...]) -> tuple[int, ...]:
+    if len(before) != len(after):
+        return ()
+    return tuple(max(0, late - early) for early, late in zip(before, after, strict=True))

@@ -1,0 +1,68 @@
+"""A stretch of the recent past of one number: its mean, its highest, its lowest.
+
+Time comes in with each value and is never read here, so a window works the same in a simulator and in a cluster.
+"""
+
+from __future__ import annotations
+
+import collections
+import itertools
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Window:
+    """Values of the last `span_seconds`, oldest first; its size is bounded by how often something is added."""
+
+    def __init__(self, span_seconds: float) -> None:
+        self.span_seconds = span_seconds
+        self._entries: collections.deque[tuple[float, float]] = collections.deque()
+
+    def add(self, now: float, value: float) -> None:
+        """Add a value; times must not go back."""
+        self._entries.append((now, value))
+        while self._entries[0][0] < now - self.span_seconds:
+            self._entries.popleft()
+
+    def latest(self) -> float | None:
+        """Return the last value; None while there is none."""
+        return self._entries[-1][1] if self._entries else None
+
+    def mean(self, since: float) -> float | None:
+        """Return the mean of what came after `since`; None if nothing did."""
+        values = list(self._after(since))
+        return sum(values) / len(values) if values else None
+
+    def highest(self, since: float) -> float | None:
+        """Return the highest of what came after `since`; None if nothing did."""
+        return max(self._after(since), default=None)
+
+    def lowest(self, since: float) -> float | None:
+        """Return the lowest of what came after `since`; None if nothing did."""
+        return min(self._after(since), default=None)
+
+    def _after(self, since: float) -> Iterator[float]:
+        newest_first = itertools.takewhile(lambda entry: entry[0] > since, reversed(self._entries))
+        return (value for _, value in newest_first)
+
+
+class Peak:
+    """The highest value of the last `span_seconds`, at a constant cost however long that is."""
+
+    def __init__(self, span_seconds: float) -> None:
+        self.span_seconds = span_seconds
+        self._falling: collections.deque[tuple[float, float]] = collections.deque()
+
+    def add(self, now: float, value: float) -> None:
+        """Add a value; what came before and is not higher can never be the highest again."""
+        while self._falling and self._falling[-1][1] <= value:
+            self._falling.pop()
+        self._falling.append((now, value))
+
+    def highest(self, now: float) -> float | None:
+        """Return the highest value that is not older than the span; None if there is none."""
+        while self._falling and self._falling[0][0] <= now - self.span_seconds:
+            self._falling.popleft()
+        return self._falling[0][1] if self._falling else None
