@@ -33,8 +33,8 @@ class Cluster(access.Access):
         super().__init__(run.kubeconfig("admin"), run.bin)
         self.run = run
         self.options = options.Options.decode(run.spec.read_text())
-        self._keeper_pid = keeper_pid
-        self._init_pid = init_pid
+        self.keeper_pid = keeper_pid
+        self.init_pid = init_pid
         self._keeper = starter
         self._outside: int | None = None
 
@@ -72,18 +72,20 @@ class Cluster(access.Access):
         """End the cluster and return when nothing of it is left."""
         self.leave()
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self._keeper_pid, signal.SIGTERM)
+            os.kill(self.keeper_pid, signal.SIGTERM)
         deadline = time.monotonic() + STOP_SECONDS
         while runs.alive(self.run) and time.monotonic() < deadline:
             time.sleep(0.02)
         if self._keeper is not None:
             end(self._keeper)
+        with runs.exclusively():
+            runs.remove_stale()  # a keeper that was killed has not
         if self.run.folder.exists():
             raise errors.TestbedError(f"the cluster {self.run.name} did not end within {STOP_SECONDS:.0f} s")
 
     def enter(self, command: Sequence[str]) -> list[str]:
         """Return the command line that runs `command` inside, in the present folder."""
-        return ["nsenter", "-t", str(self._init_pid), "-n", "-m", "-p", f"--wdns={Path.cwd()}", "--", *command]
+        return ["nsenter", "-t", str(self.init_pid), "-n", "-m", "-p", f"--wdns={Path.cwd()}", "--", *command]
 
     def api(self) -> api.Client:
         """Return a client with all rights; works where the network is joined."""
@@ -102,7 +104,7 @@ class Cluster(access.Access):
         """Move this thread, and the threads it starts from now on, into the cluster's network."""
         if self._outside is None:
             self._outside = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-            namespaces.enter_network(Path(f"/proc/{self._init_pid}/ns/net"))
+            namespaces.enter_network(Path(f"/proc/{self.init_pid}/ns/net"))
 
     def leave(self) -> None:
         """Move this thread back to where it was before `join`."""
@@ -124,7 +126,7 @@ class Cluster(access.Access):
 
     def outside_kubeconfig(self) -> Path:
         """Return a kubeconfig that works from this machine's own shell, through a port of 127.0.0.1."""
-        return forward.start(self.run, self._init_pid)
+        return forward.start(self.run, self.keeper_pid, self.init_pid)
 
     def components(self) -> dict[str, int | None]:
         """Return each component's process id inside; None for one that has ended."""

@@ -1,0 +1,106 @@
+"""A cluster with kubelets: real pods from images of our own making."""
+
+import json
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from foresail_testbed import cluster, images
+
+pytestmark = pytest.mark.e2e
+
+IMAGE = "localhost/testbed-greeter:1"
+DOCKERFILE = """ARG BASE
+FROM ${BASE}
+COPY index.html /web/
+USER 65532:65532
+ENTRYPOINT ["python3", "-u", "-m", "http.server", "8080", "--directory", "/web"]
+"""
+METRICS_SECONDS = 120
+FAST_SECONDS = 3.0
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("image")
+    (folder / "Dockerfile").write_text(DOCKERFILE)
+    (folder / "index.html").write_text("good day")
+    return images.ensure(folder / "Dockerfile", IMAGE)
+
+
+@pytest.fixture
+def greeter(cluster: cluster.Cluster, image: Path, namespace: str) -> str:
+    """A Deployment and a Service that answer a greeting; returns the namespace."""
+    cluster.load_image(image)
+    deploy_greeter(cluster, namespace)
+    return namespace
+
+
+def deploy_greeter(where: cluster.Cluster, namespace: str) -> None:
+    container = {
+        "name": "greeter",
+        "image": IMAGE,
+        "imagePullPolicy": "Never",
+        "resources": {"requests": {"cpu": "10m"}, "limits": {"memory": "64Mi"}},
+        "readinessProbe": {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1},
+    }
+    labels = {"app": "greeter"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
+    spec = {"replicas": 1, "selector": {"matchLabels": labels}, "template": template}
+    deployment = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "greeter"}, "spec": spec}
+    where.kubectl("apply", "-n", namespace, "-f", "-", stdin=json.dumps(deployment))
+    where.kubectl("expose", "-n", namespace, "deployment/greeter", "--port=80", "--target-port=8080")
+    where.kubectl("rollout", "status", "-n", namespace, "deployment/greeter", "--timeout=120s")
+
+
+def ask_from_pod(where: cluster.Cluster, namespace: str, url: str) -> str:
+    code = f"import urllib.request as u; print(u.urlopen({url!r}, timeout=10).read().decode())"
+    return where.execute(
+        ["kubectl", "exec", "-n", namespace, "deploy/greeter", "--", "python3", "-c", code]
+    ).stdout.strip()
+
+
+def test_service_is_reached_from_the_test_process_and_from_pods_by_name(cluster: cluster.Cluster, greeter: str) -> None:
+    with cluster.reach(greeter, "greeter", 80) as url, urllib.request.urlopen(url, timeout=10) as answer:
+        assert answer.read() == b"good day"
+    assert ask_from_pod(cluster, greeter, f"http://greeter.{greeter}.svc") == "good day"
+
+
+def test_names_outside_the_cluster_are_refused_at_once(cluster: cluster.Cluster, greeter: str) -> None:
+    began = time.monotonic()
+    assert ask_from_pod(cluster, greeter, "http://www.example.org") == ""
+    assert time.monotonic() - began < FAST_SECONDS
+
+
+def test_metrics_server_measures_the_node(cluster: cluster.Cluster) -> None:
+    path = "/apis/metrics.k8s.io/v1beta1/nodes/node-1"
+    done = cluster.execute(
+        ["timeout", str(METRICS_SECONDS), "sh", "-c", f"until kubectl get --raw {path}; do sleep 1; done"],
+        METRICS_SECONDS + 10,
+    )
+    assert json.loads(done.stdout)["usage"]["cpu"]
+
+
+def test_added_node_runs_pods_that_the_first_node_reaches(
+    cluster: cluster.Cluster, image: Path, namespace: str
+) -> None:
+    added = cluster.add_node()
+    cluster.load_image(image)
+    cluster.kubectl("cordon", "node-1")
+    try:
+        deploy_greeter(cluster, namespace)
+    finally:
+        cluster.kubectl("uncordon", "node-1")
+    pods = cluster.get("pods", "-n", namespace)["items"]
+    assert {pod["spec"]["nodeName"] for pod in pods} == {added}
+    with cluster.reach(namespace, "greeter", 80) as url, urllib.request.urlopen(url, timeout=10) as answer:
+        assert answer.read() == b"good day"
+
+
+def test_unchanged_image_is_not_built_again(image: Path, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text(DOCKERFILE)
+    (tmp_path / "index.html").write_text("good day")
+    before = image.stat().st_ino
+    assert images.ensure(tmp_path / "Dockerfile", IMAGE).stat().st_ino == before
