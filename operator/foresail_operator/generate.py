@@ -56,7 +56,7 @@ def dump(value: Any) -> str:
 class _PlainDumper(yaml.SafeDumper):
     """Writes a value as often as it occurs, not as an anchor and references to it."""
 
-    def ignore_aliases(self, data: Any) -> bool:  # the base class's signature
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  # the base class's signature  # the base class's signature
         return True
 
 

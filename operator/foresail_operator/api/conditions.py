@@ -26,7 +26,7 @@ class Type(enum.StrEnum):
     PROGRESSING = "Progressing", "A rollout is moving or complete; False: Kubernetes sees no progress."
     SCALING_ACTIVE = "ScalingActive", "The HorizontalPodAutoscaler reads its metrics and sets the size."
 
-    def __new__(cls, value: str, meaning: str) -> Type:  # a value and its sentence
+    def __new__(cls, value: str, meaning: str = "") -> Type:  # noqa: D102  # a member's value and its sentences
         member = str.__new__(cls, value)
         member._value_ = value
         member.meaning = meaning
@@ -167,7 +167,7 @@ class Reason(enum.StrEnum):
     IDLE = "Idle", "Nothing is being changed.", "Nothing."
     NOT_STALLED = "NotStalled", "Nothing stands in the way.", "Nothing."
 
-    def __new__(cls, value: str, meaning: str, remedy: str) -> Reason:  # a value and its sentences
+    def __new__(cls, value: str, meaning: str = "", remedy: str = "") -> Reason:  # noqa: D102  # a member's value and its sentences
         member = str.__new__(cls, value)
         member._value_ = value
         member.meaning = meaning

@@ -7,7 +7,7 @@ runs them, and `foresail_operator.checks` covers what CEL can't see.
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
@@ -122,7 +122,7 @@ class Serving(Resource):
         description="What the model is for, which decides what the replica answers besides tensors; "
         "`auto` looks at the model's inputs and outputs.",
     )
-    execution_providers: tuple[str, ...] = Field(
+    execution_providers: tuple[Annotated[str, Field(max_length=64)], ...] = Field(
         default=(),
         max_length=8,
         description="ONNX Runtime execution providers in order of wish, e.g. CUDAExecutionProvider. "

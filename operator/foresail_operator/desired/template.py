@@ -30,7 +30,7 @@ _FINISH_SECONDS: Final = 10
 DEFAULT_REQUESTS: Final = {"cpu": "250m", "memory": "256Mi"}
 DEFAULT_LIMITS: Final = {"cpu": "1", "memory": "1Gi"}
 
-_DESCRIPTION_VOLUME: Final = "description"
+DESCRIPTION_VOLUME: Final = "description"
 _MODELS_VOLUME: Final = "models"
 _SCRATCH_VOLUME: Final = "scratch"
 _CREDENTIALS_VOLUME: Final = "credentials"
@@ -140,7 +140,7 @@ def _resources(model: ModelDeployment) -> Manifest:
 
 def _volumes(model: ModelDeployment) -> list[Manifest]:
     volumes: list[Manifest] = [
-        {"name": _DESCRIPTION_VOLUME, "configMap": {"name": description.name(model), "defaultMode": 0o444}},
+        {"name": DESCRIPTION_VOLUME, "configMap": {"name": description.name(model), "defaultMode": 0o444}},
         {"name": _MODELS_VOLUME, "emptyDir": {}},
         {"name": _SCRATCH_VOLUME, "emptyDir": {}},
     ]
@@ -154,7 +154,7 @@ def _volumes(model: ModelDeployment) -> list[Manifest]:
 
 def _mounts(model: ModelDeployment) -> list[Manifest]:
     mounts: list[Manifest] = [
-        {"name": _DESCRIPTION_VOLUME, "mountPath": contract.DESCRIPTION_FOLDER, "readOnly": True},
+        {"name": DESCRIPTION_VOLUME, "mountPath": contract.DESCRIPTION_FOLDER, "readOnly": True},
         {"name": _MODELS_VOLUME, "mountPath": contract.DOWNLOAD_FOLDER},
         {"name": _SCRATCH_VOLUME, "mountPath": contract.SCRATCH_FOLDER},
     ]

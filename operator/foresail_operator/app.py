@@ -1,0 +1,186 @@
+"""Puts the operator together and runs it: watches, queue, leader, sweeps and probes, each a task with this owner."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import logging
+import random
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import kopf
+from aiohttp import web
+
+from foresail_operator import errors, handlers, probes, sweep
+from foresail_operator.apply import Applier
+from foresail_operator.desired.images import Images
+from foresail_operator.events import Recorder
+from foresail_operator.kube import Kube
+from foresail_operator.leader import Leader
+from foresail_operator.metrics import Metrics
+from foresail_operator.observe import Cache
+from foresail_operator.queue import Queue
+from foresail_operator.reconcile import Clocks, Reconciler
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from foresail_operator.access import Access
+    from foresail_operator.api.kinds import Kind
+    from foresail_operator.settings import Settings
+
+_LOG: Final = logging.getLogger(__name__)
+_SWEEP_SECONDS: Final = 300.0
+_GRACE_SECONDS: Final = 30.0
+"""How long after a sweep the watches may take to show what it found."""
+_SYNC_POLL_SECONDS: Final = 0.05
+
+
+def rfc3339() -> str:
+    """Return the time as the Kubernetes API writes it."""
+    return dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Operator:
+    """One replica of the operator."""
+
+    def __init__(self, settings: Settings, access: Access, session: aiohttp.ClientSession) -> None:
+        self._settings = settings
+        self._access = access
+        self.metrics = Metrics()
+        self.cache = Cache()
+        unfenced = Kube(session, self.metrics, lambda: None)
+        self.leader = Leader(
+            unfenced, settings.pod_namespace, settings.pod_name, metrics=self.metrics, clock=time.monotonic, now=rfc3339
+        )
+        self._kube = Kube(session, self.metrics, self.leader.fence)
+        self._applier = Applier(self._kube, self.cache)
+        images = Images(
+            settings.runtime_image,
+            settings.runtime_image_openvino,
+            settings.runtime_image_gpu,
+            settings.runtime_pull_policy,
+        )
+        recorder = Recorder(self._kube, settings.pod_name)
+        reconciler = Reconciler(
+            self._kube,
+            self.cache,
+            self._applier,
+            recorder=recorder,
+            images=images,
+            clocks=Clocks(time.monotonic, rfc3339),
+        )
+        self.queue = Queue(reconciler.look, self.metrics, time.monotonic, random.random)
+        self.metrics.queue_depth.set_function(lambda: self.queue.depth)
+        self.metrics.queue_age.set_function(self.queue.oldest_seconds)
+        self.metrics.models.set_function(lambda: len(self.cache.models()))
+        self.watching = asyncio.Event()
+        """Set once kopf runs, which then has put its own signal handlers in place."""
+        self._synced = asyncio.Event()
+        self._missed: str | None = None
+
+    def sink(self, kind: Kind, event: str | None, raw: dict[str, Any]) -> None:
+        """Take in a watch event."""
+        self.metrics.events.labels(kind.name).inc()
+        if event == "DELETED":
+            key = self.cache.forget(raw["metadata"]["uid"])
+            self._applier.forget(raw["metadata"]["uid"])
+        else:
+            key = self.cache.note(kind, raw)
+        if key is not None:
+            self.queue.add(key)
+
+    def sick(self) -> str | None:
+        """Return why this process should be restarted, or None."""
+        if (age := self.queue.oldest_seconds()) > probes.STUCK_SECONDS:
+            return f"a key waits since {age:.0f} s"
+        return self._missed
+
+    def unready(self) -> str | None:
+        """Return why this replica could not lead, or None."""
+        return None if self._synced.is_set() else "the watches have not shown everything yet"
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until `stop` is set."""
+        runner = web.AppRunner(probes.app(self.sick, self.unready, self.metrics), access_log=None)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, self._settings.http_host, self._settings.http_port).start()
+            await self._run_tasks(stop)
+        finally:
+            await runner.cleanup()
+
+    async def _run_tasks(self, stop: asyncio.Event) -> None:
+        """Run the parts; when one ends or `stop` is set, end all, the lease last."""
+        ended = asyncio.Event()
+        watches = asyncio.create_task(self._watch(ended), name="watches")
+        work = [
+            asyncio.create_task(self.queue.run(self._settings.workers), name="queue"),
+            asyncio.create_task(self._keep_swept(), name="sweeps"),
+            asyncio.create_task(self._lead(), name="leader"),
+        ]
+        stopped = asyncio.create_task(stop.wait(), name="stop")
+        try:
+            done, _ = await asyncio.wait({watches, stopped, *work}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {stopped}:
+                _LOG.error("a part of the operator ended", extra={"part": task.get_name()}, exc_info=task.exception())
+                raise errors.OperatorError(f"{task.get_name()} ended")
+        finally:
+            for task in (*work, stopped):
+                task.cancel()
+            await asyncio.gather(*work, stopped, return_exceptions=True)
+            await self.leader.give_back()
+            ended.set()
+            await asyncio.gather(watches, return_exceptions=True)
+
+    async def _watch(self, stop: asyncio.Event) -> None:
+        names = self._settings.namespaces
+        await kopf.operator(
+            registry=handlers.register(self.sink, self._access),
+            settings=handlers.settings(),
+            clusterwide=not names,
+            namespaces=names,
+            stop_flag=stop,
+            ready_flag=self.watching,
+        )
+
+    async def _lead(self) -> None:
+        await self._synced.wait()
+        await self.leader.run(self._start, self.queue.close)
+
+    def _start(self) -> None:
+        for key in self.cache.models():
+            self.queue.add(key)
+        self.queue.open()
+
+    async def _keep_swept(self) -> None:
+        while True:
+            try:
+                await self._sweep()
+                await asyncio.sleep(_SWEEP_SECONDS)
+            except errors.ApiError as error:
+                _LOG.warning("a sweep failed", extra={"error": str(error)})
+                await asyncio.sleep(1.0)
+
+    async def _sweep(self) -> None:
+        """Compare every kind; what stays unseen for _GRACE_SECONDS makes this process unhealthy."""
+        for kind in sweep.KINDS:
+            difference = await sweep.look(self._kube, self.cache, kind, self._settings.namespaces)
+            for key in sweep.drop(self.cache, difference):
+                self.metrics.missed.labels(kind.name).inc()
+                self.queue.add(key)
+            await self._shown(kind, difference)
+        self._synced.set()
+
+    async def _shown(self, kind: Kind, difference: sweep.Difference) -> None:
+        """Wait until the watches have shown what a sweep found."""
+        deadline = time.monotonic() + _GRACE_SECONDS
+        while left := sweep.still_behind(self.cache, difference):
+            if time.monotonic() > deadline:
+                self.metrics.missed.labels(kind.name).inc(len(left))
+                self._missed = f"the watch of {kind.plural} did not show {len(left)} changes"
+                _LOG.error("a watch is behind", extra={"kind": kind.name, "changes": len(left)})
+                return
+            await asyncio.sleep(_SYNC_POLL_SECONDS)
+        self._missed = None

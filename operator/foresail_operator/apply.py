@@ -1,0 +1,127 @@
+"""Makes one child what it should be: creates it, leaves it, repairs it, or says whose it is."""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Any
+
+from foresail_operator import errors, live
+from foresail_operator.api import kinds, v1alpha1
+from foresail_operator.api.conditions import Reason
+from foresail_operator.desired import compare, meta
+from foresail_operator.status.facts import Problem
+
+if TYPE_CHECKING:
+    from foresail_operator.api.kinds import Kind, Manifest
+    from foresail_operator.kube import Kube
+    from foresail_operator.live import Live
+    from foresail_operator.observe import Cache
+
+
+class Belongs(enum.Enum):
+    """Whose a live object is."""
+
+    TO_US = enum.auto()
+    TO_A_PREDECESSOR = enum.auto()
+    """To a deleted ModelDeployment of the same name: the garbage collector takes it away."""
+    TO_SOMEONE_ELSE = enum.auto()
+
+
+def belongs(body: dict[str, Any], owner: dict[str, Any]) -> Belongs:
+    """Tell whose a live object is; `owner` is the reference that ours carry."""
+    found = live.controller(body["metadata"])
+    if found is None or found["kind"] != owner["kind"] or found["name"] != owner["name"]:
+        return Belongs.TO_SOMEONE_ELSE
+    if found["uid"] != owner["uid"]:
+        return Belongs.TO_A_PREDECESSOR
+    return Belongs.TO_US
+
+
+class Applier:
+    """Writes children; remembers what the server made of each write, so that a mutating webhook starts no war."""
+
+    def __init__(self, kube: Kube, cache: Cache) -> None:
+        self._kube = kube
+        self._cache = cache
+        self._settled: dict[str, tuple[str, str]] = {}
+        """By uid: the digest of what we wrote, and of what the server answered."""
+
+    async def ensure(self, wanted: Manifest, seen: Live | None) -> Problem | None:
+        """Make the child what is wanted; return why that can't be, if it can't."""
+        kind = kinds.BY_NAME[wanted["kind"]]
+        owner = wanted["metadata"]["ownerReferences"][0]
+        if seen is None:
+            return await self._create(kind, wanted, owner)
+        body = seen.read()
+        if "deletionTimestamp" in body["metadata"]:
+            return Problem(Reason.WAITING_FOR_REMOVAL, f"{_call(wanted)} is being deleted and will be made again")
+        if belongs(body, owner) is not Belongs.TO_US:
+            return _foreign(wanted, body, owner)
+        if compare.matches(body, wanted) or self._settled.get(seen.uid) == (_digest(wanted), live.digest(body)):
+            return None
+        if kind is kinds.DEPLOYMENT and seen.owns_size and "replicas" not in wanted["spec"]:
+            await self._hand_over_size(wanted, seen, body)
+        await self._repair(kind, wanted, seen)
+        return None
+
+    def forget(self, uid: str) -> None:
+        """Drop what is remembered of an object that is gone."""
+        self._settled.pop(uid, None)
+
+    async def _create(self, kind: Kind, wanted: Manifest, owner: dict[str, Any]) -> Problem | None:
+        try:
+            answer = await self._kube.create_by_apply(kind, wanted)
+        except errors.Conflict:
+            return await self._meet(kind, wanted, owner)
+        self._cache.note(kind, answer)
+        return None
+
+    async def _meet(self, kind: Kind, wanted: Manifest, owner: dict[str, Any]) -> Problem | None:
+        """Look at what already has the name: someone else's, or ours whose label was taken off or event is late."""
+        raw = await self._kube.get(kind, wanted["metadata"]["namespace"], wanted["metadata"]["name"])
+        if "deletionTimestamp" in raw["metadata"] or belongs(raw, owner) is not Belongs.TO_US:
+            return _foreign(wanted, raw, owner)
+        seen = live.trim(raw)
+        if not compare.matches(seen.read(), wanted):
+            await self._repair(kind, wanted, seen)
+        else:
+            self._cache.note(kind, raw)
+        return None
+
+    async def _repair(self, kind: Kind, wanted: Manifest, seen: Live) -> None:
+        answer = await self._kube.apply(kind, wanted, seen.uid)
+        self._cache.note(kind, answer)
+        self._settled[seen.uid] = (_digest(wanted), live.digest(live.trim(answer).read()))
+
+    async def _hand_over_size(self, wanted: Manifest, seen: Live, body: dict[str, Any]) -> None:
+        """Let another field manager hold the size before ours lets go of it, or the server would reset it to 1."""
+        metadata = {name: wanted["metadata"][name] for name in ("name", "namespace")}
+        size = {"apiVersion": wanted["apiVersion"], "kind": wanted["kind"], "metadata": metadata}
+        size |= {"spec": {"replicas": body["spec"]["replicas"]}}
+        await self._kube.apply(kinds.DEPLOYMENT, size, seen.uid, manager=meta.SIZE_MANAGER)
+
+
+def _digest(wanted: Manifest) -> str:
+    digest: str = wanted["metadata"]["annotations"][meta.APPLIED_ANNOTATION]
+    return digest
+
+
+def _foreign(wanted: Manifest, body: dict[str, Any], owner: dict[str, Any]) -> Problem:
+    if belongs(body, owner) is not Belongs.TO_SOMEONE_ELSE:
+        return Problem(Reason.WAITING_FOR_REMOVAL, f"{_call(wanted)} of the model's predecessor is still being removed")
+    found = live.controller(body["metadata"])
+    whose = f"{found['kind']} {found['name']}" if found else _managers(body["metadata"])
+    return Problem(
+        Reason.CONFLICT,
+        f"{_call(wanted)} is there already and belongs to {whose}; it was not touched. "
+        f"Delete or rename it, or give this {v1alpha1.KIND} another name.",
+    )
+
+
+def _managers(metadata: dict[str, Any]) -> str:
+    managers = sorted({entry["manager"] for entry in metadata.get("managedFields") or () if entry.get("manager")})
+    return f"no controller (written by {', '.join(managers)})" if managers else "no controller"
+
+
+def _call(wanted: Manifest) -> str:
+    return f"{wanted['kind']} {wanted['metadata']['name']}"

@@ -1,0 +1,39 @@
+"""What the API server can't see in a spec: rules that take arithmetic or knowledge of our own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from foresail_operator.desired import quantities, template
+
+if TYPE_CHECKING:
+    import pydantic
+
+    from foresail_operator.api.v1alpha1 import ModelDeployment
+
+
+def check(model: ModelDeployment) -> tuple[str, ...]:
+    """Return a sentence for each thing that has to be changed."""
+    limits = template.limits(model.spec.resources)
+    found = [
+        f"spec.resources.requests.{name} is {asked}, more than its limit of {limits[name]}: "
+        "lower the one or raise the other"
+        for name, asked in template.requests(model.spec.resources).items()
+        if name in limits and quantities.parse(asked) > quantities.parse(limits[name])
+    ]
+    if (
+        model.spec.gpu is not None
+        and model.spec.gpu.memory is not None
+        and quantities.parse(model.spec.gpu.memory) <= 0
+    ):
+        found.append("spec.gpu.memory must be more than nothing: write e.g. 16Gi, or take it away")
+    return tuple(found)
+
+
+def explain(error: pydantic.ValidationError) -> str:
+    """Return a sentence for a spec that does not fit the types, which only an older CRD lets through."""
+    return "; ".join(f"{_place(one)}: {one['msg']}" for one in error.errors())
+
+
+def _place(one: Any) -> str:
+    return ".".join(str(part) for part in one["loc"])

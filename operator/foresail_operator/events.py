@@ -1,0 +1,85 @@
+"""Kubernetes Events for what a person would look for with `kubectl describe`, each said once."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+from foresail_operator import errors
+from foresail_operator.api import kinds, v1alpha1
+from foresail_operator.api.conditions import Reason, Type
+from foresail_operator.desired import digests
+
+if TYPE_CHECKING:
+    from foresail_operator.api.v1alpha1 import ModelDeployment
+    from foresail_operator.kube import Kube
+
+_LOG: Final = logging.getLogger(__name__)
+_COMPONENT: Final = "foresail-operator"
+_QUIET: Final = frozenset(
+    {Reason.CREATING, Reason.PODS_STARTING, Reason.ROLLING_OUT, Reason.SCALING, Reason.WAITING_FOR_REMOVAL}
+)
+"""Reasons on the way to Ready that nobody is helped by reading about."""
+
+
+def choose(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> tuple[str, str, str] | None:
+    """Return type, reason and message of the Event that a change of conditions deserves; None for most changes."""
+    old, new = _ready(before), _ready(after)
+    said = _trouble(after) or new
+    if new.get("status") == "True" and old.get("status") != "True":
+        return "Normal", new["reason"], new["message"]
+    if (
+        said.get("status") is None
+        or said["reason"] in _QUIET
+        or said["reason"] == (_trouble(before) or old).get("reason")
+    ):
+        return None
+    return None if said is new and new["status"] == "True" else ("Warning", said["reason"], said["message"])
+
+
+def _ready(conditions: list[dict[str, Any]]) -> dict[str, Any]:
+    return next((one for one in conditions if one["type"] == Type.READY), {})
+
+
+def _trouble(conditions: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Return the condition that names a trouble, which may stand while an older replica still answers."""
+    wanted = (one for one in conditions if one["type"] in {Type.STALLED, Type.RECONCILING} and one["status"] == "True")
+    return next(wanted, None)
+
+
+class Recorder:
+    """Writes Events; that one can't be written stops nothing."""
+
+    def __init__(self, kube: Kube, reporter: str) -> None:
+        self._kube = kube
+        self._reporter = reporter
+
+    async def record(self, model: ModelDeployment, kind: str, reason: str, message: str, now: str) -> None:
+        """Write one Event about a model."""
+        metadata = model.metadata
+        name = f"{metadata.name[:200]}.{digests.short([metadata.uid, reason, message, now], 16)}"
+        event = {
+            "apiVersion": kinds.EVENT.api_version,
+            "kind": kinds.EVENT.name,
+            "metadata": {"name": name, "namespace": metadata.namespace},
+            "involvedObject": {
+                "apiVersion": v1alpha1.API_VERSION,
+                "kind": v1alpha1.KIND,
+                "name": metadata.name,
+                "namespace": metadata.namespace,
+                "uid": metadata.uid,
+            },
+            "type": kind,
+            "reason": reason,
+            "message": message[:1024],
+            "source": {"component": _COMPONENT},
+            "reportingComponent": _COMPONENT,
+            "reportingInstance": self._reporter,
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+            "count": 1,
+        }
+        try:
+            await self._kube.create(kinds.EVENT, event)
+        except errors.ApiError as error:
+            _LOG.warning("an Event was not written", extra={"reason": reason, "error": str(error)})

@@ -1,0 +1,79 @@
+"""The only place that knows kopf: watch events come in here and go to the cache and the queue.
+
+Handlers of events only: kopf then writes nothing on any object, neither annotation nor finalizer. What else it
+would keep per object (its copy of the last state, its progress) is switched off, as nobody reads it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import kopf
+
+from foresail_operator import sweep
+from foresail_operator.api import kinds
+from foresail_operator.desired import meta
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from foresail_operator.access import Access
+    from foresail_operator.api.kinds import Kind
+
+
+_WATCH_SECONDS: Final = 240
+"""The server ends a watch after this, with a bookmark just before, so that the next one goes on where it ended."""
+_SILENCE_SECONDS: Final = 25.0
+"""A watch without any event or bookmark for this long is opened again; it costs one request a kind."""
+
+
+class _NoDiffBase(kopf.DiffBaseStorage):
+    """Keeps no last-handled state: kopf would copy every object at every event to compare it."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        return kopf.BodyEssence({})
+
+    def fetch(self, **_: Any) -> kopf.BodyEssence | None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        """Keep nothing."""
+
+
+def settings() -> kopf.OperatorSettings:
+    """Return kopf's settings for us."""
+    result = kopf.OperatorSettings()
+    result.peering.standalone = True
+    result.posting.enabled = False
+    result.persistence.diffbase_storage = _NoDiffBase()
+    result.process.ultimate_exiting_timeout = 30
+    result.watching.server_timeout = _WATCH_SECONDS
+    result.watching.inactivity_timeout = _SILENCE_SECONDS
+    result.watching.chunk_size = 500
+    result.networking.request_timeout = 15
+    result.networking.connect_timeout = 5
+    for kind in sweep.KINDS:
+        if kind is not kinds.MODEL_DEPLOYMENT:
+            result.watching.label_selectors[kind.group, kind.version, kind.plural] = meta.OURS
+    return result
+
+
+def register(sink: Callable[[Kind, str | None, dict[str, Any]], None], access: Access) -> kopf.OperatorRegistry:
+    """Return a registry whose handlers feed the sink."""
+    registry = kopf.OperatorRegistry()
+
+    @kopf.on.login(registry=registry)
+    async def login(**_: Any) -> kopf.AiohttpSession:
+        return kopf.AiohttpSession(server=access.server, aiohttp_session=access.session())
+
+    for kind in sweep.KINDS:
+        _listen(registry, kind, sink)
+    return registry
+
+
+def _listen(
+    registry: kopf.OperatorRegistry, kind: Kind, sink: Callable[[Kind, str | None, dict[str, Any]], None]
+) -> None:
+    @kopf.on.event(kind.group, kind.version, kind.plural, id=kind.plural, registry=registry)
+    async def seen(*, event: kopf.RawEvent, **_: Any) -> None:
+        sink(kind, event["type"], cast("dict[str, Any]", event["object"]))

@@ -1,0 +1,153 @@
+"""Who may write: one replica at a time, by a Lease.
+
+    standby --the Lease is free or its holder silent for LEASE_SECONDS--> leading
+    leading --no renewal for RENEW_SECONDS, or someone else's name in it--> standby
+    leading --clean stop--> the Lease is given back, so that a standby leads within RETRY_SECONDS
+
+All reckoning is by the monotonic clock of this process: a standby counts from when it saw the Lease change last,
+never from the times written in it, so clocks that differ or jump do no harm. The fence is checked just before each
+write: a process that was frozen past its deadline finds itself no longer leading before it sends anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+from typing import TYPE_CHECKING, Final
+
+from foresail_operator import errors
+from foresail_operator.api import kinds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from foresail_operator.api.kinds import Manifest
+    from foresail_operator.kube import Kube
+    from foresail_operator.metrics import Metrics
+
+_LOG: Final = logging.getLogger(__name__)
+LEASE_NAME: Final = "foresail-operator"
+LEASE_SECONDS: Final = 15.0
+"""How long a silent leader is waited for."""
+RENEW_SECONDS: Final = 10.0
+"""How long after its last renewal a leader may write; the rest of LEASE_SECONDS is for writes under way."""
+RETRY_SECONDS: Final = 2.0
+REQUEST_SECONDS: Final = 4.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Seen:
+    """The Lease as it was seen last: its version, who holds it, and since when it has not changed."""
+
+    version: str
+    holder: str
+    since: float
+
+
+def free(seen: Seen, me: str, now: float) -> bool:
+    """Tell whether the Lease can be taken."""
+    return seen.holder in {"", me} or now - seen.since > LEASE_SECONDS
+
+
+class Leader:
+    """Takes, keeps and gives back the Lease."""
+
+    def __init__(
+        self,
+        kube: Kube,
+        namespace: str,
+        me: str,
+        *,
+        metrics: Metrics,
+        clock: Callable[[], float],
+        now: Callable[[], str],
+    ) -> None:
+        self._kube = kube
+        self._namespace = namespace
+        self._me = me
+        self._metrics = metrics
+        self._clock = clock
+        self._now = now
+        self._lease: Manifest | None = None
+        self._seen = Seen("", "", float("-inf"))
+        self._renewed_at = float("-inf")
+
+    @property
+    def leading(self) -> bool:
+        """Whether this replica may write right now."""
+        return self._clock() - self._renewed_at < RENEW_SECONDS
+
+    def fence(self) -> None:
+        """Raise NotLeading when a write must not be sent."""
+        if not self.leading:
+            raise errors.NotLeading("the lease's deadline has passed")
+
+    async def run(self, start: Callable[[], None], stop: Callable[[], None]) -> None:
+        """Compete for the Lease until cancelled; `start` and `stop` are called as leading begins and ends."""
+        was_leading = False
+        while True:
+            await self._turn()
+            if self.leading is not was_leading:
+                was_leading = not was_leading
+                _LOG.info("leading" if was_leading else "not leading", extra={"identity": self._me})
+                self._metrics.leading.set(was_leading)
+                start() if was_leading else stop()
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def give_back(self) -> None:
+        """Let a standby lead at once; call it when no write is under way any more."""
+        if not self.leading or self._lease is None:
+            return
+        self._renewed_at = float("-inf")
+        self._metrics.leading.set(0)
+        try:
+            async with asyncio.timeout(REQUEST_SECONDS):
+                await self._kube.replace(kinds.LEASE, self._lease | {"spec": self._spec(holder="", seconds=1)})
+        except (errors.ApiError, TimeoutError) as error:
+            _LOG.warning("the lease was not given back", extra={"error": str(error)})
+
+    async def _turn(self) -> None:
+        """Renew, take or watch the Lease once; what fails is tried again at the next turn."""
+        try:
+            async with asyncio.timeout(REQUEST_SECONDS):
+                await (self._renew() if self.leading and self._lease else self._compete())
+        except errors.Conflict:
+            self._lease = None  # someone else wrote it: read it at the next turn
+        except (errors.ApiError, TimeoutError) as error:
+            _LOG.warning("the lease could not be renewed or read", extra={"error": str(error)})
+
+    async def _compete(self) -> None:
+        try:
+            lease = await self._kube.get(kinds.LEASE, self._namespace, LEASE_NAME)
+        except errors.NotFound:
+            begun = self._clock()
+            metadata = {"name": LEASE_NAME, "namespace": self._namespace}
+            lease = {"apiVersion": kinds.LEASE.api_version, "kind": kinds.LEASE.name, "metadata": metadata}
+            self._lease = await self._kube.create(kinds.LEASE, lease | {"spec": self._spec(holder=self._me)})
+            self._renewed_at = begun
+            return
+        version, holder = lease["metadata"]["resourceVersion"], lease.get("spec", {}).get("holderIdentity") or ""
+        if version != self._seen.version:
+            self._seen = Seen(version, holder, self._clock())
+        if free(self._seen, self._me, self._clock()):
+            self._lease = lease
+            await self._renew()
+
+    async def _renew(self) -> None:
+        begun = self._clock()
+        if self._lease is not None:
+            self._lease = await self._kube.replace(kinds.LEASE, self._lease | {"spec": self._spec(holder=self._me)})
+            self._renewed_at = begun
+
+    def _spec(self, holder: str, seconds: int = int(LEASE_SECONDS)) -> Manifest:
+        before = (self._lease or {}).get("spec", {})
+        now = self._now().replace("Z", ".000000Z")
+        taken = holder != "" and before.get("holderIdentity") != holder
+        return {
+            "holderIdentity": holder,
+            "leaseDurationSeconds": seconds,
+            "acquireTime": now if taken else before.get("acquireTime", now),
+            "renewTime": now,
+            "leaseTransitions": before.get("leaseTransitions", 0) + taken,
+        }

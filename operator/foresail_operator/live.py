@@ -1,0 +1,83 @@
+"""What the watches last showed of an object: the little of it that is read, kept small."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Final, TypeAlias
+
+import orjson
+
+from foresail_operator.api import v1alpha1
+from foresail_operator.desired import digests, meta
+
+Key: TypeAlias = tuple[str, str]
+"""Namespace and name of a ModelDeployment."""
+
+_METADATA: Final = (
+    "name",
+    "namespace",
+    "uid",
+    "labels",
+    "annotations",
+    "ownerReferences",
+    "generation",
+    "deletionTimestamp",
+)
+_CONTENT: Final = ("spec", "data", "immutable", "status")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Live:
+    """An object as it was last seen; `body` is JSON, a tenth of the memory of the dicts it stands for."""
+
+    uid: str
+    version: int
+    """Its resourceVersion, which grows with every change of any object of the kind."""
+    body: bytes
+    owns_size: bool = False
+    """Whether spec.replicas is among the fields that we applied."""
+
+    def read(self) -> dict[str, Any]:
+        """Return the object without what is never read."""
+        value: dict[str, Any] = orjson.loads(self.body)
+        return value
+
+    def same(self, other: Live | None) -> bool:
+        """Tell whether nothing that is read differs."""
+        return other is not None and (self.uid, self.body, self.owns_size) == (other.uid, other.body, other.owns_size)
+
+
+def trim(raw: dict[str, Any]) -> Live:
+    """Keep of an object what is read."""
+    metadata = raw["metadata"]
+    kept: dict[str, Any] = {name: raw[name] for name in _CONTENT if name in raw}
+    kept["metadata"] = {name: metadata[name] for name in _METADATA if name in metadata}
+    return Live(metadata["uid"], int(metadata["resourceVersion"]), orjson.dumps(kept), _owns_size(metadata))
+
+
+def _owns_size(metadata: dict[str, Any]) -> bool:
+    return any(
+        entry.get("manager") == meta.FIELD_MANAGER
+        and entry.get("operation") == "Apply"
+        and "f:replicas" in entry.get("fieldsV1", {}).get("f:spec", {})
+        for entry in metadata.get("managedFields") or ()
+    )
+
+
+def controller(metadata: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the owner reference of an object's controller."""
+    return next((owner for owner in metadata.get("ownerReferences") or () if owner.get("controller")), None)
+
+
+def key_of(metadata: dict[str, Any]) -> Key | None:
+    """Return the ModelDeployment that a child or pod belongs to; None when it says nothing of one."""
+    owner = controller(metadata)
+    if owner and owner["kind"] == v1alpha1.KIND and owner["apiVersion"].startswith(f"{v1alpha1.GROUP}/"):
+        return metadata["namespace"], owner["name"]
+    name = (metadata.get("annotations") or {}).get(meta.MODEL_ANNOTATION)
+    return (metadata["namespace"], name) if name else None
+
+
+def digest(body: dict[str, Any]) -> str:
+    """Return a digest of an object without its status: what a write of ours was answered with."""
+    return digests.short({name: value for name, value in body.items() if name != "status"})

@@ -1,0 +1,51 @@
+"""What the operator measures of itself, in Prometheus' words."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class Metrics:
+    """The operator's metrics, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "foresail_operator_requests",
+            "Requests to the API server, watches left out; status 0 is no answer.",
+            ["method", "kind", "status"],
+            registry=self.registry,
+        )
+        self.looks = Counter(
+            "foresail_operator_looks", "Looks at a ModelDeployment, by outcome.", ["outcome"], registry=self.registry
+        )
+        self.look_seconds = Histogram(
+            "foresail_operator_look_seconds", "Duration of a look.", buckets=_SECONDS, registry=self.registry
+        )
+        self.wait_seconds = Histogram(
+            "foresail_operator_queue_wait_seconds",
+            "Time from an event to the look that it asked for.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.queue_depth = Gauge(
+            "foresail_operator_queue_depth", "Keys that wait to be looked at.", registry=self.registry
+        )
+        self.queue_age = Gauge(
+            "foresail_operator_queue_oldest_seconds", "How long the oldest of them waits.", registry=self.registry
+        )
+        self.events = Counter(
+            "foresail_operator_watch_events", "Watch events, by kind.", ["kind"], registry=self.registry
+        )
+        self.models = Gauge("foresail_operator_models", "ModelDeployments that are known.", registry=self.registry)
+        self.leading = Gauge("foresail_operator_leading", "1 while this replica leads.", registry=self.registry)
+        self.missed = Counter(
+            "foresail_operator_missed_events",
+            "Objects that a comparison with the API server found changed without a watch event.",
+            ["kind"],
+            registry=self.registry,
+        )

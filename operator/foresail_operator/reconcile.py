@@ -1,0 +1,200 @@
+"""One look at one ModelDeployment: observe, check, build, apply, say.
+
+Level-triggered: it asks what is there, never what happened, and a second look straight after it writes nothing. It
+stops at nothing half done that the next look would not carry on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+import pydantic
+
+from foresail_operator import checks, errors, live
+from foresail_operator.api import kinds, v1alpha1
+from foresail_operator.api.conditions import Reason
+from foresail_operator.desired import description, names, pace, plan, removal
+from foresail_operator.desired.images import Pin
+from foresail_operator.events import choose
+from foresail_operator.status import build, change, facts
+from foresail_operator.status.facts import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from foresail_operator.api.v1alpha1 import ModelDeployment
+    from foresail_operator.apply import Applier
+    from foresail_operator.desired.images import Images
+    from foresail_operator.desired.plan import Plan
+    from foresail_operator.events import Recorder
+    from foresail_operator.kube import Kube
+    from foresail_operator.live import Key, Live
+    from foresail_operator.observe import Cache, Observed
+
+_LOG: Final = logging.getLogger(__name__)
+_AGAIN_SECONDS: Final = {Reason.CONFLICT: 30.0, Reason.REFUSED: 30.0, Reason.WAITING_FOR_REMOVAL: 1.0}
+"""How soon to look again where no watch tells that the cause has gone."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Clocks:
+    """The two times: `monotonic` seconds for durations, `now` as the API writes times."""
+
+    monotonic: Callable[[], float]
+    now: Callable[[], str]
+
+
+class Reconciler:
+    """Looks at keys; see the module."""
+
+    def __init__(
+        self, kube: Kube, cache: Cache, applier: Applier, *, recorder: Recorder, images: Images, clocks: Clocks
+    ) -> None:
+        self._kube = kube
+        self._cache = cache
+        self._applier = applier
+        self._recorder = recorder
+        self._images = images
+        self._clocks = clocks
+        self._paces: dict[Key, pace.Pace] = {}
+        self._said_at: dict[Key, float] = {}
+
+    async def look(self, key: Key) -> float | None:
+        """Look at a key; return after how many seconds to look again without being asked, or None."""
+        seen = self._cache.observe(key)
+        if seen.model is None:
+            self._paces.pop(key, None)
+            self._said_at.pop(key, None)
+            return None
+        raw = seen.model.read()
+        if "deletionTimestamp" in raw["metadata"]:
+            return None
+        try:
+            model = v1alpha1.parse(raw)
+        except pydantic.ValidationError as error:
+            _LOG.warning("the spec does not fit the types", extra={"error": checks.explain(error)})
+            return None
+        if violations := checks.check(model):
+            problem = Problem(Reason.INVALID_SPEC, "; ".join(violations))
+            return await self._say(model, raw, seen, None, problem)
+        return await self._carry_out(model, raw, seen)
+
+    async def _carry_out(self, model: ModelDeployment, raw: dict[str, Any], seen: Observed) -> float | None:
+        planned = plan.build(model, _recorded(raw), self._images)
+        if (wait := self._too_soon(model, planned, seen)) is not None:
+            return wait
+        problem = await self._write(model, planned, seen)
+        after = await self._say(model, raw, self._cache.observe(model.key), planned, problem)
+        again = _AGAIN_SECONDS.get(problem.reason) if problem else None
+        return min((one for one in (after, again) if one is not None), default=None)
+
+    def _too_soon(self, model: ModelDeployment, planned: Plan, seen: Observed) -> float | None:
+        """Return how long a newer revision waits, so that a spec edited again and again rolls out few times."""
+        now = self._clocks.monotonic()
+        last = self._paces.get(model.key)
+        available = any(pod.ready and last is not None and pod.revision == last.revision for pod in seen.pods)
+        if (wait := pace.wait(last, planned.revision, available=available, now=now)) is not None:
+            return wait
+        if last is None or last.revision != planned.revision:
+            self._paces[model.key] = pace.Pace(planned.revision, now)
+        return None
+
+    async def _write(self, model: ModelDeployment, planned: Plan, seen: Observed) -> Problem | None:
+        """Write what differs; return the first thing that stands in the way."""
+        await self._remove_autoscaler(model, seen)
+        problems = []
+        for child in planned.children:
+            found = seen.of(kinds.BY_NAME[child["kind"]], child["metadata"]["name"])
+            problems.append(await self._ensure(child, found))
+        await self._remove_descriptions(model, seen)
+        return next((problem for problem in problems if problem is not None), None)
+
+    async def _ensure(self, child: dict[str, Any], found: Live | None) -> Problem | None:
+        try:
+            return await self._applier.ensure(child, found)
+        except errors.Refused as error:
+            reason = Reason.TERMINATING if "being terminated" in error.message else Reason.REFUSED
+            reason = Reason.QUOTA if "exceeded quota" in error.message else reason
+            return Problem(reason, f"{child['kind']} {child['metadata']['name']}: {error.message}")
+
+    async def _remove_autoscaler(self, model: ModelDeployment, seen: Observed) -> None:
+        """Take an autoscaler away before a fixed size is written, or the two would pull at one number."""
+        name = names.autoscaler(model.metadata.name)
+        found = seen.of(kinds.AUTOSCALER, name)
+        if model.spec.scaling is None and found is not None and _ours(found, model):
+            await self._kube.delete(kinds.AUTOSCALER, model.metadata.namespace, name, found.uid)
+
+    async def _remove_descriptions(self, model: ModelDeployment, seen: Observed) -> None:
+        """Take descriptions away that no pod will read again."""
+        there = {
+            name: found
+            for (kind, name), found in seen.children.items()
+            if kind == kinds.CONFIG_MAP.name and _ours(found, model)
+        }
+        if len(there) < 2:
+            return
+        deployment = seen.of(kinds.DEPLOYMENT, names.deployment(model.metadata.name))
+        complete = facts.rollout(deployment.read() if deployment else None).complete
+        mounted = {pod.description for pod in seen.pods if pod.description is not None}
+        for name in removal.descriptions(there, description.name(model), mounted, complete=complete):
+            await self._kube.delete(kinds.CONFIG_MAP, model.metadata.namespace, name, there[name].uid)
+
+    async def _say(
+        self, model: ModelDeployment, raw: dict[str, Any], seen: Observed, planned: Plan | None, problem: Problem | None
+    ) -> float | None:
+        """Write the status if it changed; return when to write it if that may wait a moment."""
+        previous = raw.get("status") or {}
+        now = self._clocks.now()
+        known = _facts(model, seen, planned, problem, previous)
+        status = build.build(model, known, planned.pin if planned else None, previous, now)
+        since = self._clocks.monotonic() - self._said_at.get(model.key, float("-inf"))
+        match change.kind(previous, status):
+            case change.Change.NONE:
+                return None
+            case change.Change.NUMBERS if since < change.NUMBERS_SECONDS:
+                return change.NUMBERS_SECONDS - since
+        await self._write_status(model, status)
+        self._said_at[model.key] = self._clocks.monotonic()
+        if (event := choose(previous.get("conditions") or [], status["conditions"])) is not None:
+            await self._recorder.record(model, *event, now)
+        return None
+
+    async def _write_status(self, model: ModelDeployment, status: dict[str, Any]) -> None:
+        manifest = {
+            "apiVersion": v1alpha1.API_VERSION,
+            "kind": v1alpha1.KIND,
+            "metadata": {"name": model.metadata.name, "namespace": model.metadata.namespace},
+            "status": status,
+        }
+        kind = kinds.MODEL_DEPLOYMENT
+        self._cache.note(kind, await self._kube.apply(kind, manifest, model.metadata.uid, subresource="status"))
+
+
+def _ours(found: Live, model: ModelDeployment) -> bool:
+    owner = live.controller(found.read()["metadata"])
+    return owner is not None and owner["uid"] == model.metadata.uid
+
+
+def _recorded(raw: dict[str, Any]) -> Pin | None:
+    revision = (raw.get("status") or {}).get("revision") or {}
+    image, inputs = revision.get("image"), revision.get("inputs")
+    return Pin(image, inputs) if image and inputs else None
+
+
+def _facts(
+    model: ModelDeployment, seen: Observed, planned: Plan | None, problem: Problem | None, previous: dict[str, Any]
+) -> facts.Facts:
+    name = model.metadata.name
+    deployment = seen.of(kinds.DEPLOYMENT, names.deployment(name))
+    autoscaler = seen.of(kinds.AUTOSCALER, names.autoscaler(name))
+    revision = planned.revision if planned else (previous.get("revision") or {}).get("current", "")
+    return facts.Facts(
+        generation=model.metadata.generation,
+        revision=revision,
+        rollout=facts.rollout(deployment.read() if deployment else None),
+        pods=seen.pods,
+        scaler=facts.scaler(autoscaler.read() if autoscaler else None) if model.spec.scaling else None,
+        problem=problem,
+    )

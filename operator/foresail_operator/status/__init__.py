@@ -1,0 +1,1 @@
+"""What is there, in words: pure functions from observed facts to conditions."""

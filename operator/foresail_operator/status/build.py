@@ -1,0 +1,66 @@
+"""The status object: conditions with their times, numbers, and what is remembered of the revision."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from foresail_operator.desired import meta, service
+from foresail_operator.status import conditions
+
+if TYPE_CHECKING:
+    from foresail_operator.api.v1alpha1 import ModelDeployment
+    from foresail_operator.desired.images import Pin
+    from foresail_operator.status.facts import Facts
+
+
+def build(model: ModelDeployment, facts: Facts, pin: Pin | None, previous: dict[str, Any], now: str) -> dict[str, Any]:
+    """Return the whole status; `previous` is the one that is there, `now` the time a change gets."""
+    result: dict[str, Any] = {
+        "observedGeneration": facts.generation,
+        "conditions": stamp(conditions.compute(facts), previous.get("conditions") or [], facts.generation, now),
+        "replicas": facts.rollout.replicas,
+        "readyReplicas": facts.rollout.ready,
+        "selector": ",".join(f"{name}={value}" for name, value in meta.selector(model.metadata.name).items()),
+        "url": service.url(model),
+        "model": _model(model),
+    }
+    revision = _revision(facts, pin, previous.get("revision") or {})
+    return result | ({"revision": revision} if revision else {})
+
+
+def stamp(
+    statements: tuple[conditions.Statement, ...], previous: list[dict[str, Any]], generation: int, now: str
+) -> list[dict[str, Any]]:
+    """Return conditions as they are written; the time moves only when the status does."""
+    before = {one["type"]: one for one in previous}
+    result = []
+    for one in statements:
+        old = before.get(one.type, {})
+        since = old["lastTransitionTime"] if old.get("status") == one.status else now
+        result.append(
+            {
+                "type": str(one.type),
+                "status": one.status,
+                "reason": str(one.reason),
+                "message": one.message,
+                "lastTransitionTime": since,
+                "observedGeneration": generation,
+            }
+        )
+    return result
+
+
+def _model(model: ModelDeployment) -> dict[str, Any]:
+    spec = model.spec.model
+    address = spec.uri.partition("?")[0]  # a signed address carries its secret in the query
+    return {"version": spec.version, "uri": address} | ({"digest": spec.digest} if spec.digest else {})
+
+
+def _revision(facts: Facts, pin: Pin | None, previous: dict[str, Any]) -> dict[str, Any]:
+    """Return which revision answers and which one comes; a spec that can't be read keeps what was there."""
+    if pin is None:
+        return previous
+    answering = any(pod.ready and not pod.ending and pod.revision == facts.revision for pod in facts.pods)
+    current = facts.revision if answering or not previous.get("current") else previous["current"]
+    updating = {} if current == facts.revision else {"updating": facts.revision}
+    return {"current": current, **updating, "image": pin.image, "inputs": pin.inputs}

@@ -1,0 +1,179 @@
+"""The conditions, from the facts.
+
+    Ready         a pod of this generation's revision answers
+    Reconciling   not yet as the spec says, and on the way there
+    Stalled       not as the spec says, and someone has to change something
+
+Ready and Reconciling may both be true: the first replica of a rollout answers while the others are replaced. kstatus
+reads that as in progress, `kubectl wait --for=condition=Ready` as ready; both are right.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Final
+
+from foresail_operator.api.conditions import Reason, Type
+
+if TYPE_CHECKING:
+    from foresail_operator.status.facts import Facts
+    from foresail_operator.status.pods import Pod, Trouble
+
+_STALLING: Final = frozenset(
+    {
+        Reason.INVALID_SPEC,
+        Reason.CONFLICT,
+        Reason.REFUSED,
+        Reason.DIGEST_MISMATCH,
+        Reason.LOAD_FAILED,
+        Reason.POD_REFUSED,
+        Reason.NOT_PROGRESSING,
+    }
+)
+"""Reasons that time does not heal; a crash joins them once it has happened again and again."""
+_CRASHES_TO_STALL: Final = 3
+_CRASHES: Final = frozenset({Reason.CRASH, Reason.OUT_OF_MEMORY})
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Statement:
+    """One condition without its times."""
+
+    type: Type
+    status: str
+    reason: Reason
+    message: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _State:
+    """Why the model is not as the spec says: None when it is."""
+
+    reason: Reason
+    message: str
+    stalled: bool
+
+
+def compute(facts: Facts) -> tuple[Statement, ...]:
+    """Return every condition, in the order in which people read them."""
+    state = _state(facts)
+    answering = sum(pod.ready and not pod.ending and pod.revision == facts.revision for pod in facts.pods)
+    return (
+        _ready(facts, answering, state),
+        _reconciling(state),
+        _stalled(state),
+        _loaded(answering, state),
+        _available(facts),
+        _progressing(facts),
+        _scaling(facts),
+    )
+
+
+def _state(facts: Facts) -> _State | None:
+    """Return what keeps the model from being as the spec says, the gravest first."""
+    rollout = facts.rollout
+    if facts.problem is not None:
+        return _State(facts.problem.reason, facts.problem.message, facts.problem.reason in _STALLING)
+    if rollout.refused is not None:
+        reason = Reason.QUOTA if "exceeded quota" in rollout.refused else Reason.POD_REFUSED
+        return _worded(reason, rollout.refused)
+    if (troubled := _most_troubled(facts)) is not None and not rollout.complete:
+        pod, trouble = troubled
+        return _worded(trouble.reason, trouble.words, again=pod.restarts >= _CRASHES_TO_STALL)
+    if rollout.stuck is not None:
+        return _worded(Reason.NOT_PROGRESSING, rollout.stuck)
+    if rollout.complete:
+        return None
+    return _moving(facts)
+
+
+def _moving(facts: Facts) -> _State:
+    rollout = facts.rollout
+    counted = f"{rollout.updated} of {rollout.wanted} replicas are of this revision, {rollout.ready} answer"
+    if rollout.ready == 0:
+        return _State(Reason.PODS_STARTING, f"{counted}; pods are starting", stalled=False)
+    if not rollout.current or rollout.updated < rollout.replicas:
+        return _State(Reason.ROLLING_OUT, counted, stalled=False)
+    return _State(Reason.SCALING, counted, stalled=False)
+
+
+def _worded(reason: Reason, words: str, *, again: bool = False) -> _State:
+    stalled = reason in _STALLING or (again and reason in _CRASHES)
+    return _State(reason, f"{words}{'' if words.endswith(('.', '!', '?')) else '.'} {reason.remedy}", stalled)
+
+
+def _most_troubled(facts: Facts) -> tuple[Pod, Trouble] | None:
+    """Return the trouble of the newest revision's pods that has lasted longest, by restarts and then by name."""
+    found = [
+        (pod, pod.trouble)
+        for pod in facts.pods
+        if pod.trouble is not None
+        and pod.revision == facts.revision
+        and (not pod.ending or pod.trouble.reason is Reason.EVICTED)
+    ]
+    living = [item for item in found if not item[0].ending] or found
+    return min(living, key=lambda item: (-item[0].restarts, item[0].name), default=None)
+
+
+def _ready(facts: Facts, answering: int, state: _State | None) -> Statement:
+    if answering:
+        return Statement(Type.READY, "True", Reason.READY, "a replica of this revision answers")
+    if state is not None:
+        return Statement(Type.READY, "False", state.reason, state.message)
+    if facts.rollout.wanted == 0:
+        return Statement(
+            Type.READY,
+            "False",
+            Reason.SCALED_TO_ZERO,
+            f"{Reason.SCALED_TO_ZERO.meaning} {Reason.SCALED_TO_ZERO.remedy}",
+        )
+    return Statement(Type.READY, "False", Reason.PODS_STARTING, "pods of this revision are starting")
+
+
+def _reconciling(state: _State | None) -> Statement:
+    if state is None or state.stalled:
+        return Statement(Type.RECONCILING, "False", Reason.IDLE, Reason.IDLE.meaning)
+    return Statement(Type.RECONCILING, "True", state.reason, state.message)
+
+
+def _stalled(state: _State | None) -> Statement:
+    if state is None or not state.stalled:
+        return Statement(Type.STALLED, "False", Reason.NOT_STALLED, Reason.NOT_STALLED.meaning)
+    return Statement(Type.STALLED, "True", state.reason, state.message)
+
+
+def _loaded(answering: int, state: _State | None) -> Statement:
+    if answering:
+        return Statement(Type.MODEL_LOADED, "True", Reason.LOADED, Reason.LOADED.meaning)
+    failed = {Reason.FETCH_FAILED, Reason.DIGEST_MISMATCH, Reason.LOAD_FAILED}
+    if state is not None and state.reason in failed:
+        return Statement(Type.MODEL_LOADED, "False", state.reason, state.message)
+    return Statement(Type.MODEL_LOADED, "Unknown", Reason.LOADING, "no replica of this revision has said so yet")
+
+
+def _available(facts: Facts) -> Statement:
+    ready = sum(pod.ready and not pod.ending for pod in facts.pods)
+    if ready:
+        return Statement(Type.AVAILABLE, "True", Reason.READY, "requests are answered")
+    return Statement(Type.AVAILABLE, "False", Reason.NONE_AVAILABLE, Reason.NONE_AVAILABLE.meaning)
+
+
+def _progressing(facts: Facts) -> Statement:
+    if facts.rollout.stuck is not None:
+        return Statement(Type.PROGRESSING, "False", Reason.NOT_PROGRESSING, facts.rollout.stuck)
+    if facts.rollout.complete:
+        return Statement(Type.PROGRESSING, "True", Reason.COMPLETE, Reason.COMPLETE.meaning)
+    return Statement(Type.PROGRESSING, "True", Reason.ROLLING_OUT, "replicas are being started or replaced")
+
+
+def _scaling(facts: Facts) -> Statement:
+    scaler = facts.scaler
+    if scaler is None:
+        return Statement(Type.SCALING_ACTIVE, "False", Reason.FIXED_SIZE, Reason.FIXED_SIZE.meaning)
+    if scaler.active is None:
+        return Statement(Type.SCALING_ACTIVE, "Unknown", Reason.SCALING_STARTING, Reason.SCALING_STARTING.meaning)
+    if scaler.active:
+        return Statement(Type.SCALING_ACTIVE, "True", Reason.SCALING_READY, Reason.SCALING_READY.meaning)
+    return Statement(
+        Type.SCALING_ACTIVE, "False", Reason.SCALING_FAILED, f"{scaler.words}. {Reason.SCALING_FAILED.remedy}"
+    )

@@ -1,0 +1,91 @@
+"""What is known about a model when its status is computed."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from foresail_operator.api.conditions import Reason
+
+if TYPE_CHECKING:
+    from foresail_operator.status.pods import Pod
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Problem:
+    """Why the operator can't do its part, in words that say what to do."""
+
+    reason: Reason
+    message: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Rollout:
+    """The Deployment's numbers; all zero while there is none."""
+
+    wanted: int = 0
+    replicas: int = 0
+    updated: int = 0
+    ready: int = 0
+    current: bool = False
+    """Whether the numbers speak of the Deployment's present spec."""
+    stuck: str | None = None
+    """The words of an exceeded deadline."""
+    refused: str | None = None
+    """Why the ReplicaSet can't create pods, in the API server's words."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every replica is of the newest revision and ready, and no other is left."""
+        return self.current and self.wanted == self.updated == self.replicas == self.ready
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Scaler:
+    """What the HorizontalPodAutoscaler says of itself."""
+
+    active: bool | None = None
+    """None: it has not looked yet."""
+    words: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Facts:
+    """All of it."""
+
+    generation: int
+    revision: str
+    rollout: Rollout
+    pods: tuple[Pod, ...]
+    scaler: Scaler | None
+    """None: the size is fixed."""
+    problem: Problem | None = None
+
+
+def rollout(deployment: dict[str, Any] | None) -> Rollout:
+    """Read a Deployment."""
+    if deployment is None:
+        return Rollout()
+    status, spec = deployment.get("status") or {}, deployment["spec"]
+    conditions = {one["type"]: one for one in status.get("conditions") or ()}
+    progressing, failure = conditions.get("Progressing", {}), conditions.get("ReplicaFailure", {})
+    late = progressing.get("reason") == Reason.NOT_PROGRESSING
+    return Rollout(
+        wanted=spec.get("replicas", 1),
+        replicas=status.get("replicas", 0),
+        updated=status.get("updatedReplicas", 0),
+        ready=status.get("readyReplicas", 0),
+        current=status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0),
+        stuck=progressing.get("message", "") if late else None,
+        refused=failure.get("message", "") if failure.get("status") == "True" else None,
+    )
+
+
+def scaler(autoscaler: dict[str, Any] | None) -> Scaler:
+    """Read a HorizontalPodAutoscaler."""
+    status = (autoscaler or {}).get("status") or {}
+    active = next((one for one in status.get("conditions") or () if one["type"] == "ScalingActive"), None)
+    if active is None:
+        return Scaler()
+    off = active.get("reason") == "ScalingDisabled"  # the target has no replicas: nothing to read, nothing wrong
+    return Scaler(active=active["status"] == "True" or off, words=active.get("message", ""))

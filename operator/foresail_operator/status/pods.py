@@ -1,0 +1,130 @@
+"""What a pod says about itself: one small value of all that its status has in it."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Any, Final
+
+from foresail_operator.api.conditions import Reason
+from foresail_operator.desired import meta, template
+from foresail_runtime import contract
+
+_BACK_OFF: Final = re.compile(r'^Back-off pulling image "[^"]*"(: ErrImagePull: )?')
+_PULL_REASONS: Final = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
+_CONFIG_REASONS: Final = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+_RUNTIME_REASONS: Final = frozenset({Reason.FETCH_FAILED, Reason.DIGEST_MISMATCH, Reason.LOAD_FAILED})
+_LONGEST_WORDS: Final = 1000
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why a pod does not answer: the reason, and the words of whoever stopped it."""
+
+    reason: Reason
+    words: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Pod:
+    """What is read of a pod."""
+
+    name: str
+    uid: str
+    version: int
+    revision: str
+    ready: bool
+    ending: bool
+    description: str | None = None
+    """Name of the ConfigMap that it mounts."""
+    address: str | None = None
+    restarts: int = 0
+    trouble: Trouble | None = None
+
+    def same(self, other: Pod | None) -> bool:
+        """Tell whether nothing that is read differs."""
+        return other is not None and dataclasses.replace(self, version=0) == dataclasses.replace(other, version=0)
+
+
+def read(raw: dict[str, Any]) -> Pod:
+    """Keep of a pod what is read."""
+    metadata, status = raw["metadata"], raw.get("status") or {}
+    container = _container(status)
+    ready = _condition(status, "Ready").get("status") == "True"
+    return Pod(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        version=int(metadata["resourceVersion"]),
+        revision=(metadata.get("labels") or {}).get(meta.REVISION_LABEL, ""),
+        ready=ready,
+        ending="deletionTimestamp" in metadata or status.get("phase") in {"Succeeded", "Failed"},
+        description=_description(raw),
+        address=status.get("podIP"),
+        restarts=container.get("restartCount", 0),
+        trouble=None if ready else _trouble(raw, status, container),
+    )
+
+
+def _description(raw: dict[str, Any]) -> str | None:
+    volumes = raw.get("spec", {}).get("volumes") or ()
+    wanted = (volume for volume in volumes if volume["name"] == template.DESCRIPTION_VOLUME)
+    return next((volume.get("configMap", {}).get("name") for volume in wanted), None)
+
+
+def _container(status: dict[str, Any]) -> dict[str, Any]:
+    found = (one for one in status.get("containerStatuses") or () if one["name"] == template.CONTAINER)
+    return next(found, {})
+
+
+def _condition(status: dict[str, Any], kind: str) -> dict[str, Any]:
+    return next((one for one in status.get("conditions") or () if one["type"] == kind), {})
+
+
+def _trouble(raw: dict[str, Any], status: dict[str, Any], container: dict[str, Any]) -> Trouble | None:
+    """Return the first trouble on a pod's way: scheduled, its container made, running, not ending again."""
+    if status.get("phase") == "Failed" and status.get("reason") == "Evicted":
+        return Trouble(Reason.EVICTED, status.get("message", ""))
+    scheduled = _condition(status, "PodScheduled")
+    if scheduled.get("status") == "False":
+        return Trouble(Reason.UNSCHEDULABLE, _cut(scheduled.get("message") or scheduled.get("reason") or ""))
+    return _waiting(container.get("state", {}).get("waiting") or {}) or _ended(raw, container)
+
+
+def _waiting(waiting: dict[str, Any]) -> Trouble | None:
+    reason, message = waiting.get("reason", ""), waiting.get("message", "")
+    if reason in _PULL_REASONS:
+        return Trouble(Reason.IMAGE, _cut(_BACK_OFF.sub("", message) or message or reason))
+    if reason in _CONFIG_REASONS:
+        return Trouble(Reason.CONFIG, _cut(message or reason))
+    return None
+
+
+def _ended(raw: dict[str, Any], container: dict[str, Any]) -> Trouble | None:
+    """Return how the container ended last; it stays the answer while the next try has not become ready."""
+    state, last = container.get("state", {}), container.get("lastState", {})
+    ended = state.get("terminated") or last.get("terminated")
+    if ended is None:
+        return None
+    message = (ended.get("message") or "").strip()
+    if ended.get("reason") == "OOMKilled":
+        limit = _memory_limit(raw)
+        return Trouble(
+            Reason.OUT_OF_MEMORY, f"the container was killed at its memory limit{f' of {limit}' if limit else ''}"
+        )
+    if (said := contract.Termination.decode(message)) is not None:
+        reason = Reason(said.reason) if said.reason in _RUNTIME_REASONS else Reason.CRASH
+        words = said.message if reason is not Reason.CRASH else f"{said.reason}: {said.message}"
+        return Trouble(reason, _cut(words))
+    tail = f": {message.splitlines()[-1]}" if message else ""
+    return Trouble(Reason.CRASH, _cut(f"the container ended with exit code {ended.get('exitCode')}{tail}"))
+
+
+def _memory_limit(raw: dict[str, Any]) -> str | None:
+    containers = raw.get("spec", {}).get("containers") or ()
+    ours = (one for one in containers if one["name"] == template.CONTAINER)
+    return next((one.get("resources", {}).get("limits", {}).get("memory") for one in ours), None)
+
+
+def _cut(words: str) -> str:
+    words = words.strip()
+    return words if len(words) <= _LONGEST_WORDS else words[: _LONGEST_WORDS - 1] + "…"
