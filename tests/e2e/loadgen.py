@@ -1,0 +1,55 @@
+"""Ask a model from several kept connections until told to stop; print one line of JSON with what came back.
+
+Runs inside the cluster, in a pod of the runtime's image, so that the load takes the way that users' takes:
+name, Service, pod. SIGTERM, or the end of --seconds, ends it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import collections
+import json
+import signal
+import sys
+import time
+from typing import Any
+
+import aiohttp
+
+BODY: dict[str, Any] = {"inputs": [{"name": "input", "shape": [1, 32], "datatype": "FP32", "data": [0.5] * 32}]}
+
+
+async def ask(session: aiohttp.ClientSession, url: str, stop: asyncio.Event, counts: collections.Counter[str]) -> None:
+    """Send one request after the other; anything but 200 is a failure and says what it was."""
+    while not stop.is_set():
+        try:
+            async with session.post(url, json=BODY) as answer:
+                text = await answer.text()
+                counts["ok" if answer.status == 200 else f"HTTP {answer.status}: {text[:100]}"] += 1
+                if answer.status == 200:
+                    counts[f"version {json.loads(text).get('model_version')}"] += 1
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            counts[f"{type(error).__name__}: {error}"] += 1
+        await asyncio.sleep(0.01)
+
+
+async def main() -> None:
+    """Run the clients to the end and print what they saw."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("url")
+    parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--seconds", type=float, default=120)
+    wish = parser.parse_args()
+    stop, counts = asyncio.Event(), collections.Counter[str]()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.call_later(wish.seconds, stop.set)
+    began = time.monotonic()
+    # aiohttp repeats an idempotent request on a closed connection by itself; a POST it does not: each loss is seen
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
+        await asyncio.gather(*(ask(session, wish.url, stop, counts) for _ in range(wish.clients)))
+    sys.stdout.write(json.dumps({"seconds": round(time.monotonic() - began, 1), **counts}) + "\n")
+
+
+asyncio.run(main())

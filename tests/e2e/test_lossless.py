@@ -1,0 +1,87 @@
+"""No request is lost by us: new versions, fewer replicas, deleted pods and drained nodes, all under load."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from foresail_testbed import cluster as testbed
+from tests.e2e import load, models
+from tests.installation import eventually
+
+if TYPE_CHECKING:
+    from tests.installation import Foresail
+
+pytestmark = pytest.mark.e2e
+
+
+def settled(foresail: Foresail, namespace: str, replicas: int, version: str) -> None:
+    """Wait until exactly these replicas run the version and no other pod of the model is left."""
+
+    def pods() -> list[Any]:
+        found = foresail.cluster.get("pods", "-n", namespace, "-l", f"foresail.dev/model={models.NAME}")["items"]
+        return [
+            (
+                pod["metadata"]["labels"]["app.kubernetes.io/version"],
+                pod["status"].get("phase"),
+                "deletionTimestamp" in pod["metadata"],
+            )
+            for pod in found
+        ]
+
+    wanted = [(version, "Running", False)] * replicas
+    eventually(pods, lambda seen: seen == wanted, 120, f"{replicas} replicas of version {version}")
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_new_version_takes_over_without_a_lost_request(foresail: Foresail, namespace: str, replicas: int) -> None:
+    models.start(foresail, namespace, replicas=replicas)
+    with load.on(foresail, namespace, models.NAME) as seen:
+        foresail.apply_text(namespace, models.deployment("2", replicas=replicas))
+        settled(foresail, namespace, replicas, "2")
+        foresail.wait_ready(namespace, models.NAME)
+    assert (seen.failures, seen.versions) == ({}, {"1", "2"})
+
+
+def test_fewer_replicas_lose_no_request(foresail: Foresail, namespace: str) -> None:
+    models.start(foresail, namespace, replicas=3)
+    with load.on(foresail, namespace, models.NAME) as seen:
+        foresail.cluster.kubectl("scale", "-n", namespace, f"mdep/{models.NAME}", "--replicas=1")
+        settled(foresail, namespace, 1, "1")
+    assert seen.failures == {}
+    assert seen.counts["ok"] > 0
+
+
+def test_deleted_pod_loses_no_request_and_is_replaced(foresail: Foresail, namespace: str) -> None:
+    models.start(foresail, namespace, replicas=2)
+    with load.on(foresail, namespace, models.NAME) as seen:
+        name = foresail.cluster.get("pods", "-n", namespace, "-l", f"foresail.dev/model={models.NAME}")["items"][0]
+        foresail.cluster.kubectl("delete", "pod", "-n", namespace, name["metadata"]["name"], "--wait=false")
+        settled(foresail, namespace, 2, "1")
+    assert seen.failures == {}
+
+
+def test_drained_node_loses_no_request(foresail: Foresail, namespace: str) -> None:
+    cluster = foresail.cluster
+    assert isinstance(cluster, testbed.Cluster), "this test drains a node: it runs on a cluster of its own only"
+    node = spare_node(cluster)
+    models.start(foresail, namespace, replicas=2, pod={"nodeSelector": {"kubernetes.io/os": "linux"}})
+    with load.on(foresail, namespace, models.NAME) as seen:
+        cluster.kubectl(
+            "drain",
+            node,
+            "--ignore-daemonsets",
+            "--delete-emptydir-data",
+            "--timeout=100s",
+            "--pod-selector=foresail.dev/model",
+        )
+        settled(foresail, namespace, 2, "1")
+    cluster.kubectl("uncordon", node)
+    assert seen.failures == {}
+
+
+def spare_node(cluster: testbed.Cluster) -> str:
+    """Return a node that the cluster can do without, added if there is only one."""
+    names = [node["metadata"]["name"] for node in cluster.get("nodes")["items"]]
+    return names[1] if len(names) > 1 else cluster.add_node()
