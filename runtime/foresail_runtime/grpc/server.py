@@ -71,7 +71,11 @@ class GrpcServer:
             (reflect.SERVICE, _HEALTH, reflection.SERVICE_NAME), server, pool=reflect.pool()
         )
         await self._announce(serving=self._serving.ready())
-        port = self._bind(server)
+        try:
+            port = self._bind(server)
+        except OSError:
+            await server.stop(None)
+            raise
         await server.start()
         return port
 

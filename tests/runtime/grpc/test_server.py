@@ -1,0 +1,357 @@
+"""The server over a real connection: what is answered, what is refused, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import pytest
+from google.protobuf import descriptor_pool
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from foresail_runtime import errors, health
+from foresail_runtime.grpc import oip_pb2, reflect, server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Code = grpc.StatusCode
+
+
+async def refused(call: Any) -> tuple[grpc.StatusCode, str]:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    return caught.value.code(), caught.value.details() or ""
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110  # what is waited for has no event of its own
+            await asyncio.sleep(0)
+
+
+async def test_the_server_and_its_model_say_that_they_are_there(bench: Any) -> None:
+    assert (await bench.call("ServerLive")(oip_pb2.ServerLiveRequest())).live
+    assert (await bench.call("ServerReady")(oip_pb2.ServerReadyRequest())).ready
+    ready = bench.call("ModelReady")
+    assert (await ready(oip_pb2.ModelReadyRequest(name="echo"))).ready
+    assert (await ready(oip_pb2.ModelReadyRequest(name="echo", version="1"))).ready
+    assert not (await ready(oip_pb2.ModelReadyRequest(name="echo", version="2"))).ready
+    assert not (await ready(oip_pb2.ModelReadyRequest(name="nobody"))).ready
+
+
+async def test_a_server_that_drains_is_live_and_not_ready(bench: Any) -> None:
+    bench.door.health.move(health.State.DRAINING)
+    assert (await bench.call("ServerLive")(oip_pb2.ServerLiveRequest())).live
+    assert not (await bench.call("ServerReady")(oip_pb2.ServerReadyRequest())).ready
+    assert not (await bench.call("ModelReady")(oip_pb2.ModelReadyRequest(name="echo"))).ready
+
+
+async def test_metadata_configuration_and_index_tell_what_the_model_takes(bench: Any) -> None:
+    about = await bench.call("ServerMetadata")(oip_pb2.ServerMetadataRequest())
+    assert about.name == "foresail"
+    assert "statistics" in about.extensions
+    model = await bench.call("ModelMetadata")(oip_pb2.ModelMetadataRequest(name="echo"))
+    assert (model.name, list(model.versions), model.platform) == ("echo", ["1"], "onnx_onnxv1")
+    assert [(spec.name, spec.datatype, list(spec.shape)) for spec in model.inputs] == [
+        ("x", "FP32", [-1, 2]),
+        ("s", "BYTES", [-1]),
+    ]
+    assert dict(model.properties) == {"task": "tensors"}
+    config = (await bench.call("ModelConfig")(oip_pb2.ModelConfigRequest(name="echo"))).config
+    assert config.max_batch_size == 8
+    assert [(spec.name, spec.data_type, list(spec.dims)) for spec in config.input] == [
+        ("x", oip_pb2.TYPE_FP32, [2]),
+        ("s", oip_pb2.TYPE_STRING, []),
+    ]
+    index = await bench.call("RepositoryIndex")(oip_pb2.RepositoryIndexRequest())
+    assert [(entry.name, entry.version, entry.state) for entry in index.models] == [("echo", "1", "READY")]
+
+
+@pytest.mark.parametrize("name", ["ModelMetadata", "ModelConfig", "ModelStatistics"])
+async def test_a_model_that_nobody_knows_is_not_found(bench: Any, name: str) -> None:
+    message = getattr(oip_pb2, f"{name}Request")(name="nobody")
+    code, details = await refused(bench.call(name)(message))
+    assert code is Code.NOT_FOUND
+    assert "this server has 'echo'" in details
+
+
+async def test_a_typed_request_is_answered_typed(bench: Any, make_request: Any) -> None:
+    answer = await bench.call("ModelInfer")(make_request(id="7"))
+    assert (answer.model_name, answer.model_version, answer.id) == ("echo", "1", "7")
+    assert list(answer.outputs[0].contents.fp32_contents) == [1.5, -2.0]
+    assert list(answer.outputs[1].contents.bytes_contents) == [b"\xff\x00a"]
+    assert not answer.raw_output_contents
+
+
+async def test_a_raw_request_is_answered_raw(bench: Any) -> None:
+    raw = [bytes(range(8)), b"\3\0\0\0abc"]
+    message = oip_pb2.ModelInferRequest(model_name="echo", model_version="1", raw_input_contents=raw)
+    message.inputs.add(name="x", datatype="FP32", shape=[1, 2])
+    message.inputs.add(name="s", datatype="BYTES", shape=[1])
+    answer = await bench.call("ModelInfer")(message)
+    assert list(answer.raw_output_contents) == raw
+    assert not answer.outputs[0].HasField("contents")
+
+
+async def test_wanted_outputs_come_alone_and_in_their_order(bench: Any, make_request: Any) -> None:
+    message = make_request()
+    message.outputs.add(name="s")
+    answer = await bench.call("ModelInfer")(message)
+    assert [output.name for output in answer.outputs] == ["s"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "words"),
+    [
+        ({"model_name": "nobody"}, Code.NOT_FOUND, "there is no model 'nobody'"),
+        ({"model_version": "2"}, Code.NOT_FOUND, "has no version '2'"),
+        ({"raw_input_contents": [b"1"]}, Code.INVALID_ARGUMENT, "1 entries for 2 inputs"),
+    ],
+)
+async def test_a_request_that_can_not_be_answered_is_refused_with_words(
+    bench: Any, make_request: Any, fields: dict[str, Any], code: grpc.StatusCode, words: str
+) -> None:
+    message = make_request()
+    message.MergeFrom(oip_pb2.ModelInferRequest(**fields))
+    got, details = await refused(bench.call("ModelInfer")(message))
+    assert (got, words in details) == (code, True)
+    assert sum(bench.door.metrics.rejected.values()) == 1
+
+
+async def test_a_model_that_is_not_loaded_yet_is_unavailable_and_says_when_to_come_again(
+    bench: Any, make_request: Any
+) -> None:
+    bench.door.expect("later")
+    message = make_request()
+    message.model_name = "later"
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await bench.call("ModelInfer")(message)
+    assert caught.value.code() is Code.UNAVAILABLE
+    assert ("grpc-retry-pushback-ms", "1000") in list(caught.value.trailing_metadata() or ())
+
+
+async def test_a_full_queue_refuses_at_once_while_work_goes_on(bench: Any, make_request: Any) -> None:
+    bench.engine.go.clear()
+    call = bench.call("ModelInfer")
+    waiting = [call(make_request(id=str(number))) for number in range(3)]
+    await until(lambda: bench.model.batcher.queued == 2)
+    code, details = await refused(call(make_request()))
+    assert code is Code.RESOURCE_EXHAUSTED
+    assert "requests wait already" in details
+    bench.engine.go.set()
+    answers = await asyncio.gather(*waiting)
+    assert [answer.id for answer in answers] == ["0", "1", "2"]
+
+
+async def test_a_caller_s_deadline_takes_the_request_off_the_queue(bench: Any, make_request: Any) -> None:
+    bench.engine.go.clear()
+    call = bench.call("ModelInfer")
+    first = call(make_request())
+    await until(lambda: bench.model.batcher.busy)
+    code, _ = await refused(call(make_request(), timeout=0.05))
+    assert code is Code.DEADLINE_EXCEEDED
+    await until(lambda: bench.model.batcher.queued == 0)
+    bench.engine.go.set()
+    await first
+    assert bench.engine.runs == 1
+
+
+async def test_the_timeout_parameter_is_a_deadline(bench: Any, make_request: Any) -> None:
+    bench.engine.go.clear()
+    call = bench.call("ModelInfer")
+    first = call(make_request())
+    await until(lambda: bench.model.batcher.busy)
+    parameters = {"timeout": oip_pb2.InferParameter(int64_param=30_000)}
+    code, details = await refused(call(make_request(parameters=parameters)))
+    assert code is Code.DEADLINE_EXCEEDED
+    assert "longer than its deadline allows" in details
+    bench.engine.go.set()
+    await first
+
+
+async def test_a_caller_who_hangs_up_leaves_the_queue(bench: Any, make_request: Any) -> None:
+    bench.engine.go.clear()
+    call = bench.call("ModelInfer")
+    first = call(make_request())
+    await until(lambda: bench.model.batcher.busy)
+    second = call(make_request())
+    await until(lambda: bench.model.batcher.queued == 1)
+    second.cancel()
+    await until(lambda: bench.model.batcher.queued == 0)
+    bench.engine.go.set()
+    await first
+    assert bench.engine.runs == 1
+    await until(lambda: bench.door.in_flight == 0)
+    assert bench.model.metrics.outcomes["grpc", 499] == 1
+
+
+async def test_a_mistake_of_ours_is_internal_with_a_number_that_the_log_has(
+    bench: Any, make_request: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.engine.failure = ZeroDivisionError("our mistake")
+    code, details = await refused(bench.call("ModelInfer")(make_request()))
+    assert code is Code.INTERNAL
+    assert "our mistake" not in details
+    number = details.split()[2].rstrip(":")
+    assert any(number in record.getMessage() and record.exc_info for record in caplog.records)
+
+
+async def test_a_model_that_fails_is_the_model_s_failure_in_its_own_words(bench: Any, make_request: Any) -> None:
+    bench.engine.failure = errors.ModelFailed("x" * 5000)
+    code, details = await refused(bench.call("ModelInfer")(make_request()))
+    assert (code, details) == (Code.INTERNAL, "x" * 1000)
+
+
+@pytest.mark.parametrize("queue_count", [100])
+async def test_a_stream_answers_in_order_and_a_bad_request_does_not_end_it(bench: Any, make_request: Any) -> None:
+    async def requests() -> Any:
+        for number in range(100):
+            message = make_request(id=str(number))
+            if number == 40:
+                message.model_name = "nobody"
+            yield message
+
+    answers = [answer async for answer in bench.call("ModelStreamInfer")(requests())]
+    assert [answer.infer_response.id for answer in answers] == [str(number) for number in range(100)]
+    assert [index for index, answer in enumerate(answers) if answer.error_message] == [40]
+    assert "there is no model 'nobody'" in answers[40].error_message
+
+
+async def test_a_full_queue_is_said_in_the_stream_and_the_rest_is_answered(bench: Any, make_request: Any) -> None:
+    bench.engine.go.clear()
+    call = bench.call("ModelStreamInfer")()
+    for number in range(4):
+        await call.write(make_request(id=str(number)))
+    await call.done_writing()
+    await until(lambda: bench.door.metrics.rejected["queue_full"] >= 1)
+    bench.engine.go.set()
+    answers = [answer async for answer in call]
+    assert [answer.infer_response.id for answer in answers] == ["0", "1", "2", "3"]
+    assert answers[0].error_message == ""
+    assert "requests wait already" in answers[3].error_message
+
+
+async def test_a_stream_that_is_cancelled_leaves_nothing_behind(bench: Any, make_request: Any) -> None:
+    bench.engine.go.clear()
+    call = bench.call("ModelStreamInfer")()
+    await call.write(make_request())
+    await until(lambda: bench.door.in_flight == 1)
+    call.cancel()
+    await until(lambda: bench.door.in_flight == 0)
+
+
+@pytest.mark.parametrize("compression", [grpc.Compression.Gzip, grpc.Compression.Deflate])
+async def test_compressed_requests_are_taken(bench: Any, make_request: Any, compression: grpc.Compression) -> None:
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{bench.port}", compression=compression) as channel:
+        answer = await bench.call("ModelInfer", channel)(make_request(rows=50))
+    assert list(answer.outputs[0].shape) == [50, 2]
+
+
+async def test_a_message_over_the_limit_is_refused(bench: Any, make_request: Any) -> None:
+    code, details = await refused(bench.call("ModelInfer")(make_request(rows=300_000)))
+    assert code is Code.RESOURCE_EXHAUSTED
+    assert "larger than max" in details
+
+
+async def test_the_limit_counts_bytes_after_decompression(bench: Any) -> None:
+    message = oip_pb2.ModelInferRequest(model_name="echo", raw_input_contents=[bytes(50_000_000)])
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{bench.port}", compression=grpc.Compression.Gzip) as channel:
+        code, _ = await refused(bench.call("ModelInfer", channel)(message))
+    assert code is Code.RESOURCE_EXHAUSTED
+
+
+async def test_statistics_count_good_and_bad_requests(bench: Any, make_request: Any) -> None:
+    call = bench.call("ModelInfer")
+    await call(make_request(rows=3))
+    await refused(call(make_request(raw_input_contents=[b"1"])))
+    (counts,) = (await bench.call("ModelStatistics")(oip_pb2.ModelStatisticsRequest(name="echo"))).model_stats
+    assert (counts.inference_count, counts.execution_count) == (3, 1)
+    assert (counts.inference_stats.success.count, counts.inference_stats.fail.count) == (1, 1)
+    everything = await bench.call("ModelStatistics")(oip_pb2.ModelStatisticsRequest())
+    assert [entry.name for entry in everything.model_stats] == ["echo"]
+
+
+async def test_a_call_that_is_not_offered_is_unimplemented(bench: Any) -> None:
+    call = bench.channel.unary_unary(f"/{reflect.SERVICE}/CudaSharedMemoryStatus")
+    assert (await refused(call(b"")))[0] is Code.UNIMPLEMENTED
+
+
+async def test_health_follows_the_server_and_tells_those_who_watch(bench: Any) -> None:
+    stub = health_pb2_grpc.HealthStub(bench.channel)
+    status = health_pb2.HealthCheckResponse
+    for name in ("", reflect.SERVICE):
+        assert (await stub.Check(health_pb2.HealthCheckRequest(service=name))).status == status.SERVING
+    watch = stub.Watch(health_pb2.HealthCheckRequest())
+    assert (await watch.read()).status == status.SERVING
+    bench.server.set_serving(False)
+    assert (await watch.read()).status == status.NOT_SERVING
+    watch.cancel()
+
+
+async def test_reflection_tells_the_public_names(bench: Any) -> None:
+    stub = reflection_pb2_grpc.ServerReflectionStub(bench.channel)
+    asked = [
+        reflection_pb2.ServerReflectionRequest(list_services=""),
+        reflection_pb2.ServerReflectionRequest(file_containing_symbol=reflect.SERVICE),
+    ]
+    listed, file = [answer async for answer in stub.ServerReflectionInfo(iter(asked))]
+    assert [service.name for service in listed.list_services_response.service] == [
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1alpha.ServerReflection",
+        "inference.GRPCInferenceService",
+    ]
+    pool = descriptor_pool.DescriptorPool()
+    for data in file.file_descriptor_response.file_descriptor_proto:
+        pool.AddSerializedFile(data)
+    method = pool.FindServiceByName(reflect.SERVICE).methods_by_name["ModelInfer"]
+    assert method.input_type.full_name == "inference.ModelInferRequest"
+    assert method.input_type.fields_by_name["raw_input_contents"].number == 7
+
+
+def test_a_client_s_own_modules_can_be_loaded_beside_ours() -> None:
+    theirs = reflect.public(oip_pb2.DESCRIPTOR)
+    theirs.name = "grpc_service.proto"
+    descriptor_pool.Default().Add(theirs)
+    assert descriptor_pool.Default().FindMessageTypeByName("inference.ModelInferRequest")
+    assert oip_pb2.ModelInferRequest.DESCRIPTOR.full_name == "foresail.inference.v2.ModelInferRequest"
+
+
+async def test_a_stop_ends_what_is_in_flight_and_takes_nothing_more(bench: Any, make_request: Any) -> None:
+    bench.engine.go.clear()
+    call = bench.call("ModelInfer")
+    first = call(make_request(id="last"))
+    await until(lambda: bench.model.batcher.busy)
+    stop = asyncio.create_task(bench.server.stop(5))
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{bench.port}") as late:
+        code, _ = await refused(bench.call("ModelInfer", late)(make_request(), timeout=5))
+    assert code in (Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED)
+    bench.engine.go.set()
+    assert (await first).id == "last"
+    await stop
+
+
+async def test_a_connection_is_ended_politely_when_it_is_old(bench: Any, make_request: Any) -> None:
+    """A call that is under way when the age is reached ends well, and the next one gets a connection of its own."""
+    limits = server.Limits(max_connection_age_seconds=0.1, max_connection_age_grace_seconds=5)
+    second = server.GrpcServer(bench.door, "127.0.0.1", 0, 1_000_000, limits=limits)
+    port = await second.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel, asyncio.timeout(20):
+        call = bench.call("ModelInfer", channel)
+        bench.engine.go.clear()
+        slow = call(make_request(id="slow"))
+        await channel.wait_for_state_change(grpc.ChannelConnectivity.IDLE)
+        await channel.wait_for_state_change(grpc.ChannelConnectivity.CONNECTING)
+        await channel.wait_for_state_change(grpc.ChannelConnectivity.READY)
+        bench.engine.go.set()
+        assert (await slow).id == "slow"
+        assert (await call(make_request(id="next"))).id == "next"
+    await second.stop(5)
+
+
+async def test_a_port_in_use_is_said_in_words(bench: Any) -> None:
+    second = server.GrpcServer(bench.door, "127.0.0.1", bench.port, 1_000_000)
+    with pytest.raises(OSError, match="choose another with --grpc-port"):
+        await second.start()
