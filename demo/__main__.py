@@ -30,13 +30,14 @@ def main() -> int:
         return 1
     output = ROOT / "demo-output"
     output.mkdir(exist_ok=True)
-    place: Place = Kind(output, version()) if target is Target.KIND else Testbed(arguments.keep)
+    place: Place = Kind(output, version()) if target is Target.KIND else Testbed(version(), arguments.keep)
     demo = story.Demo(place, screen, output)
     try:
         for step in STEPS[:-1] if arguments.keep else STEPS:
             step(demo)
     except (CommandError, TestbedError, TimeoutError, RuntimeError) as error:
-        screen.console.print(f"[bold red]The demo stopped:[/] {error}", soft_wrap=True)
+        screen.fail(str(error))
+        story.diagnose(demo)
         return 1
     finally:
         if not arguments.keep:

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 ROOT = Path(__file__).resolve().parent.parent
-IMAGES = ("foresail-operator", "foresail-runtime", "foresail-example-models")
+DOCKERFILES = {
+    "foresail-operator": "Dockerfile.operator",
+    "foresail-runtime": "Dockerfile.runtime",
+    "foresail-example-models": "examples/model-store/Dockerfile",
+}
 NAME = "demo"
 FORWARD_SECONDS = 20.0
 
@@ -68,6 +72,12 @@ def execute(words: Sequence[str], seconds: float, stdin: str | None = None) -> s
     return done.stdout
 
 
+def context(dockerfile: Path) -> Path:
+    """Return the folder whose files a Dockerfile may copy: the project's, and the examples' for the one in there."""
+    examples = ROOT / "examples"
+    return examples if dockerfile.is_relative_to(examples) else ROOT
+
+
 class Kind:
     """A kind cluster: where Docker runs."""
 
@@ -75,7 +85,7 @@ class Kind:
 
     def __init__(self, folder: Path, tag: str) -> None:
         self._kubeconfig = folder / "kubeconfig"
-        self._names = [f"localhost/{name}:{tag}" for name in IMAGES]
+        self._names = [f"localhost/{name}:{tag}" for name in DOCKERFILES]
 
     def build_images(self) -> list[str]:
         """Build with docker."""
@@ -147,7 +157,8 @@ class Testbed:
     __test__ = False  # pytest would take the class for a test by its name
     title = "the testbed: a real Kubernetes in namespaces of this machine"
 
-    def __init__(self, keep: bool) -> None:
+    def __init__(self, tag: str, keep: bool) -> None:
+        self._tag = tag
         self._keep = keep
         self._archives: list[Path] = []
         self._cluster: testbed.Cluster | None = None
@@ -160,9 +171,9 @@ class Testbed:
 
     def build_images(self) -> list[str]:
         """Build with buildah into archives of the user's cache."""
-        built = images.provide(IMAGES)
-        self._archives = [image.archive for image in built]
-        return [image.name for image in built]
+        names = {f"localhost/{name}:{self._tag}": ROOT / file for name, file in DOCKERFILES.items()}
+        self._archives = [images.ensure(file, name, context=context(file)) for name, file in names.items()]
+        return list(names)
 
     def up(self, tell: testbed.Listener) -> None:
         """Start it; one that an earlier run left is ended."""

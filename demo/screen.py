@@ -67,6 +67,11 @@ class Screen:
             table.add_row(*row)
         self.console.print(table)
 
+    def fail(self, why: str) -> None:
+        """Print why the demo stopped."""
+        self.console.print("[bold red]The demo stopped:[/]")
+        self.console.print(why, soft_wrap=True, markup=False)
+
     def close(self, text: Sequence[str]) -> None:
         """Print the time of all steps together, and the last words."""
         self.console.print(f"\n[bold green]All done[/] in {time.monotonic() - self._began:.0f} s.")

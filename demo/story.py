@@ -219,3 +219,23 @@ def delete(demo: Demo) -> None:
                 raise TimeoutError(f"still there {READY_SECONDS:.0f} s after the delete: {', '.join(left)}")
             time.sleep(1)
         demo.screen.say(f"nothing left after {time.monotonic() - began:.0f} s")
+
+
+def diagnose(demo: Demo) -> None:
+    """Save what the pods, the events and the logs say, for a step that failed."""
+    looks = [
+        ["kubectl", "get", "pods,deployments,hpa,mdep", "-A", "-o", "wide"],
+        ["kubectl", "get", "events", "-A", "--sort-by=.lastTimestamp"],
+        ["kubectl", "logs", "-n", OPERATOR_NAMESPACE, "deployment/foresail", "--tail=100"],
+        ["kubectl", "logs", "-n", NAMESPACE, f"deployment/{MODEL}", "--tail=100"],
+        ["kubectl", "get", "mdep", "-A", "-o", "yaml"],
+    ]
+    path = demo.output / "failure.txt"
+    with path.open("w") as file:
+        for words in looks:
+            try:
+                seen = demo.place.run(words, seconds=30)
+            except Exception as error:  # noqa: BLE001  # a look that fails is worth a line, not a second failure
+                seen = str(error)
+            file.write(f"$ {' '.join(words)}\n{seen}\n")
+    demo.screen.say(f"what the cluster says is in {path.relative_to(ROOT)}")
