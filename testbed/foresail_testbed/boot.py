@@ -72,9 +72,7 @@ class Machine:
         self._report(event="step", message="etcd and the API server")
         self._launch("etcd", flags.etcd(run))
         self._launch("kube-apiserver", flags.apiserver(run, wish))
-        client = api.Client.trusted(
-            options.API_ADDRESS, options.API_PORT, run.certificate("ca"), run.certificate("admin"), run.key("admin")
-        )
+        client = self._client(options.API_PORT)
         self._wait(client, "/readyz")
         self._report(event="step", message="controllers and scheduler")
         self._launch("kube-controller-manager", flags.controller_manager(run, wish))
@@ -97,12 +95,28 @@ class Machine:
             self._launch("coredns", flags.coredns(self._run))
             self._create(client, manifests.dns())
         if self._wish.metrics_server:
-            self._launch("metrics-server", flags.metrics_server(self._run))
-            self._create(client, manifests.metrics_server())
-            self._wait(client, "/apis/metrics.k8s.io/v1beta1")
+            self._start_metrics_server(client)
         self._report(event="step", message=f"{self._wish.nodes} node(s) with kubelet and containerd")
         for index in self._holders:
             self._wait_node(client, options.NodePlan(index).name)
+
+    def _start_metrics_server(self, client: api.Client) -> None:
+        """Register the metrics API once it answers: one that doesn't would break discovery meanwhile."""
+        self._report(event="step", message="metrics-server")
+        self._launch("metrics-server", flags.metrics_server(self._run))
+        itself = self._client(flags.METRICS_SERVER_PORT)
+        try:
+            self._wait(itself, "/livez")
+        finally:
+            itself.close()
+        self._create(client, manifests.metrics_server())
+        self._wait(client, "/apis/metrics.k8s.io/v1beta1")
+
+    def _client(self, port: int) -> api.Client:
+        run = self._run
+        return api.Client.trusted(
+            options.API_ADDRESS, port, run.certificate("ca"), run.certificate("admin"), run.key("admin")
+        )
 
     def add_node(self) -> str:
         """Start one more node and return its name; it is Ready some seconds later."""

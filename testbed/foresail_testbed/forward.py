@@ -1,7 +1,8 @@
 """A way from this machine's own shell to the API server inside: a port of 127.0.0.1 and a kubeconfig for it.
 
 Run as `python -m foresail_testbed.forward NAME KEEPER_PID INIT_PID`. The listening socket is made outside, then the
-process moves into the cluster's network, so that what it opens from then on leads to the API server. It ends with the cluster.
+process moves into the cluster's network, so that what it opens from then on leads to the API server. It ends with the
+cluster.
 """
 
 import asyncio

@@ -1,8 +1,10 @@
 """Build a Dockerfile's image with buildah, once for each state of the files it copies."""
 
+import configparser
 import dataclasses
 import functools
 import hashlib
+import io
 import json
 import os
 import subprocess
@@ -105,17 +107,23 @@ def volumes(scratch: Path) -> list[str]:
     return [*found, f"{CERTIFICATES}:{CERTIFICATES}:ro"] if Path(CERTIFICATES).is_dir() else found
 
 
-def read_pip() -> str:
-    """Return the machine's own pip settings as `pip config list` would find them for all users and for root."""
+def read_pip() -> list[str]:
+    """Return the machine's own pip settings, those of all users first, then root's."""
     places = (Path("/etc/pip.conf"), Path.home() / ".pip/pip.conf", Path.home() / ".config/pip/pip.conf")
-    return "\n".join(place.read_text() for place in places if place.exists())
+    return [place.read_text() for place in places if place.exists()]
 
 
-def pip_settings(environment: Mapping[str, str], own: str) -> str:
-    """Build the build's pip.conf: the machine's own file, and an index that the environment names."""
+def pip_settings(environment: Mapping[str, str], files: list[str]) -> str:
+    """Build the build's pip.conf: the machine's own files, and over them the index that the environment names."""
+    settings = configparser.RawConfigParser()
+    for text in files:
+        settings.read_string(text)
     names = {"PIP_INDEX_URL": "index-url", "PIP_EXTRA_INDEX_URL": "extra-index-url", "PIP_TRUSTED_HOST": "trusted-host"}
-    added = [f"{option} = {environment[name]}" for name, option in names.items() if environment.get(name)]
-    return "\n".join([own, *(["[global]", *added] if added else [])]) + "\n"
+    given = {option: environment[name] for name, option in names.items() if environment.get(name)}
+    settings.read_dict({"global": given})
+    written = io.StringIO()
+    settings.write(written)
+    return written.getvalue()
 
 
 @functools.cache

@@ -12,7 +12,8 @@ import (
 )
 
 func init() {
-	dnsserver.Directives = []string{"errors", "health", "ready", "template", "kubernetes"}
+	// The order in which a question passes: the cluster first, then the no for all the rest.
+	dnsserver.Directives = []string{"errors", "health", "ready", "kubernetes", "template"}
 }
 
 func main() {
