@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
-import importlib.util
 import logging
 import signal
 from pathlib import Path
@@ -91,7 +90,7 @@ class App:
 
     async def _listen(self) -> None:
         self.http_port = await self._http.start()
-        if self.settings.grpc_port is not None and importlib.util.find_spec("foresail_runtime.grpc.server"):
+        if self.settings.grpc_port is not None:
             self._grpc = _make_grpc(self.serving, self.settings, self.settings.grpc_port)
             self.grpc_port = await self._grpc.start()
         log.info("listening", extra=logs.fields(host=self.settings.host, http=self.http_port, grpc=self.grpc_port))
@@ -124,7 +123,7 @@ class App:
 
     async def _drain(self) -> None:
         self.health.move(health.State.DRAINING, "the server is stopping")
-        self._http.closing = True
+        self._http.begin_closing()
         if self._grpc is not None:
             self._grpc.set_serving(False)
         log.info("draining", extra=logs.fields(seconds=self.settings.drain_seconds, in_flight=self.serving.in_flight))

@@ -63,12 +63,14 @@ class Model:
         named = tuple(Tensor(spec.name, spec.datatype, array) for spec, array in zip(outputs, arrays, strict=True))
         return InferResponse(self.info.name, self.info.versions[0], named, request.id)
 
+    def timeout(self, request: InferRequest) -> float:
+        """Return the seconds a request may take: its own wish, if that is less than the model's limit."""
+        wish = request.timeout_seconds
+        return self.timeout_seconds if wish is None else min(self.timeout_seconds, wish)
+
     async def infer(self, request: InferRequest, size: int) -> InferResponse:
         """Queue a request and return its answer; `size` is the bytes it holds while it waits."""
-        timeout = self.timeout_seconds
-        if request.timeout_seconds is not None:
-            timeout = min(timeout, request.timeout_seconds)
-        return self.respond(request, await self.batcher.infer(request, size, timeout))
+        return self.respond(request, await self.batcher.infer(request, size, self.timeout(request)))
 
 
 class Serving:

@@ -10,6 +10,7 @@ Arrays are row-major. BF16, which numpy lacks, travels as the uint16 of its bits
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -97,7 +98,7 @@ class TensorSpec(NamedTuple):
         )
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True)
 class Signature:
     """What a model takes and gives."""
 
@@ -106,13 +107,26 @@ class Signature:
     metadata: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """The model's own ONNX metadata (`names` of an Ultralytics export, for one)."""
 
+    @functools.cached_property
+    def _inputs(self) -> dict[str, TensorSpec]:
+        return {spec.name: spec for spec in self.inputs}
+
+    @functools.cached_property
+    def _outputs(self) -> dict[str, TensorSpec]:
+        return {spec.name: spec for spec in self.outputs}
+
+    @functools.cached_property
+    def known_inputs(self) -> dict[Any, Any]:
+        """Memory of the codec: what it found to fit this signature. Nobody else reads or writes it."""
+        return {}
+
     def input(self, name: str) -> TensorSpec | None:
         """Return the input of that name, None if there is none."""
-        return next((spec for spec in self.inputs if spec.name == name), None)
+        return self._inputs.get(name)
 
     def output(self, name: str) -> TensorSpec | None:
         """Return the output of that name, None if there is none."""
-        return next((spec for spec in self.outputs if spec.name == name), None)
+        return self._outputs.get(name)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

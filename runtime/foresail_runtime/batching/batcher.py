@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import itertools
 import time
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -31,11 +32,14 @@ if TYPE_CHECKING:
     from foresail_runtime.tensors import InferRequest, Tensor
 
     Arrays = list[npt.NDArray[Any]]
+    Done = Callable[[Arrays | BaseException], None]
 
 INLINE_SECONDS: Final = 0.0005
 """Models whose run takes longer than this leave the event loop for a thread."""
 STALL_SECONDS: Final = 0.005
 """An inline run that takes longer than this is counted; three in a row and the model leaves the loop, too."""
+CROWD_RUNS: Final = 16
+"""Once requests came together, they are queued for a turn of the loop, until so many runs in a row had but one."""
 SWEEP_SECONDS: Final = 0.02
 """How often deadlines of waiting requests are looked at: how late a 504 can be."""
 
@@ -62,7 +66,7 @@ class Observer(Protocol):
 
 
 @dataclasses.dataclass(slots=True, eq=False)
-class _Item:
+class Ticket:
     """One request, or one piece of it, on its way through the engine."""
 
     inputs: Sequence[Tensor]
@@ -73,7 +77,15 @@ class _Item:
     number: int
     since: float
     deadline: float
-    future: asyncio.Future[Arrays]
+    done: Done
+    over: bool = False
+    """It was answered, or nobody waits for it any more."""
+
+    def settle(self, outcome: Arrays | BaseException) -> None:
+        """Hand the outcome over, once."""
+        if not self.over:
+            self.over = True
+            self.done(outcome)
 
 
 class Batcher:
@@ -100,12 +112,14 @@ class Batcher:
         self._delay = delay_seconds
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._queue: plan.Queue[_Item] = plan.Queue()
+        self._queue: plan.Queue[Ticket] = plan.Queue()
         self._numbers = itertools.count()
-        self._running: list[_Item] = []
+        self._running: list[Ticket] = []
         self._wake: asyncio.Handle | None = None
         self._sweep: asyncio.TimerHandle | None = None
         self._slow_runs = 0
+        self._crowd = 0
+        self._in_turn = False
         self._closed = False
 
     @property
@@ -123,15 +137,28 @@ class Batcher:
         """Whether the engine's thread is at work."""
         return bool(self._running)
 
-    def run_alone(self, request: InferRequest) -> Arrays | None:
-        """Run a request at once, on the loop; None if it has to wait its turn.
+    @property
+    def inline(self) -> bool:
+        """Whether runs are so short that they happen on the loop."""
+        return self._inline
 
-        For callers that know of no other request under way: queueing would cost two turns of the loop.
+    def run_alone(self, request: InferRequest, *, at_once: bool = False) -> Arrays | None:
+        """Run a request on the loop, now; None if it had better wait its turn, which `at_once` rules out.
+
+        Queueing costs a lone request a turn of the loop and gains nothing. It is not alone if another came in the
+        same turn: then several sockets had data at once, and so they will again.
         """
-        if not self._inline or self._queue.count or self._delay:
-            return None
+        if not at_once:
+            if not self._inline or self._queue.count or self._delay or self._closed:
+                return None
+            if self._in_turn:
+                self._crowd = CROWD_RUNS
+            if self._crowd:
+                return None
+            self._in_turn = True
+            self._loop.call_soon(self._end_turn)
         rows = self._rows(request.inputs)
-        if rows > self._limits.split_rows:
+        if rows > self._limits.split_rows and not at_once:
             return None
         start = self._clock()
         feed = {tensor.name: tensor.array for tensor in request.inputs}
@@ -140,16 +167,58 @@ class Batcher:
         finally:
             self._observe(rows, 1, self._clock() - start)
 
-    async def infer(self, request: InferRequest, size: int, timeout_seconds: float) -> Arrays:
-        """Return the wanted outputs, in order.
+    def submit(self, request: InferRequest, size: int, timeout_seconds: float, done: Done) -> Ticket | None:
+        """Let a request wait for its run; `done` is called on the loop with its outputs or its error.
 
-        `size` is the number of bytes the request keeps alive while it waits. Cancelling takes it off the queue.
+        `size` is the number of bytes the request keeps alive while it waits. None: the request has more rows than
+        run at once, nothing was begun, and `infer` has to cut it up.
+
+        Raises:
+            QueueFull: Too much waits already.
+            InvalidRequest: Its inputs differ in their number of rows.
+        """
+        self._admit(size)
+        rows = self._rows(request.inputs)
+        if rows > self._limits.split_rows:
+            return None
+        return self._push(request, request.inputs, rows, size=size, deadline=self._clock() + timeout_seconds, done=done)
+
+    def drop(self, ticket: Ticket) -> None:
+        """Forget a request that nobody waits for any more."""
+        ticket.over = True
+        self._queue.remove(ticket)
+
+    async def infer(self, request: InferRequest, size: int, timeout_seconds: float) -> Arrays:
+        """Return the wanted outputs, in order; cancelling takes the request off the queue.
 
         Raises:
             QueueFull: Too much waits already.
             DeadlineExceeded: It did not get to the engine, or through it, in time.
             ForesailError: What the engine raised for this request.
         """
+        self._admit(size)
+        rows = self._rows(request.inputs)
+        deadline = self._clock() + timeout_seconds
+        if rows <= self._limits.split_rows:
+            return await self._wait(request, request.inputs, rows, size, deadline)
+        answers = []
+        # One piece waits at a time: the requests of others get their turn between two pieces.
+        for start, end in plan.cut(rows, self._limits.split_rows):
+            part = [tensor._replace(array=tensor.array[start:end]) for tensor in request.inputs]
+            answers.append(await self._wait(request, part, end - start, size, deadline))
+        return [np.concatenate(arrays) for arrays in zip(*answers, strict=True)]
+
+    def close(self, error: errors.ForesailError) -> None:
+        """Fail what waits with that error and take nothing more."""
+        self._closed = True
+        for ticket in list(self._queue):
+            self._queue.remove(ticket)
+            ticket.settle(error)
+        for handle in (self._wake, self._sweep):
+            if handle is not None:
+                handle.cancel()
+
+    def _admit(self, size: int) -> None:
         if self._closed:
             raise errors.NotReady("the model is being unloaded")
         if not self._queue.has_room(self._limits, size):
@@ -157,26 +226,6 @@ class Batcher:
                 f"{self._queue.count} requests wait already ({self._queue.size} bytes): try again in a second, "
                 "or let the model scale out"
             )
-        rows = self._rows(request.inputs)
-        deadline = self._clock() + timeout_seconds
-        if rows <= self._limits.split_rows:
-            return await self._wait(self._submit(request, request.inputs, rows, size, deadline))
-        answers = []
-        # One piece waits at a time: the requests of others get their turn between two pieces.
-        for start, end in plan.cut(rows, self._limits.split_rows):
-            part = [tensor._replace(array=tensor.array[start:end]) for tensor in request.inputs]
-            answers.append(await self._wait(self._submit(request, part, end - start, size, deadline)))
-        return [np.concatenate(arrays) for arrays in zip(*answers, strict=True)]
-
-    def close(self, error: errors.ForesailError) -> None:
-        """Fail what waits with that error and take nothing more."""
-        self._closed = True
-        for item in list(self._queue):
-            self._drop(item)
-            _fail(item, error)
-        for handle in (self._wake, self._sweep):
-            if handle is not None:
-                handle.cancel()
 
     def _rows(self, inputs: Sequence[Tensor]) -> int:
         if not self._batched:
@@ -190,25 +239,38 @@ class Batcher:
                 )
         return int(rows)
 
-    def _submit(self, request: InferRequest, inputs: Sequence[Tensor], rows: int, size: int, deadline: float) -> _Item:
-        lane = (plan.rank(request.priority), (request.outputs, *(tensor.array.shape[1:] for tensor in inputs)))
+    def _push(
+        self,
+        request: InferRequest,
+        inputs: Sequence[Tensor],
+        rows: int,
+        *,
+        size: int,
+        deadline: float,
+        done: Done,
+    ) -> Ticket:
+        lane = (plan.rank(request.priority), (request.outputs, *[tensor.array.shape[1:] for tensor in inputs]))
         outputs = request.outputs or self._engine.output_names
-        number, future = next(self._numbers), self._loop.create_future()
-        item = _Item(inputs, outputs, rows, size, lane, number, self._clock(), deadline, future)
-        self._queue.push(item)
+        ticket = Ticket(inputs, outputs, rows, size, lane, next(self._numbers), self._clock(), deadline, done)
+        self._queue.push(ticket)
         self._schedule()
-        return item
+        return ticket
 
-    async def _wait(self, item: _Item) -> Arrays:
+    async def _wait(
+        self, request: InferRequest, inputs: Sequence[Tensor], rows: int, size: int, deadline: float
+    ) -> Arrays:
+        future: asyncio.Future[Arrays] = self._loop.create_future()
+        ticket = self._push(
+            request, inputs, rows, size=size, deadline=deadline, done=functools.partial(_resolve, future)
+        )
         try:
-            return await item.future
+            return await future
         except asyncio.CancelledError:
-            self._drop(item)
+            self.drop(ticket)
             raise
 
-    def _drop(self, item: _Item) -> None:
-        self._queue.remove(item)
-        item.future.cancel()
+    def _end_turn(self) -> None:
+        self._in_turn = False
 
     def _schedule(self) -> None:
         if self._wake is None and not self._running:
@@ -238,66 +300,63 @@ class Batcher:
                 self._wake = self._loop.call_soon(self._leave)
                 return
 
-    def _rest_of_delay(self, head: _Item, now: float) -> float:
+    def _rest_of_delay(self, head: Ticket, now: float) -> float:
         if self._queue.rows_with(head) >= self._limits.merge_rows:
             return 0.0
         return head.since + self._delay - now
 
-    def _prepare(self, batch: list[_Item], now: float) -> list[_Item]:
+    def _prepare(self, batch: list[Ticket], now: float) -> list[Ticket]:
         """Leave out whom nobody waits for any more, and answer those that are too late."""
         ready = []
-        for item in batch:
-            if item.future.done():
+        for ticket in batch:
+            if ticket.over:
                 continue
-            if now > item.deadline:
-                _fail(item, _too_late(item, now))
+            if now > ticket.deadline:
+                ticket.settle(_too_late(ticket, now))
                 continue
-            self._observer.waited(now - item.since)
-            ready.append(item)
+            self._observer.waited(now - ticket.since)
+            ready.append(ticket)
         return ready
 
-    def _run_inline(self, batch: list[_Item], start: float) -> None:
+    def _run_inline(self, batch: list[Ticket], start: float) -> None:
         try:
-            arrays: Arrays | BaseException = self._run(batch)
+            outcome: Arrays | BaseException = self._run(batch)
         except Exception as error:  # noqa: BLE001  # whatever it is, it is the answer of these requests
-            arrays = error
-        self._observe(sum(item.rows for item in batch), len(batch), self._clock() - start)
-        if isinstance(arrays, list):
-            _share_out(batch, arrays)
-        elif len(batch) == 1:
-            _fail(batch[0], arrays)
-        else:
-            for item in batch:
-                self._run_inline([item], self._clock())
+            outcome = error
+        self._observe(sum(ticket.rows for ticket in batch), len(batch), self._clock() - start)
+        self._crowd = CROWD_RUNS if len(batch) > 1 else max(0, self._crowd - 1)
+        if isinstance(outcome, list) or len(batch) == 1:
+            _share_out(batch, outcome)
+            return
+        for ticket in batch:  # one of them spoiled it for all: each again, alone
+            self._run_inline([ticket], self._clock())
 
-    def _send(self, batch: list[_Item], start: float) -> None:
+    def _send(self, batch: list[Ticket], start: float) -> None:
         self._running = batch
         future = self._loop.run_in_executor(self._executor, self._run, batch)
-        future.add_done_callback(lambda done: self._finished(batch, start, done))
+        future.add_done_callback(functools.partial(self._finished, batch, start))
 
-    def _finished(self, batch: list[_Item], start: float, done: asyncio.Future[Arrays]) -> None:
+    def _finished(self, batch: list[Ticket], start: float, done: asyncio.Future[Arrays]) -> None:
         self._running = []
-        self._observer.ran(sum(item.rows for item in batch), len(batch), self._clock() - start)
+        self._observer.ran(sum(ticket.rows for ticket in batch), len(batch), self._clock() - start)
         error = asyncio.CancelledError() if done.cancelled() else done.exception()
-        if error is None:
-            _share_out(batch, done.result())
-        elif len(batch) == 1:
-            _fail(batch[0], error)
-        else:
+        if error is not None and len(batch) > 1:
             self._send_each(batch)
             return
+        # The engine first, then the answers: it works on the next batch while they are encoded.
         if not self._closed:
             self._leave()
+        _share_out(batch, done.result() if error is None else error)
 
-    def _send_each(self, batch: list[_Item]) -> None:
+    def _send_each(self, batch: list[Ticket]) -> None:
         """Run the requests of a failed batch again, one by one, before anything else."""
         first, *rest = batch
-        for item in rest:
-            item.lane = (-1, item.number)  # a lane of its own, before all others
-            self._queue.push(item)
+        for ticket in rest:
+            ticket.lane = (-1, ticket.number)  # a lane of its own, before all others
+            self._queue.push(ticket)
         self._send([first], self._clock())
 
-    def _run(self, batch: list[_Item]) -> Arrays:
+    def _run(self, batch: list[Ticket]) -> Arrays:
         """Run on whatever thread this is; raises what the engine raises."""
         first = batch[0]
         if len(batch) == 1:
@@ -327,32 +386,35 @@ class Batcher:
         """Answer the requests whose time is up, whether they wait or run; runs while there are any."""
         self._sweep = None
         now = self._clock()
-        for item in [item for item in (*self._queue, *self._running) if now > item.deadline]:
-            self._queue.remove(item)
-            _fail(item, _too_late(item, now))
+        for ticket in [ticket for ticket in (*self._queue, *self._running) if now > ticket.deadline]:
+            self._queue.remove(ticket)
+            ticket.settle(_too_late(ticket, now))
         if self._queue.count or self._running:
             self._sweep = self._loop.call_later(SWEEP_SECONDS, self._expire)
 
 
-def _share_out(batch: list[_Item], arrays: Arrays) -> None:
-    if len(batch) == 1:
-        if not batch[0].future.done():
-            batch[0].future.set_result(arrays)
+def _share_out(batch: list[Ticket], outcome: Arrays | BaseException) -> None:
+    if len(batch) == 1 or not isinstance(outcome, list):
+        for ticket in batch:
+            ticket.settle(outcome)
         return
     start = 0
-    for item in batch:
-        end = start + item.rows
-        if not item.future.done():
-            item.future.set_result([array[start:end] for array in arrays])
+    for ticket in batch:
+        end = start + ticket.rows
+        ticket.settle([array[start:end] for array in outcome])
         start = end
 
 
-def _fail(item: _Item, error: BaseException) -> None:
-    if not item.future.done():
-        item.future.set_exception(error)
+def _resolve(future: asyncio.Future[Arrays], outcome: Arrays | BaseException) -> None:
+    if future.done():
+        return
+    if isinstance(outcome, list):
+        future.set_result(outcome)
+    else:
+        future.set_exception(outcome)
 
 
-def _too_late(item: _Item, now: float) -> errors.DeadlineExceeded:
+def _too_late(ticket: Ticket, now: float) -> errors.DeadlineExceeded:
     return errors.DeadlineExceeded(
-        f"the request waited {now - item.since:.3f} s, longer than its deadline allows: the model is overloaded"
+        f"the request waited {now - ticket.since:.3f} s, longer than its deadline allows: the model is overloaded"
     )

@@ -7,6 +7,7 @@ or, with a header length of 0, the bytes of the model's only input and nothing e
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 _DUMP: Final = orjson.OPT_SERIALIZE_NUMPY
 _MICROSECONDS: Final = 1e-6
+MAX_KNOWN: Final = 1024
+"""Shapes remembered a model; strange ones are looked at anew each time."""
 
 
 class Form(NamedTuple):
@@ -77,31 +80,37 @@ def encode(response: InferResponse, form: Form = JSON_ONLY) -> Body:
     Raises:
         InvalidRequest: An output can't be carried by JSON and was not asked for as binary.
     """
-    outputs: list[dict[str, Any]] = []
-    parts: list[bytes | memoryview] = [b""]
     plain = form is JSON_ONLY
+    pieces = [_head(response.model_name, response.model_version)]
+    if response.id is not None:
+        pieces += (b',"id":', orjson.dumps(response.id))
+    binary: list[bytes | memoryview] = []
+    separator = b',"outputs":['
     for tensor in response.outputs:
-        entry: dict[str, Any] = {
-            "name": tensor.name,
-            "datatype": tensor.datatype.name,
-            "shape": tensor.array.shape,
-        }
+        pieces += (separator, _tensor_head(tensor.name, tensor.datatype.name, tensor.array.shape))
         if plain or not form.is_binary(tensor.name):
-            entry["data"] = values.encode(tensor)
+            pieces += (b',"data":', orjson.dumps(values.encode(tensor), option=_DUMP), b"}")
         else:
             part = raw.encode(tensor)
-            entry["parameters"] = {"binary_data_size": len(part)}
-            parts.append(part)
-        outputs.append(entry)
-    document: dict[str, Any] = {"model_name": response.model_name, "model_version": response.model_version}
-    if response.id is not None:
-        document["id"] = response.id
-    document["outputs"] = outputs
-    parts[0] = head = orjson.dumps(document, option=_DUMP)
+            pieces.append(b',"parameters":{"binary_data_size":%d}}' % len(part))
+            binary.append(part)
+        separator = b","
+    pieces.append(b"]}" if response.outputs else b',"outputs":[]}')
+    document = b"".join(pieces)
     # orjson writes NaN and infinity as null: looked for only where a null is, which costs next to nothing.
-    if b"null" in head:
+    if b"null" in document:
         _check_finite(response, form)
-    return Body(head, None) if len(parts) == 1 else Body(b"".join(parts), len(head))
+    return Body(document, None) if not binary else Body(b"".join((document, *binary)), len(document))
+
+
+@functools.lru_cache(maxsize=256)
+def _head(model_name: str, model_version: str) -> bytes:
+    return orjson.dumps({"model_name": model_name, "model_version": model_version})[:-1]
+
+
+@functools.lru_cache(maxsize=4096)
+def _tensor_head(name: str, datatype: str, shape: tuple[int, ...]) -> bytes:
+    return orjson.dumps({"name": name, "datatype": datatype, "shape": shape})[:-1]
 
 
 def _parse(text: bytes) -> dict[str, Any]:
@@ -119,27 +128,27 @@ def _decode_inputs(
 ) -> tuple[tuple[Tensor, ...], int]:
     if type(entries) is not list or not entries:
         raise errors.InvalidRequest("inputs is missing or empty: send a list of tensors")
+    if len(entries) == 1 == len(signature.inputs):
+        tensor, used = _decode_input(signature, entries[0], binary, 0, may_hold_booleans)
+        return (tensor,), used
     given: dict[str, Tensor] = {}
     used = 0
     for entry in entries:
-        if type(entry) is not dict:
-            raise errors.InvalidRequest("an entry of inputs is not an object with name, shape, datatype and data")
-        spec = check.find_input(signature, entry.get("name"))
-        if spec.name in given:
-            raise errors.InvalidRequest(f"input {spec.name!r} is in the request twice")
-        given[spec.name], size = _decode_input(spec, entry, binary, used, may_hold_booleans)
+        tensor, size = _decode_input(signature, entry, binary, used, may_hold_booleans)
+        if tensor.name in given:
+            raise errors.InvalidRequest(f"input {tensor.name!r} is in the request twice")
+        given[tensor.name] = tensor
         used += size
     return check.order_inputs(signature, given), used
 
 
 def _decode_input(
-    spec: TensorSpec, entry: dict[str, Any], binary: memoryview | None, offset: int, may_hold_booleans: bool
+    signature: Signature, entry: Any, binary: memoryview | None, offset: int, may_hold_booleans: bool
 ) -> tuple[Tensor, int]:
-    name: str = spec.name
-    shape: Any = entry.get("shape")
-    datatype = check.find_datatype(name, entry.get("datatype"))
-    count = check.count_elements(name, shape)
-    check.check_input(spec, datatype, shape)
+    if type(entry) is not dict:
+        raise errors.InvalidRequest("an entry of inputs is not an object with name, shape, datatype and data")
+    spec, shape, count = _describe(signature, entry)
+    name, datatype = spec.name, spec.datatype
     parameters = entry.get("parameters")
     size = None if parameters is None else _binary_size(name, parameters)
     if size is None:
@@ -158,6 +167,26 @@ def _decode_input(
             f"input {name!r}: binary_data_size is {size}, {len(binary) - offset} bytes are left in the body"
         )
     return Tensor(name, datatype, raw.decode(name, datatype, shape, binary[offset : offset + size])), size
+
+
+def _describe(signature: Signature, entry: dict[str, Any]) -> tuple[TensorSpec, tuple[int, ...], int]:
+    """Return what the model says of this input, the shape it has here, and its number of elements.
+
+    Requests of one client are alike, so that what fitted once is looked up: by the text of the shape, since
+    [1] and [true] and [1.0] are equal to Python.
+    """
+    key = (entry.get("name"), entry.get("datatype"), str(entry.get("shape")))
+    known: dict[Any, tuple[TensorSpec, tuple[int, ...], int]] = signature.known_inputs
+    try:
+        return known[key]
+    except (KeyError, TypeError):  # TypeError: a name that is a list, for one
+        spec = check.find_input(signature, entry.get("name"))
+        shape: Any = entry.get("shape")
+        count = check.count_elements(spec.name, shape)
+        check.check_input(spec, check.find_datatype(spec.name, entry.get("datatype")), shape)
+        if len(known) < MAX_KNOWN:
+            known[key] = (spec, tuple(shape), count)
+        return spec, tuple(shape), count
 
 
 def _binary_size(name: str, parameters: Any) -> int | None:

@@ -18,7 +18,7 @@ import numpy as np
 from foresail_runtime import errors, tensors
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy.typing as npt
 
@@ -46,19 +46,19 @@ def decode(
     flat = data if not data or type(data[0]) is not list else _flatten(name, shape, data)
     if len(flat) != count:
         raise errors.InvalidRequest(f"input {name!r}: {len(flat)} elements in data, shape {list(shape)} has {count}")
-    if datatype is tensors.BYTES:
-        return _decode_strings(name, flat).reshape(shape)
-    if datatype is tensors.BOOL:
-        return _decode_booleans(name, flat).reshape(shape)
+    pack = _packer(datatype, count)
+    if pack is None:
+        decode_all = _decode_strings if datatype is tensors.BYTES else _decode_booleans
+        return decode_all(name, flat).reshape(shape)
     if may_hold_booleans and bool in set(map(type, flat)):
         raise errors.InvalidRequest(f"input {name!r}: true or false in data of {datatype.name}, which takes numbers")
     try:
-        packed = _packer(datatype.name, count).pack(*flat)
+        packed = pack(*flat)
     except (struct.error, OverflowError, TypeError) as error:
         raise _explain(name, datatype, flat) from error
     if datatype is tensors.BF16:
         return _round_to_bf16(np.frombuffer(packed, np.uint32)).reshape(shape)
-    return np.frombuffer(packed, datatype.dtype).reshape(shape)
+    return np.ndarray(shape, datatype.dtype, packed)
 
 
 def encode(tensor: Tensor) -> Any:
@@ -67,18 +67,17 @@ def encode(tensor: Tensor) -> Any:
     Raises:
         InvalidRequest: BYTES that are no UTF-8, which a JSON string can't carry.
     """
-    match tensor.datatype.name:
-        case "BYTES":
-            try:
-                return [element.decode() for element in tensor.array.ravel()]
-            except UnicodeDecodeError as error:
-                raise errors.InvalidRequest(
-                    f"output {tensor.name!r} holds bytes that are no UTF-8 text, which JSON can't carry: {_ASK_BINARY}"
-                ) from error
-        case "BF16":
-            return (tensor.array.ravel().astype(np.uint32) << 16).view(np.float32)
-        case _:
-            return np.ascontiguousarray(tensor.array).reshape(-1)
+    array = tensor.array
+    if tensor.datatype is tensors.BYTES:
+        try:
+            return [element.decode() for element in array.ravel()]
+        except UnicodeDecodeError as error:
+            raise errors.InvalidRequest(
+                f"output {tensor.name!r} holds bytes that are no UTF-8 text, which JSON can't carry: {_ASK_BINARY}"
+            ) from error
+    if tensor.datatype is tensors.BF16:
+        return (array.ravel().astype(np.uint32) << 16).view(np.float32)
+    return array.ravel()
 
 
 def check_finite(tensor: Tensor) -> None:
@@ -98,8 +97,10 @@ _ASK_BINARY = 'ask for it as binary data ("parameters": {"binary_data": true} in
 
 
 @functools.lru_cache(maxsize=256)
-def _packer(datatype: str, count: int) -> struct.Struct:
-    return struct.Struct(f"<{count}{_CODES[datatype]}")
+def _packer(datatype: Datatype, count: int) -> Callable[..., bytes] | None:
+    """Return what packs so many numbers of that type; None for BYTES and BOOL, which struct would not check."""
+    code = _CODES.get(datatype.name)
+    return None if code is None else struct.Struct(f"<{count}{code}").pack
 
 
 def _flatten(name: str, shape: Sequence[int], data: list[Any]) -> list[Any]:

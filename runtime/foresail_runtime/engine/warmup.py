@@ -8,7 +8,6 @@ where the answers agree do requests share a run. Batches are worth it only where
 from __future__ import annotations
 
 import dataclasses
-import statistics
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -31,6 +30,9 @@ PROBE_ROWS: Final = 4
 WORTHWHILE: Final = 0.75
 """Rows of a batch have to cost less than this share of what they cost alone."""
 DEFAULT_MAX_ROWS: Final = 64
+MEASURED_RUNS: Final = 10
+ENOUGH_SECONDS: Final = 0.03
+"""Measuring ends after this time: a run this long is measured once, since the start waits for it."""
 SLOW_SECONDS: Final = 1.0
 """Models slower than this are not probed for the use of batches: it would hold up the start."""
 
@@ -40,7 +42,7 @@ class Profile:
     """What warming up found."""
 
     run_seconds: float | None
-    """A run of one row, median of three; None if no guessed shape ran, so nothing is known."""
+    """A run of one row; None if no guessed shape ran, so nothing is known."""
     batchable: bool
     """Requests may share a run."""
     max_rows: int
@@ -122,13 +124,14 @@ def _first_that_runs(engine: Engine) -> tuple[int | None, str]:
     return None, failure
 
 
-def _measure(engine: Engine, feed: Feed, clock: Callable[[], float], runs: int = 3) -> float:
-    taken = []
-    for _ in range(runs):
+def _measure(engine: Engine, feed: Feed, clock: Callable[[], float]) -> float:
+    """Return the shortest of a few runs: what else the machine does only ever makes one longer."""
+    taken: list[float] = []
+    while len(taken) < MEASURED_RUNS and sum(taken) < ENOUGH_SECONDS:
         start = clock()
         engine.run(feed, engine.output_names)
         taken.append(clock() - start)
-    return statistics.median(taken)
+    return min(taken)
 
 
 def _rows_are_independent(engine: Engine, row: Feed, other: Feed) -> bool:

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from foresail_runtime import contract, errors
-from foresail_runtime.web import answers, infer, pictures, routes, status
+from foresail_runtime.web import access, answers, express, extensions, infer, pictures, routes, status
 
 if TYPE_CHECKING:
     from foresail_runtime.serving import Serving
     from foresail_runtime.settings import Settings
 
 log = logging.getLogger(__name__)
-access_log = logging.getLogger("foresail.access")
 
 
 class Dispatcher:
@@ -27,8 +26,14 @@ class Dispatcher:
     def __init__(self, serving: Serving, settings: Settings) -> None:
         self._serving = serving
         self._settings = settings
-        self._routes = table(serving, settings)
         self._logs_access = settings.access_log
+        long_way = infer.InferHandler(serving, settings)
+        self._routes = table(serving, settings, long_way)
+        self.express = express.Express(serving, self._routes, long_way, settings)
+
+    def count_malformed(self) -> None:
+        """Count a request that was no HTTP."""
+        self._serving.metrics.rejected["malformed"] += 1
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a request."""
@@ -66,37 +71,37 @@ class Dispatcher:
         raise errors.NotFound(f"there is nothing at {path}")
 
 
-def table(serving: Serving, settings: Settings) -> routes.Routes:
+def table(serving: Serving, settings: Settings, long_way: infer.InferHandler) -> routes.Routes:
     """Return the table of every path that is answered."""
     about = status.StatusHandlers(serving)
     picture = pictures.PictureHandlers(serving, settings)
+    extra = extensions.ExtensionHandlers(serving, settings)
     found = routes.Routes()
+    found.add("/v2/models/stats", GET=extra.statistics)
     for prefix in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
-        found.add(f"{prefix}/infer", POST=infer.InferHandler(serving, settings))
+        found.add(f"{prefix}/infer", POST=long_way)
         found.add(f"{prefix}/detect", POST=picture.detect)
         found.add(f"{prefix}/classify", POST=picture.classify)
         found.add(f"{prefix}/ready", GET=about.model_ready)
+        found.add(f"{prefix}/config", GET=extra.config)
+        found.add(f"{prefix}/stats", GET=extra.model_statistics)
         found.add(prefix, GET=about.model)
     found.add(contract.LIVE_PATH, GET=about.live)
     found.add(contract.READY_PATH, GET=about.ready)
     found.add("/v2", GET=about.server)
+    found.add("/v2/repository/index", POST=extra.index)
     found.add(contract.METRICS_PATH, GET=about.metrics)
     found.add(contract.LOAD_PATH, GET=about.load)
     return found
 
 
 def _log_access(request: web.BaseRequest, response: web.StreamResponse, seconds: float) -> None:
-    access_log.info(
-        "answered",
-        extra={
-            "fields": {
-                "method": request.method,
-                "path": request.rel_url.raw_path,
-                "status": response.status,
-                "milliseconds": round(seconds * 1000, 3),
-                "bytes": response.body_length if response.prepared else getattr(response, "content_length", None),
-                "client": request.remote,
-                "request_id": request.headers.get("X-Request-Id"),
-            }
-        },
+    access.write(
+        request.method,
+        request.rel_url.raw_path,
+        response.status,
+        seconds=seconds,
+        size=response.content_length,
+        client=request.remote,
+        request_id=request.headers.get("X-Request-Id"),
     )

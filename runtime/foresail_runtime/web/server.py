@@ -13,6 +13,7 @@ import socket
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
+from aiohttp.http import RawRequestMessage
 
 from foresail_runtime.web import answers
 
@@ -20,28 +21,65 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from foresail_runtime.settings import Settings
+    from foresail_runtime.web import dispatch, express
 
 log = logging.getLogger(__name__)
 
 LINGER_SECONDS: Final = 1.0
 """Once the socket is closed, how long a connection without a request may still begin one."""
 SWEEP_SECONDS: Final = 1.0
-MALFORMED: Final = "malformed"
 
 
 class Connection(web.RequestHandler):
-    """One client's connection."""
+    """One client's connection.
 
-    __slots__ = ("_opened",)
+    Small infer requests are answered on the short way, right where their bytes arrive; aiohttp's own loop sleeps
+    meanwhile, and is woken for everything else. Answers stay in order: while one is outstanding on the short way,
+    what comes behind it waits in aiohttp's queue.
+    """
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Note when the connection began."""
-        self._opened = asyncio.get_running_loop().time()
-        super().connection_made(transport)
+    __slots__ = ("_express", "_listener", "_opened", "_taken", "_trip")
+
+    def __init__(self, listener: _Listener, **options: Any) -> None:
+        super().__init__(listener, **options)
+        self._listener = listener
+        self._express = listener.express
+        self._trip: express.Trip | None = None
+        self._taken = False
+        """aiohttp's loop took a request from its queue and has not begun to answer it."""
+        self._opened = self._loop.time()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came, and answer it at once if it is one small infer request."""
+        if self._taken or self._request_in_progress or self._messages:  # aiohttp is at work: what comes is queued
+            super().data_received(data)
+            return
+        waiter, self._waiter = self._waiter, None  # keeps aiohttp from waking its loop until we have seen what it is
+        try:
+            super().data_received(data)
+        finally:
+            self._waiter = waiter
+        if self._trip is None and self._messages and not self._takes_short_way() and waiter is not None:
+            _wake(waiter)
+
+    def take(self) -> None:
+        """Note that aiohttp's loop has a request in hand."""
+        self._taken = True
+
+    def begin_answer(self) -> None:
+        """Note that the request in hand is being answered."""
+        self._taken = False
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Take what the client waited for off the queue."""
+        if self._trip is not None:
+            self._express.abandon(self._trip)
+            self._trip = None
+        super().connection_lost(exc)
 
     def is_idle(self) -> bool:
         """Whether no request is being read, answered, or waits behind another."""
-        return not self._request_in_progress and not self._messages
+        return self._trip is None and not (self._taken or self._request_in_progress or self._messages)
 
     def is_overdue(self, now: float, header_timeout_seconds: float) -> bool:
         """Whether its first request has not come in time."""
@@ -55,34 +93,94 @@ class Connection(web.RequestHandler):
             raise ConnectionError("the answer was begun already")
         if status >= 500:
             log.error("a request failed in the HTTP layer", exc_info=exc)
+        self._listener.count_malformed()
         text = f"the request is not HTTP as it should be: {message}" if message else "the request could not be read"
         response = answers.json({"error": text.strip()}, status)
         response.force_close()
         return response
 
+    def _takes_short_way(self) -> bool:
+        message, payload = self._messages[0]
+        if len(self._messages) > 1 or self._paused or not payload.is_eof():
+            return False
+        if not isinstance(message, RawRequestMessage):
+            return False
+        model = self._express.model(message, payload.total_bytes)
+        # Without a waiter, aiohttp's loop is about to look at its queue and would answer what comes next: now, or not.
+        at_once = self._waiter is None
+        if model is None or (at_once and not model.batcher.inline):
+            return False
+        self._messages.popleft()
+        if self._parser is not None:
+            self._parser.message_consumed()
+        trip = self._express.begin(message, payload.read_nowait(), model, self._finish, at_once=at_once)
+        if trip.under_way:
+            self._trip = trip
+        return True
 
-class _Server(web.Server):
+    def _finish(self, response: bytes) -> None:
+        self._trip = None
+        transport = self.transport
+        if transport is None:
+            return
+        if self._listener.closing:
+            transport.write(response.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
+            self.force_close()
+            return
+        transport.write(response)
+        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        if self._messages and self._waiter is not None:
+            _wake(self._waiter)
+
+    def _process_keepalive(self) -> None:
+        if self._trip is not None:  # not idle, though aiohttp's loop sleeps
+            self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        super()._process_keepalive()
+
+
+class _Listener(web.Server):
     """Makes our connections in place of aiohttp's."""
 
-    def __init__(self, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], **options: Any) -> None:
-        super().__init__(handler, handler_cancellation=True, **options)
+    def __init__(
+        self,
+        handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+        short_way: express.Express,
+        count_malformed: Callable[[], None],
+        **options: Any,
+    ) -> None:
+        super().__init__(handler, request_factory=self._request, handler_cancellation=True, **options)
         self._options = options
+        self.express = short_way
+        self.count_malformed = count_malformed
+        self.closing = False
 
     def __call__(self) -> Connection:
         return Connection(self, loop=self._loop, **self._options)
+
+    def _request(self, message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
+        protocol.take()
+        return web.BaseRequest(message, payload, protocol, writer, task, self._loop)
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 class HttpServer:
     """Listens, and ends politely."""
 
-    def __init__(self, dispatch: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], settings: Settings):
+    def __init__(self, dispatcher: dispatch.Dispatcher, settings: Settings) -> None:
         self._settings = settings
-        self._dispatch = dispatch
-        self._server: _Server | None = None
+        self._dispatcher = dispatcher
+        self._server: _Listener | None = None
         self._listener: asyncio.Server | None = None
         self._sweeper: asyncio.Task[None] | None = None
-        self.closing = False
-        """Every answer says `Connection: close` from now on."""
+
+    def begin_closing(self) -> None:
+        """From now on every answer says `Connection: close`."""
+        if self._server is not None:
+            self._server.closing = True
 
     async def start(self) -> int:
         """Listen, and return the port (of use when 0 was asked for).
@@ -91,8 +189,10 @@ class HttpServer:
             OSError: The address can't be had; the message says why.
         """
         settings = self._settings
-        self._server = _Server(
+        self._server = _Listener(
             self._answer,
+            self._dispatcher.express,
+            self._dispatcher.count_malformed,
             access_log=None,
             keepalive_timeout=settings.keepalive_seconds,
             auto_decompress=False,
@@ -111,7 +211,7 @@ class HttpServer:
 
     async def stop(self, grace_seconds: float) -> None:
         """Take no more connections, let every request under way end, then close what is left."""
-        self.closing = True
+        self.begin_closing()
         if self._listener is None or self._server is None:
             return
         self._listener.close()
@@ -135,8 +235,10 @@ class HttpServer:
         return [connection for connection in connections if isinstance(connection, Connection)]
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        response = await self._dispatch(request)
-        if self.closing:
+        protocol: Any = request.protocol
+        protocol.begin_answer()
+        response = await self._dispatcher(request)
+        if self._server is not None and self._server.closing:
             response.force_close()
         return response
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
 import foresail_runtime
 from foresail_runtime import metrics
+from foresail_runtime.codec import extensions
 from foresail_runtime.web import answers
 
 if TYPE_CHECKING:
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 
     from foresail_runtime.serving import Serving
     from foresail_runtime.tensors import ModelInfo, TensorSpec
-
-EXTENSIONS: Final = ("binary_tensor_data", "parameters")
 
 
 class StatusHandlers:
@@ -45,7 +44,7 @@ class StatusHandlers:
     async def server(self, _request: web.BaseRequest, _values: Mapping[str, str]) -> web.Response:
         """Answer with the server's name, version and extensions."""
         return answers.json(
-            {"name": "foresail", "version": foresail_runtime.__version__, "extensions": list(EXTENSIONS)}
+            {"name": "foresail", "version": foresail_runtime.__version__, "extensions": list(extensions.NAMES)}
         )
 
     async def model(self, _request: web.BaseRequest, values: Mapping[str, str]) -> web.Response:

@@ -1,0 +1,66 @@
+"""The floor: the least that aiohttp, uvloop, orjson and ONNX Runtime can do for one infer request, and no more.
+
+No routing, no validation, no queue, no limits, no metrics. What the runtime does is measured against it, in the
+same run on the same machine. Usage: floor.py MODEL.onnx PORT [http]
+`http` leaves the model and the codec out: HTTP alone.
+"""
+
+import asyncio
+import sys
+
+import numpy as np
+import onnxruntime as ort
+import orjson
+import uvloop
+from aiohttp import web
+
+HEADER_LENGTH = "Inference-Header-Content-Length"
+
+
+def answer(array: np.ndarray, **more: object) -> bytes:
+    output = {"name": "output", "datatype": "FP32", "shape": array.shape, **more}
+    document = {"model_name": "mlp", "model_version": "1", "outputs": [output]}
+    return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def make_handler(path: str, http_only: bool):
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    run = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"]).run
+    fixed = answer(np.zeros((1, 8), np.float32), data=[0.0] * 8)
+
+    async def infer(request: web.BaseRequest) -> web.Response:
+        body = await request.read()
+        length = request.headers.get(HEADER_LENGTH)
+        if length is None:
+            tensor = orjson.loads(body)["inputs"][0]
+            array = np.array(tensor["data"], np.float32).reshape(tensor["shape"])
+            result = run(["output"], {"input": array})[0]
+            return web.Response(body=answer(result, data=result.ravel()), content_type="application/json")
+        size = int(length)
+        tensor = orjson.loads(body[:size])["inputs"][0]
+        array = np.frombuffer(body, np.float32, offset=size).reshape(tensor["shape"])
+        result = run(["output"], {"input": array})[0]
+        head = answer(result, parameters={"binary_data_size": result.nbytes})
+        return web.Response(
+            body=head + result.tobytes(),
+            content_type="application/octet-stream",
+            headers={HEADER_LENGTH: str(len(head))},
+        )
+
+    async def alone(request: web.BaseRequest) -> web.Response:
+        await request.read()
+        return web.Response(body=fixed, content_type="application/json")
+
+    return alone if http_only else infer
+
+
+async def main(path: str, port: int, http_only: bool) -> None:
+    runner = web.ServerRunner(web.Server(make_handler(path, http_only), access_log=None))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    uvloop.run(main(sys.argv[1], int(sys.argv[2]), "http" in sys.argv[3:]))

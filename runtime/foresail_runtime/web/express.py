@@ -1,0 +1,213 @@
+"""The short way of a small infer request: parsed, run, written, without a task or a request object in between.
+
+aiohttp starts a task and makes a request, a response and a stream writer for every request, which costs more
+than running a small model. A request takes the short way if nothing about it is special: HTTP/1.1, keep-alive, all
+of its body there with its headers, not packed. Everything else goes the long way (`infer`), with the same answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import functools
+import logging
+import time
+import uuid
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from foresail_runtime import errors
+from foresail_runtime.codec import rest
+from foresail_runtime.web import access, answers, infer, routes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from foresail_runtime.batching.batcher import Arrays, Ticket
+    from foresail_runtime.codec.rest import Form
+    from foresail_runtime.serving import Model, Serving
+    from foresail_runtime.settings import Settings
+    from foresail_runtime.tensors import InferRequest
+
+log = logging.getLogger(__name__)
+
+MAX_PATHS: Final = 1024
+HTTP_1_1: Final = (1, 1)
+SMALL: Final = 1024
+"""Answers from this size on are packed if the client likes, which is done on the long way."""
+
+_HEAD: Final = b"HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %d\r\nDate: %s\r\nServer: foresail\r\n%s\r\n"
+
+
+class Trip:
+    """One request on the short way."""
+
+    __slots__ = ("finish", "form", "message", "model", "request", "start", "task", "ticket")
+
+    def __init__(self, message: Any, model: Model, start: float, finish: Callable[[bytes], None]) -> None:
+        self.message = message
+        self.model = model
+        self.start = start
+        self.finish = finish
+        """Takes the response's bytes; called at most once, perhaps before `Express.begin` returns."""
+        self.ticket: Ticket | None = None
+        """Set while the request waits for the engine."""
+        self.request: InferRequest | None = None
+        self.task: asyncio.Future[Arrays] | None = None
+        """Set while it runs in several pieces."""
+        self.form: Form = rest.JSON_ONLY
+
+    @property
+    def under_way(self) -> bool:
+        """Whether it is still to be answered."""
+        return self.ticket is not None or self.task is not None
+
+
+class Express:
+    """Answers small infer requests for all connections of a server."""
+
+    def __init__(
+        self, serving: Serving, table: routes.Routes, long_way: infer.InferHandler, settings: Settings
+    ) -> None:
+        self._serving = serving
+        self._table = table
+        self._long_way = long_way
+        self._settings = settings
+        self._paths: dict[str, tuple[str, str]] = {}
+        self._date = b""
+        self._date_until = 0.0
+
+    def model(self, message: Any, size: int) -> Model | None:
+        """Return the model that a parsed request asks to infer; None if it has to go the long way.
+
+        `size` is that of the body, all of which is there.
+        """
+        if size > self._settings.max_body_bytes or (size >= SMALL and "Accept-Encoding" in message.headers):
+            return None
+        if (
+            message.method != "POST"
+            or message.should_close
+            or message.compression
+            or message.upgrade
+            or message.version != HTTP_1_1
+        ):
+            return None
+        found = self._paths.get(message.path)
+        if found is None:
+            found = self._find(message.path)
+        if not found[0]:
+            return None
+        try:
+            return self._serving.model(*found)
+        except errors.ForesailError:
+            return None  # the long way has the words for it
+
+    def begin(self, message: Any, body: bytes, model: Model, finish: Callable[[bytes], None], *, at_once: bool) -> Trip:
+        """Answer a request now, or (not if `at_once`) when its turn comes; `under_way` of the trip tells which."""
+        serving = self._serving
+        trip = Trip(message, model, serving.clock(), finish)
+        serving.in_flight += 1
+        serving.metrics.received_bytes += len(body)
+        try:
+            length = message.headers.get(answers.HEADER_LENGTH)
+            length = None if length is None else infer.parse_length(length)
+            trip.request, trip.form = rest.decode(model.signature, body, length)
+            arrays = model.batcher.run_alone(trip.request, at_once=at_once)
+            if arrays is None:
+                self._queue(trip, trip.request, len(body))
+                return trip
+        except Exception as error:  # noqa: BLE001  # answered, and logged if it was no answer
+            self._end(trip, error)
+        else:
+            self._end(trip, arrays)
+        return trip
+
+    def abandon(self, trip: Trip) -> None:
+        """Forget a request whose client has gone."""
+        if trip.ticket is not None:
+            trip.model.batcher.drop(trip.ticket)
+        elif trip.task is not None:
+            trip.task.cancel()
+        else:
+            return
+        trip.ticket = trip.task = None
+        self._serving.in_flight -= 1
+
+    def _queue(self, trip: Trip, request: InferRequest, size: int) -> None:
+        batcher, timeout = trip.model.batcher, trip.model.timeout(request)
+        trip.ticket = batcher.submit(request, size, timeout, functools.partial(self._end, trip))
+        if trip.ticket is None:  # more rows than run at once: several runs in a row, which takes a task
+            trip.task = asyncio.ensure_future(batcher.infer(request, size, timeout))
+            trip.task.add_done_callback(functools.partial(self._end_task, trip))
+
+    def _end_task(self, trip: Trip, task: asyncio.Future[Arrays]) -> None:
+        if not task.cancelled():
+            self._end(trip, task.exception() or task.result())
+
+    def _end(self, trip: Trip, outcome: Any) -> None:
+        trip.ticket = trip.task = None
+        self._serving.in_flight -= 1
+        status = 200
+        try:
+            if not isinstance(outcome, list) or trip.request is None:
+                raise outcome  # noqa: TRY301  # one place makes answers of errors
+            data, length = rest.encode(trip.model.respond(trip.request, outcome), trip.form)
+            response = self._response(data, length)
+        except errors.ForesailError as failure:
+            status, response = self._failure(failure)
+            data = b""
+        except Exception as error:
+            number = uuid.uuid4().hex[:12]
+            log.error("a request failed because of a mistake of ours; failure=%s", number, exc_info=error)  # noqa: TRY400
+            self._serving.metrics.rejected["internal"] += 1
+            status, data = 500, b""
+            response = self._plain("500 Internal Server Error", {"error": f"internal error {number}"}, b"")
+        seconds = self._serving.clock() - trip.start
+        trip.model.metrics.answered("infer", status, seconds)
+        self._serving.metrics.sent_bytes += len(data)
+        if self._settings.access_log:
+            self._log(trip, status, seconds, len(response))
+        trip.finish(response)
+
+    def _response(self, data: bytes, header_length: int | None) -> bytes:
+        if header_length is None:
+            return _HEAD % (b"200 OK", b"application/json", len(data), self._now(), b"") + data
+        more = b"Inference-Header-Content-Length: %d\r\n" % header_length
+        return _HEAD % (b"200 OK", b"application/octet-stream", len(data), self._now(), more) + data
+
+    def _failure(self, failure: errors.ForesailError) -> tuple[int, bytes]:
+        self._serving.metrics.rejected[failure.reason] += 1
+        made = answers.error(failure, self._settings.overload_status)
+        more = (
+            b"" if "Retry-After" not in made.headers else b"Retry-After: %s\r\n" % made.headers["Retry-After"].encode()
+        )
+        return made.status, self._plain(f"{made.status} {made.reason}", {"error": failure.message}, more)
+
+    def _plain(self, status: str, document: dict[str, str], more: bytes) -> bytes:
+        data = orjson.dumps(document)
+        return _HEAD % (status.encode(), b"application/json", len(data), self._now(), more) + data
+
+    def _now(self) -> bytes:
+        now = self._serving.clock()
+        if now >= self._date_until:
+            self._date = email.utils.formatdate(usegmt=True).encode()
+            self._date_until = now + 1.0 - time.time() % 1.0
+        return self._date
+
+    def _find(self, path: str) -> tuple[str, str]:
+        found = ("", "")
+        if "?" not in path:
+            try:
+                match = self._table.find("POST", path)
+            except errors.ForesailError:
+                return found
+            if match.handler == self._long_way:
+                found = (match.values["name"], match.values.get("version", ""))
+        if len(self._paths) < MAX_PATHS:
+            self._paths[path] = found
+        return found
+
+    def _log(self, trip: Trip, status: int, seconds: float, size: int) -> None:
+        request_id = trip.message.headers.get("X-Request-Id")
+        access.write("POST", trip.message.path, status, seconds=seconds, size=size, client=None, request_id=request_id)
