@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import orjson
+
 from foresail_runtime import errors
 from foresail_runtime.codec import extensions
 from foresail_runtime.web import answers, bodies
