@@ -60,6 +60,8 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     """
     given = {name: environment[name].strip() for name in _OURS if environment.get(name, "").strip()}
     fields = {name.removeprefix("FORESAIL_").lower(): value for name, value in given.items()}
+    if "log_level" in fields:
+        fields["log_level"] = fields["log_level"].upper()
     known: dict[str, object] = dict(fields)
     if "namespaces" in fields:
         known["namespaces"] = _namespaces(fields["namespaces"])
