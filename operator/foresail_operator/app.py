@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 import kopf
+from kopf._core.engines import peering
 from aiohttp import web
 
 from foresail_operator import errors, handlers, probes, sweep
@@ -139,6 +140,8 @@ class Operator:
         await kopf.operator(
             registry=handlers.register(self.sink, self._access),
             settings=handlers.settings(),
+            # kopf would ask for the user's name, and a pod's numeric user has none
+            identity=peering.Identity(self._settings.pod_name),
             clusterwide=not names,
             namespaces=names,
             stop_flag=stop,
