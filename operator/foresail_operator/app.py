@@ -10,8 +10,8 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 import kopf
-from kopf._core.engines import peering
 from aiohttp import web
+from kopf._core.engines import peering
 
 from foresail_operator import errors, handlers, probes, sweep
 from foresail_operator.apply import Applier
