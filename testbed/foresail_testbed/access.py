@@ -1,5 +1,6 @@
 """What tests do with any cluster, ours or another's: run kubectl and other commands against it."""
 
+import abc
 import contextlib
 import json
 import os
@@ -14,7 +15,7 @@ from foresail_testbed import errors, process
 COMMAND_SECONDS = 120.0
 
 
-class Access:
+class Access(abc.ABC):
     """A cluster by its kubeconfig."""
 
     def __init__(self, kubeconfig: Path, programs: Path) -> None:
@@ -61,9 +62,27 @@ class Access:
         """Return what `kubectl get WORDS -o json` prints, decoded."""
         return json.loads(self.kubectl("get", *words, "-o", "json"))
 
+    @abc.abstractmethod
+    def reach(self, namespace: str, service: str, port: int) -> contextlib.AbstractContextManager[str]:
+        """Lead this process to a Service for as long as the block runs; yields its URL without a path."""
+
+    @abc.abstractmethod
+    def load_image(self, archive: Path) -> None:
+        """Put the image of an OCI or Docker archive on every node."""
+
+    def pretend_gpus(self, node: str, count: int, product: str, memory_mebibytes: int) -> None:
+        """Give a node GPUs that can be scheduled but not used, with the labels that NVIDIA's operator would set."""
+        amounts = {"nvidia.com/gpu": str(count)}
+        status = json.dumps({"status": {"capacity": amounts, "allocatable": amounts}})
+        self.kubectl("patch", "node", node, "--subresource=status", "--type=merge", "-p", status)
+        labels = (f"nvidia.com/gpu.product={product}", f"nvidia.com/gpu.memory={memory_mebibytes}")
+        self.kubectl("label", "node", node, "--overwrite", *labels)
+
+    @abc.abstractmethod
     def join(self) -> None:
         """Move this thread to where the cluster's addresses can be reached, if they aren't already."""
 
+    @abc.abstractmethod
     def leave(self) -> None:
         """Move this thread back."""
 

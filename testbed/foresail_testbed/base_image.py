@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from foresail_testbed import archive, build, errors, host, layout, progress
+from foresail_testbed import archive, build, errors, host, layout, namespaces, progress
 
 SUITE = "bookworm"
 PACKAGES = ("python3", "python3-venv", "ca-certificates")
@@ -37,7 +37,8 @@ def ensure() -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     with build.locked(target.with_suffix(".lock")):
         if not target.exists():
-            make(target)
+            with namespaces.at_home():
+                make(target)
     return target
 
 

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from foresail_testbed import errors, golang, layout, programs, progress
+from foresail_testbed import errors, golang, layout, namespaces, programs, progress
 
 BUILD_SECONDS = 3600.0
 
@@ -29,7 +29,8 @@ def ensure(program: programs.Program, listener: Callable[[str], None] = lambda _
     with locked(target.with_suffix(".lock")):
         if not target.exists():
             listener(f"building {program.name} {program.version}, once")
-            build_into(target, program, source)
+            with namespaces.at_home():
+                build_into(target, program, source)
     return target
 
 

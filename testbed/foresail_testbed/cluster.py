@@ -36,7 +36,7 @@ class Cluster(access.Access):
         self.keeper_pid = keeper_pid
         self.init_pid = init_pid
         self._keeper = starter
-        self._outside: int | None = None
+        self._network = Path(f"/proc/{init_pid}/ns/net")
 
     @classmethod
     def start(cls, wish: options.Options, detached: bool = False, listener: Listener = lambda _: None) -> "Cluster":
@@ -102,21 +102,17 @@ class Cluster(access.Access):
 
     def join(self) -> None:
         """Move this thread, and the threads it starts from now on, into the cluster's network."""
-        if self._outside is None:
-            self._outside = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-            namespaces.enter_network(Path(f"/proc/{self.init_pid}/ns/net"))
+        namespaces.enter_network(self._network)
 
     def leave(self) -> None:
-        """Move this thread back to where it was before `join`."""
-        if self._outside is not None:
-            namespaces.enter_network(Path(f"/proc/self/fd/{self._outside}"))
-            os.close(self._outside)
-            self._outside = None
+        """Move this thread home, if it is in the cluster's network."""
+        if self._joined():
+            namespaces.go_home()
 
     @contextlib.contextmanager
     def joined(self) -> Iterator[None]:
         """Hold this thread in the cluster's network."""
-        already = self._outside is not None
+        already = self._joined()
         self.join()
         try:
             yield
@@ -124,9 +120,16 @@ class Cluster(access.Access):
             if not already:
                 self.leave()
 
+    def keep(self) -> None:
+        """Let the cluster live on after this process; `foresail-testbed down` ends it."""
+        os.kill(self.keeper_pid, signal.SIGUSR1)
+
     def outside_kubeconfig(self) -> Path:
         """Return a kubeconfig that works from this machine's own shell, through a port of 127.0.0.1."""
-        return forward.start(self.run, self.keeper_pid, self.init_pid)
+        return forward.start(self.run, self.init_pid)
+
+    def _joined(self) -> bool:
+        return self._network.exists() and self._network.readlink() == namespaces.OWN.readlink()
 
     def components(self) -> dict[str, int | None]:
         """Return each component's process id inside; None for one that has ended."""
@@ -178,13 +181,14 @@ class Cluster(access.Access):
 def launch_keeper(wish: options.Options, programs: dict[str, str], detached: bool) -> subprocess.Popen[str]:
     """Start the process that keeps the cluster, in a session of its own so that Ctrl-C passes it by."""
     owner = 0 if detached else os.getpid()
-    starter = subprocess.Popen(
-        [sys.executable, "-m", "foresail_testbed.keeper", wish.name, str(owner)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    with namespaces.at_home():
+        starter = subprocess.Popen(
+            [sys.executable, "-m", "foresail_testbed.keeper", wish.name, str(owner)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
     if starter.stdin is None:
         raise RuntimeError("the keeper was started without a pipe")
     with starter.stdin as pipe:

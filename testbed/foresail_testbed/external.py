@@ -1,7 +1,9 @@
 """A cluster of somebody else's: kind's, or any that a kubeconfig leads to."""
 
 import contextlib
+import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ from pathlib import Path
 from foresail_testbed import access, errors
 
 FORWARD_SECONDS = 20.0
+LOADED_VARIABLE = "FORESAIL_E2E_IMAGES_LOADED"
 
 
 class External(access.Access):
@@ -19,6 +22,12 @@ class External(access.Access):
         if not kubeconfig.exists():
             raise errors.TestbedError(f"there is no kubeconfig {kubeconfig}: correct FORESAIL_E2E_KUBECONFIG")
         super().__init__(kubeconfig, Path(sys.executable).parent)
+
+    def join(self) -> None:
+        """Stay: a foreign cluster is reached from where we are."""
+
+    def leave(self) -> None:
+        """Stay."""
 
     @contextlib.contextmanager
     def reach(self, namespace: str, service: str, port: int) -> Iterator[str]:
@@ -34,6 +43,20 @@ class External(access.Access):
             forward.wait(FORWARD_SECONDS)
             if forward.stdout:
                 forward.stdout.close()
+
+    def load_image(self, archive: Path) -> None:
+        """Put an image on every node of a kind cluster; elsewhere the user must have done so."""
+        if os.environ.get(LOADED_VARIABLE):
+            return
+        context = self.kubectl("config", "current-context").strip()
+        if not context.startswith("kind-") or shutil.which("kind") is None:
+            raise errors.TestbedError(
+                f"images can't be loaded into {context}: push {archive} where its nodes find it, "
+                f"then set {LOADED_VARIABLE}=1"
+            )
+        done = self.execute(["kind", "load", "image-archive", str(archive), "--name", context.removeprefix("kind-")])
+        if done.returncode != 0:
+            raise errors.TestbedError(f"kind load image-archive {archive}: {done.stderr.strip()}")
 
 
 def read_port(forward: "subprocess.Popen[str]") -> int:

@@ -1,6 +1,6 @@
 """A way from this machine's own shell to the API server inside: a port of 127.0.0.1 and a kubeconfig for it.
 
-Run as `python -m foresail_testbed.forward NAME KEEPER_PID INIT_PID`. The listening socket is made outside, then the
+Run as `python -m foresail_testbed.forward NAME INIT_PID`. The listening socket is made outside, then the
 process moves into the cluster's network, so that what it opens from then on leads to the API server. It ends with the
 cluster.
 """
@@ -24,9 +24,8 @@ START_SECONDS = 10.0
 
 def main() -> int:
     """Listen, write the kubeconfig, tell the starter, and forward until the cluster ends."""
-    run, keeper, init = layout.Run.named(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    run, init = layout.Run.named(sys.argv[1]), int(sys.argv[2])
     cluster = os.pidfd_open(init)
-    namespaces.enter_network(Path(f"/proc/{keeper}/ns/net"))  # the starter may be inside
     listener = socket.create_server(("127.0.0.1", 0), backlog=CONNECTIONS)
     server = f"https://127.0.0.1:{listener.getsockname()[1]}"
     run.outside_kubeconfig.write_text(manifests.portable_kubeconfig(run, server))
@@ -76,11 +75,11 @@ async def pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> No
         target.write_eof()
 
 
-def start(run: layout.Run, keeper: int, init: int) -> Path:
+def start(run: layout.Run, init: int) -> Path:
     """Start forwarding, unless it is on already, and return the kubeconfig to use outside."""
     if not run.outside_kubeconfig.exists():
-        command = [sys.executable, "-m", "foresail_testbed.forward", run.name, str(keeper), str(init)]
-        with (run.logs / "forward.log").open("ab") as log:
+        command = [sys.executable, "-m", "foresail_testbed.forward", run.name, str(init)]
+        with namespaces.at_home(), (run.logs / "forward.log").open("ab") as log:
             work = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, start_new_session=True
             )

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 
-from foresail_testbed import errors
+from foresail_testbed import errors, namespaces
 
 # Command to Debian package; the first group is needed by every cluster, the second by one with kubelets.
 ALWAYS = {"unshare": "util-linux", "nsenter": "util-linux", "setpriv": "util-linux", "ip": "iproute2"}
@@ -64,8 +64,9 @@ def install(commands: dict[str, str]) -> None:
     if shutil.which("apt-get") is None:
         raise errors.TestbedError(f"these packages are missing, install them first: {', '.join(packages)}")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    run_apt(["apt-get", "-q", "update"], environment)
-    run_apt(["apt-get", "-qy", "install", "--no-install-recommends", *packages], environment)
+    with namespaces.at_home():
+        run_apt(["apt-get", "-q", "update"], environment)
+        run_apt(["apt-get", "-qy", "install", "--no-install-recommends", *packages], environment)
 
 
 def run_apt(command: list[str], environment: dict[str, str]) -> None:

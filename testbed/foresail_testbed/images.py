@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from foresail_testbed import archive, base_image, build, dockerfile, errors, host, layout, progress
+from foresail_testbed import archive, base_image, build, dockerfile, errors, host, layout, namespaces, progress
 
 KEPT_ARCHIVES = 3
 LIMIT_SECONDS = 3600.0
@@ -57,7 +57,8 @@ def ensure(file: Path, tag: str, arguments: Mapping[str, str] | None = None, con
     target.parent.mkdir(parents=True, exist_ok=True)
     with build.locked(target.parent / ".lock"):
         if not target.exists():
-            build_into(target, recipe)
+            with namespaces.at_home():
+                build_into(target, recipe)
         remove_old(target, stem)
     return target
 

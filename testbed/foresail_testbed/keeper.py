@@ -49,7 +49,7 @@ def main() -> int:
 def catch_signals() -> int:
     """Turn the signals that ask for an end into something that can be waited for; returns its descriptor."""
     receiver, sender = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
         signal.signal(number, lambda *_: None)
     signal.set_wakeup_fd(sender)
     return receiver
@@ -74,19 +74,34 @@ def keep(run: layout.Run, owner: int, alarm: int) -> None:
 
 
 def wait_for_end(inside: subprocess.Popen[bytes], owner: int, alarm: int) -> None:
-    """Sleep until there is a reason to end."""
-    with selectors.DefaultSelector() as selector, contextlib.ExitStack() as open_descriptors:
-        selector.register(alarm, selectors.EVENT_READ)
-        for pid in (inside.pid, owner):
+    """Sleep until there is a reason to end; SIGUSR1 makes the keeper forget its owner."""
+    with selectors.DefaultSelector() as selector, contextlib.ExitStack() as descriptors:
+        selector.register(alarm, selectors.EVENT_READ, "alarm")
+        for name, pid in (("inside", inside.pid), ("owner", owner)):
             if pid == 0:
                 continue
             try:
                 descriptor = os.pidfd_open(pid)
             except ProcessLookupError:
                 return
-            open_descriptors.callback(os.close, descriptor)
-            selector.register(descriptor, selectors.EVENT_READ)
-        selector.select()
+            descriptors.callback(os.close, descriptor)
+            selector.register(descriptor, selectors.EVENT_READ, name)
+        while not reason_to_end([key.data for key, _ in selector.select()], alarm):
+            forget_owner(selector)
+
+
+def reason_to_end(events: list[str], alarm: int) -> bool:
+    """Tell whether what has happened ends the cluster."""
+    if events != ["alarm"]:
+        return True
+    return set(os.read(alarm, 64)) != {signal.SIGUSR1}
+
+
+def forget_owner(selector: selectors.BaseSelector) -> None:
+    """Watch the owner no longer."""
+    for key in list(selector.get_map().values()):
+        if key.data == "owner":
+            selector.unregister(key.fd)
 
 
 def wait_child(parent: subprocess.Popen[bytes]) -> int | None:

@@ -2,7 +2,8 @@
 
 `control_plane` and `cluster` live as long as the test session and end with it, however it ends. A test that uses one
 runs inside its private network, and so do the module and session fixtures set up for that test: addresses of Services
-and pods work, the Internet does not. With FORESAIL_E2E_KUBECONFIG both are the cluster of that file instead.
+and pods work, the Internet does not. With FORESAIL_E2E_KUBECONFIG both are the cluster of that file
+instead, with FORESAIL_TESTBED_CLUSTER the testbed's own cluster of that name, which stays.
 """
 
 import contextlib
@@ -12,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from foresail_testbed import access, diagnostics, external, options
+from foresail_testbed import access, assets, diagnostics, errors, external, options, programs
 from foresail_testbed import cluster as testbed
 
 KUBECONFIG_VARIABLE = "FORESAIL_E2E_KUBECONFIG"
+CLUSTER_VARIABLE = "FORESAIL_TESTBED_CLUSTER"
 FIXTURES = ("cluster", "control_plane")
 RUNNING = pytest.StashKey[dict[str, access.Access]]()
 NAMESPACES = pytest.StashKey[list[tuple[access.Access, str]]]()
@@ -52,13 +54,21 @@ def cluster(request: pytest.FixtureRequest, cluster_options: options.Options) ->
         yield found
 
 
+@pytest.fixture(scope="session")
+def helm() -> Path:
+    """The helm command, built now if it isn't in the cache; use it as `cluster.execute([str(helm), …])`."""
+    return Path(assets.locate(programs.HELM, print)["helm"])
+
+
 @contextlib.contextmanager
 def opened(request: pytest.FixtureRequest, name: str, wish: options.Options) -> Iterator[access.Access]:
-    """Start (or find) the cluster of a fixture, join it, and end it with the session."""
+    """Start (or find) the cluster of a fixture, join it, and end it with the session if it was started here."""
     running = request.config.stash[RUNNING]
     leave_all(running)
-    given = os.environ.get(KUBECONFIG_VARIABLE)
-    found = external.External(Path(given)) if given else start_visibly(request.config, wish)
+    try:
+        found = find() or start_visibly(request.config, wish)
+    except errors.TestbedError as error:
+        pytest.fail(str(error), pytrace=False)
     running[name] = found
     found.join()
     try:
@@ -66,8 +76,17 @@ def opened(request: pytest.FixtureRequest, name: str, wish: options.Options) -> 
     finally:
         del running[name]
         found.leave()
-        if isinstance(found, testbed.Cluster):
+        if isinstance(found, testbed.Cluster) and found.run.name == wish.name:
             found.stop()
+
+
+def find() -> access.Access | None:
+    """Return the cluster that the user wants used, if any."""
+    if given := os.environ.get(KUBECONFIG_VARIABLE):
+        return external.External(Path(given))
+    if name := os.environ.get(CLUSTER_VARIABLE):
+        return testbed.Cluster.attach(name)
+    return None
 
 
 def start_visibly(config: pytest.Config, wish: options.Options) -> testbed.Cluster:

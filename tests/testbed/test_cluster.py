@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from foresail_testbed import cluster, images
+from foresail_testbed import cluster, images, namespaces
 
 pytestmark = pytest.mark.e2e
 
@@ -103,6 +103,23 @@ def test_added_node_runs_pods_that_the_first_node_reaches(
     assert {pod["spec"]["nodeName"] for pod in pods} == {added}
     with cluster.reach(namespace, "greeter", 80) as url:
         assert ask(url) == "good day"
+
+
+def test_pretended_gpu_is_given_to_a_pod_that_asks_for_it(cluster: cluster.Cluster, namespace: str) -> None:
+    cluster.pretend_gpus("node-1", 2, "NVIDIA-A100-SXM4-80GB", 81559)
+    resources = {"limits": {"nvidia.com/gpu": "1"}}
+    container = {"name": "c", "image": "localhost/foresail-pause:1", "imagePullPolicy": "Never", "resources": resources}
+    spec = {"containers": [container], "nodeSelector": {"nvidia.com/gpu.memory": "81559"}}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "gpu"}, "spec": spec}
+    cluster.kubectl("apply", "-n", namespace, "-f", "-", stdin=json.dumps(pod))
+    cluster.kubectl("wait", "--for=condition=PodScheduled", "pod/gpu", "-n", namespace, "--timeout=30s")
+
+
+def test_thread_leaves_the_cluster_for_what_needs_package_servers_and_comes_back(cluster: cluster.Cluster) -> None:
+    here = namespaces.OWN.readlink()
+    with namespaces.at_home():
+        assert namespaces.OWN.readlink() != here
+    assert namespaces.OWN.readlink() == here
 
 
 def test_unchanged_image_is_not_built_again(image: Path, tmp_path: Path) -> None:

@@ -71,6 +71,22 @@ def test_second_cluster_of_the_same_name_is_refused_with_the_way_out(control_pla
     assert control_plane.kubectl("get", "--raw", "/readyz") == "ok"
 
 
+@pytest.mark.cluster
+def test_kept_cluster_outlives_the_process_that_started_it() -> None:
+    name = cluster.unique_name("kept")
+    script = (
+        "from foresail_testbed import cluster, options\n"
+        f"cluster.Cluster.start(options.Options(name={name!r}, nodes=0)).keep()\n"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", script], check=True, timeout=START_SECONDS)
+    kept = cluster.Cluster.attach(name)
+    try:
+        assert kept.kubectl("get", "--raw", "/readyz") == "ok"
+    finally:
+        kept.stop()
+    assert not kept.run.folder.exists()
+
+
 def picture(name: str) -> dict[str, object]:
     """What of a run the machine shows: processes, mounts, network, groups, files."""
     run = layout.Run.named(name)
