@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Any
+import logging
+from typing import TYPE_CHECKING, Any, Final
 
 from foresail_operator import errors, live
 from foresail_operator.api import kinds, v1alpha1
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from foresail_operator.kube import Kube
     from foresail_operator.live import Live
     from foresail_operator.observe import Cache
+
+
+_LOG: Final = logging.getLogger(__name__)
 
 
 class Belongs(enum.Enum):
@@ -57,11 +61,12 @@ class Applier:
             return Problem(Reason.WAITING_FOR_REMOVAL, f"{_call(wanted)} is being deleted and will be made again")
         if belongs(body, owner) is not Belongs.TO_US:
             return _foreign(wanted, body, owner)
-        if compare.matches(body, wanted) or self._settled.get(seen.uid) == (_digest(wanted), live.digest(body)):
+        path = compare.difference(body, wanted)
+        if path is None or self._settled.get(seen.uid) == (_digest(wanted), live.digest(body)):
             return None
         if kind is kinds.DEPLOYMENT and seen.owns_size and "replicas" not in wanted["spec"]:
             await self._hand_over_size(wanted, seen, body)
-        await self._repair(kind, wanted, seen)
+        await self._repair(kind, wanted, seen, path)
         return None
 
     def forget(self, uid: str) -> None:
@@ -82,13 +87,14 @@ class Applier:
         if "deletionTimestamp" in raw["metadata"] or belongs(raw, owner) is not Belongs.TO_US:
             return _foreign(wanted, raw, owner)
         seen = live.trim(raw)
-        if not compare.matches(seen.read(), wanted):
-            await self._repair(kind, wanted, seen)
+        if (path := compare.difference(seen.read(), wanted)) is not None:
+            await self._repair(kind, wanted, seen, path)
         else:
             self._cache.note(kind, raw)
         return None
 
-    async def _repair(self, kind: Kind, wanted: Manifest, seen: Live) -> None:
+    async def _repair(self, kind: Kind, wanted: Manifest, seen: Live, path: str) -> None:
+        _LOG.info("changing a child", extra={"child": _call(wanted), "field": path})
         answer = await self._kube.apply(kind, wanted, seen.uid)
         self._cache.note(kind, answer)
         self._settled[seen.uid] = (_digest(wanted), live.digest(live.trim(answer).read()))

@@ -24,27 +24,19 @@ _QUIET: Final = frozenset(
 
 def choose(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> tuple[str, str, str] | None:
     """Return type, reason and message of the Event that a change of conditions deserves; None for most changes."""
-    old, new = _ready(before), _ready(after)
-    said = _trouble(after) or new
-    if new.get("status") == "True" and old.get("status") != "True":
-        return "Normal", new["reason"], new["message"]
-    if (
-        said.get("status") is None
-        or said["reason"] in _QUIET
-        or said["reason"] == (_trouble(before) or old).get("reason")
-    ):
-        return None
-    return None if said is new and new["status"] == "True" else ("Warning", said["reason"], said["message"])
+    was, now = _news(before), _news(after)
+    return None if now is None or (was is not None and was[:2] == now[:2]) else now
 
 
-def _ready(conditions: list[dict[str, Any]]) -> dict[str, Any]:
-    return next((one for one in conditions if one["type"] == Type.READY), {})
-
-
-def _trouble(conditions: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """Return the condition that names a trouble, which may stand while an older replica still answers."""
-    wanted = (one for one in conditions if one["type"] in {Type.STALLED, Type.RECONCILING} and one["status"] == "True")
-    return next(wanted, None)
+def _news(conditions: list[dict[str, Any]]) -> tuple[str, str, str] | None:
+    """Return what a person would be told of these conditions: a trouble before all else."""
+    true = {one["type"]: one for one in conditions if one["status"] == "True"}
+    trouble = true.get(Type.STALLED) or true.get(Type.RECONCILING)
+    if trouble is not None and trouble["reason"] not in _QUIET:
+        return "Warning", trouble["reason"], trouble["message"]
+    if (ready := true.get(Type.READY)) is not None:
+        return "Normal", ready["reason"], ready["message"]
+    return None
 
 
 class Recorder:

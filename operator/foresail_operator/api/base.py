@@ -32,6 +32,10 @@ class Resource(BaseModel):
 
     model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True, extra="ignore")
 
+    def plain(self) -> dict[str, Any]:
+        """Return what was written, as JSON values; what was left out is not there."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
+
 
 Quantity = Annotated[
     str,

@@ -6,7 +6,7 @@ The tables of docs/reference.md are made from the enums here, so a reason withou
 from __future__ import annotations
 
 import enum
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
@@ -18,7 +18,7 @@ class Type(enum.StrEnum):
 
     meaning: str
 
-    READY = "Ready", "A replica of this generation's revision answers and the wanted replicas are there."
+    READY = "Ready", "A replica of this generation's revision answers."
     RECONCILING = "Reconciling", "The operator or Kubernetes is on the way to what the spec asks for."
     STALLED = "Stalled", "It will not get there by itself: someone has to change something."
     MODEL_LOADED = "ModelLoaded", "A replica of this revision fetched, verified, loaded and tried the model."
@@ -39,7 +39,7 @@ class Reason(enum.StrEnum):
     meaning: str
     remedy: str
 
-    READY = "Ready", "The wanted replicas of this revision answer.", "Nothing."
+    READY = "Ready", "A replica answers.", "Nothing."
     CREATING = "Creating", "The operator is writing the objects of this model.", "Nothing: it takes seconds."
     PODS_STARTING = (
         "PodsStarting",
@@ -136,20 +136,82 @@ class Reason(enum.StrEnum):
         "Create what the message names, or correct spec.model.",
     )
     EVICTED = "Evicted", "The kubelet evicted a pod; the message says for want of what.", "Ask for more of it."
-    FETCH_FAILED = (
-        "FetchFailed",
+    DOWNLOAD_FAILED = (
+        "DownloadFailed",
         "The model can't be fetched; the message has the address and the answer.",
         "Correct spec.model.uri or the credentials, or repair the source.",
     )
+    CERTIFICATE_INVALID = (
+        "CertificateInvalid",
+        "The source's certificate can't be trusted.",
+        "Repair the certificate, or name a source whose authority the runtime image knows.",
+    )
+    SOURCE_UNSUPPORTED = (
+        "SourceUnsupported",
+        "This runtime does not know the address's scheme.",
+        "Change spec.model.uri, or use a newer runtime.",
+    )
+    MODEL_NOT_FOUND = (
+        "ModelNotFound",
+        "There is no model at the path that spec.model.uri names.",
+        "Correct the path, or put the file there.",
+    )
+    MODEL_AMBIGUOUS = (
+        "ModelAmbiguous",
+        "The folder holds more than one model.",
+        "Name the file in spec.model.uri.",
+    )
+    MODEL_TOO_LARGE = "ModelTooLarge", "The model is larger than what a replica fetches.", "Serve a smaller model."
     DIGEST_MISMATCH = (
         "DigestMismatch",
         "What was fetched has another digest than spec.model.digest.",
         "Correct the digest, or find out who changed the file.",
     )
-    LOAD_FAILED = (
-        "LoadFailed",
+    NOT_A_MODEL = (
+        "NotAModel",
+        "The file is no ONNX model.",
+        "Check what the address really answers: often it is a page that asks to sign in.",
+    )
+    MODEL_INVALID = (
+        "ModelInvalid",
         "The engine does not take the model; the message has its words.",
-        "Export the model again, or ask for an execution provider that has the operators.",
+        "Export the model again, or for an older opset.",
+    )
+    UNSUPPORTED_SIGNATURE = (
+        "UnsupportedSignature",
+        "An input or output of the model is no tensor.",
+        "Export the model with tensors only (scikit-learn: zipmap=False).",
+    )
+    PROVIDER_MISSING = (
+        "ProviderMissing",
+        "The runtime image lacks an execution provider that was asked for.",
+        "Correct spec.serving.executionProviders, or use another image.",
+    )
+    PROVIDER_FELL_BACK = (
+        "ProviderFellBack",
+        "The engine would have run on another provider than was asked for.",
+        "Check the node's driver, or ask for CPUExecutionProvider too.",
+    )
+    TASK_MISMATCH = (
+        "TaskMismatch",
+        "The model's inputs and outputs don't fit spec.serving.task.",
+        "Set the task to auto or to what the model does.",
+    )
+    LABELS_UNREADABLE = "LabelsUnreadable", "The names of the classes can't be read.", "Repair the model's metadata."
+    WARMUP_FAILED = (
+        "WarmupFailed",
+        "The model failed its first run.",
+        "Try the model where it was made, or set spec.serving.warmup to false.",
+    )
+    DESCRIPTION_INVALID = (
+        "DescriptionInvalid",
+        "The runtime can't read what this operator wrote: their releases are too far apart.",
+        "Use neighbouring releases: see spec.runtime.",
+    )
+    DESCRIPTION_MISSING = (
+        "DescriptionMissing",
+        "The runtime was not told which model to serve.",
+        "Look whether something changes the pods: its volumes or environment are not as written.",
     )
     NOT_PROGRESSING = (
         "ProgressDeadlineExceeded",
@@ -173,6 +235,30 @@ class Reason(enum.StrEnum):
         member.meaning = meaning
         member.remedy = remedy
         return member
+
+
+FROM_RUNTIME: Final = frozenset(
+    {
+        Reason.DOWNLOAD_FAILED,
+        Reason.CERTIFICATE_INVALID,
+        Reason.SOURCE_UNSUPPORTED,
+        Reason.MODEL_NOT_FOUND,
+        Reason.MODEL_AMBIGUOUS,
+        Reason.MODEL_TOO_LARGE,
+        Reason.DIGEST_MISMATCH,
+        Reason.NOT_A_MODEL,
+        Reason.MODEL_INVALID,
+        Reason.UNSUPPORTED_SIGNATURE,
+        Reason.PROVIDER_MISSING,
+        Reason.PROVIDER_FELL_BACK,
+        Reason.TASK_MISMATCH,
+        Reason.LABELS_UNREADABLE,
+        Reason.WARMUP_FAILED,
+        Reason.DESCRIPTION_INVALID,
+        Reason.DESCRIPTION_MISSING,
+    }
+)
+"""The words with which a runtime ends when it can't serve its model."""
 
 
 class Condition(Resource):

@@ -40,8 +40,6 @@ def _metric(metric: Metric) -> Manifest:
 
 
 def _behavior(scaling: Scaling) -> Manifest:
-    given = (
-        scaling.behavior.model_dump(by_alias=True, exclude_none=True, exclude_defaults=True) if scaling.behavior else {}
-    )
+    given = scaling.behavior.plain() if scaling.behavior else {}
     down = given.get("scaleDown", {}) | {"stabilizationWindowSeconds": scaling.scale_down_delay_seconds}
     return given | {"scaleDown": down}

@@ -31,39 +31,52 @@ _QUANTITIES: Final = frozenset({"limits", "requests"})
 _QUANTITY_FIELDS: Final = frozenset({"averageValue", "value", "sizeLimit"})
 
 
-def matches(live: dict[str, Any], wanted: dict[str, Any]) -> bool:
-    """Tell whether a live object is as wanted; both are of the same kind."""
-    return all(contains(live.get(name), value, name) for name, value in wanted.items() if name not in _IDENTITY)
+def difference(live: dict[str, Any], wanted: dict[str, Any]) -> str | None:
+    """Return the path of the first value that a live object lacks; None when it is as wanted."""
+    return next((path for name in wanted if name not in _IDENTITY and (path := _in(live, wanted, name, ""))), None)
 
 
-def contains(live: Any, wanted: Any, field: str = "", parent: str = "") -> bool:
-    """Tell whether the live value has all that is wanted; `field` is its name, `parent` the name of what holds it."""
+def _in(live: dict[str, Any], wanted: dict[str, Any], name: str, parent: str) -> str | None:
+    """Compare one field; `parent` is the name of the field that holds its map."""
+    path = _value(live.get(name), wanted[name], name, parent)
+    return None if path is None else f"{name}{path}"
+
+
+def _value(live: Any, wanted: Any, field: str, parent: str) -> str | None:
+    """Return the path of a difference below a field, "" for the field itself, None when there is none."""
     if isinstance(wanted, dict):
-        return _contains_map(live, wanted, field)
+        return _map(live, wanted, field)
     if isinstance(wanted, list):
-        return _contains_list(live, wanted, field)
-    if live == wanted:
-        return type(live) is type(wanted) or not isinstance(wanted, bool)
+        return _list(live, wanted, field)
+    if live == wanted and isinstance(live, bool) is isinstance(wanted, bool):
+        return None
     if wanted == "" and live is None:
-        return True
-    return (parent in _QUANTITIES or field in _QUANTITY_FIELDS) and _same_quantity(live, wanted)
+        return None
+    is_quantity = parent in _QUANTITIES or field in _QUANTITY_FIELDS
+    return None if is_quantity and _same_quantity(live, wanted) else ""
 
 
-def _contains_map(live: Any, wanted: dict[str, Any], field: str) -> bool:
+def _map(live: Any, wanted: dict[str, Any], field: str) -> str | None:
     if not isinstance(live, dict):
-        return live is None and not wanted
+        return None if live is None and not wanted else ""
     if field in _WHOLE_MAPS and live.keys() != wanted.keys():
-        return False
-    return all(contains(live.get(name), value, name, field) for name, value in wanted.items())
+        return ""
+    return next((f".{path}" for name in wanted if (path := _in(live, wanted, name, field)) is not None), None)
 
 
-def _contains_list(live: Any, wanted: list[Any], field: str) -> bool:
+def _list(live: Any, wanted: list[Any], field: str) -> str | None:
     if not isinstance(live, list):
-        return live is None and not wanted
-    if (keys := _MERGE_KEYS.get(field)) is not None:
+        return None if live is None and not wanted else ""
+    keys = _MERGE_KEYS.get(field)
+    if keys is None:
+        if len(live) != len(wanted):
+            return ""
+        pairs = list(zip(live, wanted, strict=True))
+    else:
         by_key = {tuple(item.get(key) for key in keys): item for item in live}
-        return all(contains(by_key.get(tuple(item.get(key) for key in keys)), item) for item in wanted)
-    return len(live) == len(wanted) and all(map(contains, live, wanted))
+        pairs = [(by_key.get(tuple(item.get(key) for key in keys)), item) for item in wanted]
+    found = ((number, _value(one, other, "", "")) for number, (one, other) in enumerate(pairs))
+    return next((f"[{number}]{path}" for number, path in found if path is not None), None)
 
 
 def _same_quantity(live: Any, wanted: Any) -> bool:

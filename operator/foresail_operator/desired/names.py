@@ -12,8 +12,8 @@ from typing import Final
 
 from foresail_operator.desired import digests
 
-LONGEST: Final = 52
-"""Of a child's base: 63, less the longest suffix, less what ReplicaSets and pods add to stay readable."""
+LONGEST: Final = 48
+"""Of a base: 63, the most a Service may have, less the longest suffix."""
 _HEADLESS: Final = "-pods"
 _DESCRIPTION: Final = "-model-"
 _PLAIN: Final = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")

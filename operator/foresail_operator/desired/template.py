@@ -115,19 +115,19 @@ def _environment(model: ModelDeployment) -> list[Manifest]:
     if "cpu" in limits(model.spec.resources):
         reference = {"containerName": CONTAINER, "resource": "limits.cpu"}
         ours.append({"name": contract.ENV_CPU_LIMIT, "valueFrom": {"resourceFieldRef": reference}})
-    return [variable.model_dump(by_alias=True, exclude_none=True) for variable in model.spec.pod.env] + ours
+    return [variable.plain() for variable in model.spec.pod.env] + ours
 
 
 def limits(resources: Resources) -> dict[str, str]:
     """Return the limits: what the user wrote; a default only where no limit was written at all."""
-    given = resources.limits.model_dump(by_alias=True, exclude_none=True)
-    asked = resources.requests.model_dump(by_alias=True, exclude_none=True)
+    given = resources.limits.plain()
+    asked = resources.requests.plain()
     return given or {name: quantities.most(asked.get(name, value), value) for name, value in DEFAULT_LIMITS.items()}
 
 
 def requests(resources: Resources) -> dict[str, str]:
     """Return the requests: what the user wrote, else defaults that no limit is under."""
-    asked = resources.requests.model_dump(by_alias=True, exclude_none=True)
+    asked = resources.requests.plain()
     bounds = limits(resources)
     return asked or {name: quantities.least(bounds.get(name, value), value) for name, value in DEFAULT_REQUESTS.items()}
 
@@ -183,7 +183,7 @@ def _spread(model: ModelDeployment) -> list[Manifest]:
 def _placement(model: ModelDeployment) -> Manifest:
     """Return what the user wrote about nodes and identity; what was not written is not there."""
     pod, gpu = model.spec.pod, model.spec.gpu
-    tolerations = [item.model_dump(by_alias=True, exclude_none=True) for item in pod.tolerations]
+    tolerations = [item.plain() for item in pod.tolerations]
     optional = {
         "nodeSelector": dict(pod.node_selector),
         "tolerations": tolerations + ([accelerator.toleration()] if gpu else []),

@@ -13,23 +13,19 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Final
 
-from foresail_operator.api.conditions import Reason, Type
+from foresail_operator.api.conditions import FROM_RUNTIME, Reason, Type
 
 if TYPE_CHECKING:
     from foresail_operator.status.facts import Facts
     from foresail_operator.status.pods import Pod, Trouble
 
-_STALLING: Final = frozenset(
-    {
-        Reason.INVALID_SPEC,
-        Reason.CONFLICT,
-        Reason.REFUSED,
-        Reason.DIGEST_MISMATCH,
-        Reason.LOAD_FAILED,
-        Reason.POD_REFUSED,
-        Reason.NOT_PROGRESSING,
-    }
-)
+_STALLING: Final = (FROM_RUNTIME - {Reason.DOWNLOAD_FAILED}) | {
+    Reason.INVALID_SPEC,
+    Reason.CONFLICT,
+    Reason.REFUSED,
+    Reason.POD_REFUSED,
+    Reason.NOT_PROGRESSING,
+}
 """Reasons that time does not heal; a crash joins them once it has happened again and again."""
 _CRASHES_TO_STALL: Final = 3
 _CRASHES: Final = frozenset({Reason.CRASH, Reason.OUT_OF_MEMORY})
@@ -145,8 +141,7 @@ def _stalled(state: _State | None) -> Statement:
 def _loaded(answering: int, state: _State | None) -> Statement:
     if answering:
         return Statement(Type.MODEL_LOADED, "True", Reason.LOADED, Reason.LOADED.meaning)
-    failed = {Reason.FETCH_FAILED, Reason.DIGEST_MISMATCH, Reason.LOAD_FAILED}
-    if state is not None and state.reason in failed:
+    if state is not None and state.reason in FROM_RUNTIME:
         return Statement(Type.MODEL_LOADED, "False", state.reason, state.message)
     return Statement(Type.MODEL_LOADED, "Unknown", Reason.LOADING, "no replica of this revision has said so yet")
 

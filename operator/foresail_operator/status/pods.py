@@ -6,14 +6,13 @@ import dataclasses
 import re
 from typing import Any, Final
 
-from foresail_operator.api.conditions import Reason
+from foresail_operator.api.conditions import FROM_RUNTIME, Reason
 from foresail_operator.desired import meta, template
 from foresail_runtime import contract
 
 _BACK_OFF: Final = re.compile(r'^Back-off pulling image "[^"]*"(: ErrImagePull: )?')
 _PULL_REASONS: Final = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
 _CONFIG_REASONS: Final = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
-_RUNTIME_REASONS: Final = frozenset({Reason.FETCH_FAILED, Reason.DIGEST_MISMATCH, Reason.LOAD_FAILED})
 _LONGEST_WORDS: Final = 1000
 
 
@@ -112,7 +111,7 @@ def _ended(raw: dict[str, Any], container: dict[str, Any]) -> Trouble | None:
             Reason.OUT_OF_MEMORY, f"the container was killed at its memory limit{f' of {limit}' if limit else ''}"
         )
     if (said := contract.Termination.decode(message)) is not None:
-        reason = Reason(said.reason) if said.reason in _RUNTIME_REASONS else Reason.CRASH
+        reason = Reason(said.reason) if said.reason in FROM_RUNTIME else Reason.CRASH
         words = said.message if reason is not Reason.CRASH else f"{said.reason}: {said.message}"
         return Trouble(reason, _cut(words))
     tail = f": {message.splitlines()[-1]}" if message else ""

@@ -1,0 +1,176 @@
+"""The pod template."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from foresail_operator.desired import digests, meta, template
+from foresail_runtime import contract
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from foresail_operator.api.v1alpha1 import ModelDeployment
+
+
+def build(model: ModelDeployment) -> dict[str, Any]:
+    return template.build(model, "runtime:1", "IfNotPresent")
+
+
+def container(model: ModelDeployment) -> dict[str, Any]:
+    (only,) = build(model)["spec"]["containers"]
+    found: dict[str, Any] = only
+    return found
+
+
+def test_template_of_an_unchanged_spec_never_changes(make_model: Callable[..., ModelDeployment]) -> None:
+    """An operator upgrade must not restart a model. If this fails, running models would be restarted by the
+    release: keep the old template for specs that are recorded with it, do not just write the new digest here."""
+    assert digests.short(build(make_model()), 16) == "0b31c0a02e1698b7"
+    everything = make_model(
+        gpu={"memory": "16Gi"}, serving={"timeoutSeconds": 5}, pod={"labels": {"a": "b"}, "nodeSelector": {"c": "d"}}
+    )
+    assert digests.short(build(everything), 16) == "c2d966398094a739"
+
+
+def test_pod_passes_the_restricted_standard(make_model: Callable[..., ModelDeployment]) -> None:
+    spec = build(make_model())["spec"]
+    assert spec["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    assert spec["automountServiceAccountToken"] is False
+    assert container(make_model())["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def test_only_download_and_scratch_folders_are_writable(make_model: Callable[..., ModelDeployment]) -> None:
+    model = make_model(model={"uri": "pvc://claim/a/b.onnx", "credentials": {"secretName": "s"}})
+    writable = [mount["mountPath"] for mount in container(model)["volumeMounts"] if not mount.get("readOnly")]
+    assert writable == [contract.DOWNLOAD_FOLDER, contract.SCRATCH_FOLDER]
+
+
+def test_user_can_not_take_our_labels_or_variables(make_model: Callable[..., ModelDeployment]) -> None:
+    model = make_model(
+        pod={
+            "labels": {meta.MODEL_LABEL: "other", "team": "risk"},
+            "env": [{"name": contract.ENV_DRAIN_SECONDS, "value": "0"}],
+        }
+    )
+    assert build(model)["metadata"]["labels"][meta.MODEL_LABEL] == "fraud"
+    last = {variable["name"]: variable.get("value") for variable in container(model)["env"]}
+    assert last[contract.ENV_DRAIN_SECONDS] == str(template.DRAIN_SECONDS)  # the last one of a name wins
+
+
+def test_grace_outlasts_drain_and_the_longest_request(make_model: Callable[..., ModelDeployment]) -> None:
+    assert template.grace_seconds(make_model(serving={"timeoutSeconds": 12.5})) == 5 + 13 + 10
+
+
+def test_probes_ask_the_contracts_paths_and_liveness_waits_for_the_start(
+    make_model: Callable[..., ModelDeployment],
+) -> None:
+    one = container(make_model())
+    assert one["readinessProbe"]["httpGet"]["path"] == contract.READY_PATH
+    assert one["livenessProbe"]["httpGet"]["path"] == one["startupProbe"]["httpGet"]["path"] == contract.LIVE_PATH
+    assert "preStop" not in one.get("lifecycle", {})
+
+
+@pytest.mark.parametrize(
+    ("given", "requests", "limits"),
+    [
+        ({}, {"cpu": "250m", "memory": "256Mi"}, {"cpu": "1", "memory": "1Gi"}),
+        (
+            {"limits": {"memory": "128Mi"}},
+            {"cpu": "250m", "memory": "128Mi"},
+            {"memory": "128Mi"},
+        ),
+        (
+            {"requests": {"cpu": "4"}},
+            {"cpu": "4"},
+            {"cpu": "4", "memory": "1Gi"},
+        ),
+        (
+            {"requests": {"cpu": 1, "memory": "1Gi"}, "limits": {"cpu": 2, "ephemeral-storage": "5Gi"}},
+            {"cpu": "1", "memory": "1Gi"},
+            {"cpu": "2", "ephemeral-storage": "5Gi"},
+        ),
+    ],
+)
+def test_defaults_of_resources_never_contradict_what_was_written(
+    make_model: Callable[..., ModelDeployment], given: Any, requests: Any, limits: Any
+) -> None:
+    assert container(make_model(resources=given))["resources"] == {"requests": requests, "limits": limits}
+
+
+def test_cpu_limit_reaches_the_runtime_only_where_there_is_one(make_model: Callable[..., ModelDeployment]) -> None:
+    def names(**spec: Any) -> list[str]:
+        return [variable["name"] for variable in container(make_model(**spec))["env"]]
+
+    assert contract.ENV_CPU_LIMIT in names()
+    assert contract.ENV_CPU_LIMIT not in names(resources={"limits": {"memory": "1Gi"}})
+
+
+def test_replicas_spread_over_nodes_unless_the_user_says_how(make_model: Callable[..., ModelDeployment]) -> None:
+    (default,) = build(make_model())["spec"]["topologySpreadConstraints"]
+    assert (default["topologyKey"], default["whenUnsatisfiable"]) == ("kubernetes.io/hostname", "ScheduleAnyway")
+    own = {"maxSkew": 2, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}
+    (written,) = build(make_model(pod={"topologySpread": [own]}))["spec"]["topologySpreadConstraints"]
+    assert written == {"labelSelector": {"matchLabels": meta.selector("fraud")}, **own}
+    assert build(make_model(pod={"topologySpread": []}))["spec"]["topologySpreadConstraints"] == []
+
+
+def test_gpu_becomes_a_limit_a_toleration_and_the_cards_labels(make_model: Callable[..., ModelDeployment]) -> None:
+    model = make_model(gpu={"count": 2, "product": "NVIDIA-L4", "memory": "24Gi"})
+    spec = build(model)["spec"]
+    assert container(model)["resources"]["limits"]["nvidia.com/gpu"] == "2"
+    assert spec["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
+    required = spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    assert required["nodeSelectorTerms"] == [
+        {
+            "matchExpressions": [
+                {"key": "nvidia.com/gpu.product", "operator": "In", "values": ["NVIDIA-L4"]},
+                {"key": "nvidia.com/gpu.memory", "operator": "Gt", "values": ["22609"]},
+            ]
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "label", "fits"),
+    [
+        ("80Gi", 81559, True),  # H100 and A100 80GB
+        ("80G", 81559, True),
+        ("80Gi", 40536, False),  # A100 40GB
+        ("24Gi", 23034, True),  # L4
+        ("16Gi", 15109, True),  # T4 with ECC
+        ("16Gi", 12288, False),
+        ("48Gi", 46068, True),  # L40S
+        ("141Gi", 143771, True),  # H200
+    ],
+)
+def test_memory_asked_for_is_met_by_the_cards_of_that_name(
+    make_model: Callable[..., ModelDeployment], asked: str, label: int, fits: bool
+) -> None:
+    affinity = build(make_model(gpu={"memory": asked}))["spec"]["affinity"]["nodeAffinity"]
+    (term,) = affinity["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+    assert (label > int(term["matchExpressions"][0]["values"][0])) is fits
+
+
+def test_card_is_required_in_each_alternative_of_the_users_affinity(make_model: Callable[..., ModelDeployment]) -> None:
+    own = {
+        "nodeAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchFields": []}, {}]}
+        },
+        "podAntiAffinity": {"x": 1},
+    }
+    result = build(make_model(gpu={"product": "A"}, pod={"affinity": own}))["spec"]["affinity"]
+    terms = result["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+    assert [len(term["matchExpressions"]) for term in terms] == [1, 1]
+    assert result["podAntiAffinity"] == {"x": 1}
+
+
+def test_affinity_without_a_card_is_the_users_own(make_model: Callable[..., ModelDeployment]) -> None:
+    assert build(make_model(gpu={}, pod={"affinity": {"a": 1}}))["spec"]["affinity"] == {"a": 1}
+    assert "affinity" not in build(make_model(gpu={}))["spec"]

@@ -1,0 +1,112 @@
+"""The status object, and what a change of it is worth."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from foresail_operator.api.conditions import Reason, Status
+from foresail_operator.desired.images import Pin
+from foresail_operator.events import choose
+from foresail_operator.status import build, change
+from foresail_operator.status.facts import Facts, Problem, Rollout
+from foresail_operator.status.pods import Pod
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from foresail_operator.api.v1alpha1 import ModelDeployment
+
+DONE = Rollout(wanted=1, replicas=1, updated=1, ready=1, current=True)
+POD = Pod(name="p", uid="u", version=1, revision="new", ready=True, ending=False)
+PIN = Pin("runtime:1", "abc")
+
+
+def known(rollout: Rollout = DONE, pods: tuple[Pod, ...] = (POD,), problem: Problem | None = None) -> Facts:
+    return Facts(generation=2, revision="new", rollout=rollout, pods=pods, scaler=None, problem=problem)
+
+
+def test_status_has_what_the_schema_has(make_model: Callable[..., ModelDeployment]) -> None:
+    status = build.build(make_model(), known(), PIN, {}, "now")
+    read = Status.model_validate(status)
+    assert read.model_dump(by_alias=True, exclude_none=True, mode="json") == status
+    assert (status["replicas"], status["readyReplicas"], status["observedGeneration"]) == (1, 1, 2)
+    assert status["selector"] == "foresail.dev/model=fraud"
+    assert status["revision"] == {"current": "new", "image": "runtime:1", "inputs": "abc"}
+
+
+def test_times_move_only_when_a_status_does(make_model: Callable[..., ModelDeployment]) -> None:
+    first = build.build(make_model(), known(), PIN, {}, "one")
+    assert build.build(make_model(), known(), PIN, first, "two") == first
+    down = build.build(make_model(), known(Rollout(wanted=1, current=True), ()), PIN, first, "three")
+    times = {one["type"]: one["lastTransitionTime"] for one in down["conditions"]}
+    assert times["Ready"] == times["Reconciling"] == "three"
+    assert times["Stalled"] == times["ScalingActive"] == "one"
+
+
+def test_answering_revision_stays_current_until_the_new_one_answers(
+    make_model: Callable[..., ModelDeployment],
+) -> None:
+    before = {"revision": {"current": "old", "image": "runtime:0", "inputs": "x"}}
+    status = build.build(make_model(), known(pods=()), PIN, before, "now")
+    assert status["revision"] == {"current": "old", "updating": "new", "image": "runtime:1", "inputs": "abc"}
+    status = build.build(make_model(), known(), PIN, status, "now")
+    assert status["revision"] == {"current": "new", "image": "runtime:1", "inputs": "abc"}
+
+
+def test_a_spec_that_can_not_be_carried_out_keeps_the_revision(make_model: Callable[..., ModelDeployment]) -> None:
+    before = {"revision": {"current": "old", "image": "runtime:0", "inputs": "x"}}
+    problem = Problem(Reason.INVALID_SPEC, "x")
+    assert build.build(make_model(), known(problem=problem), None, before, "now")["revision"] == before["revision"]
+    assert "revision" not in build.build(make_model(), known(problem=problem), None, {}, "now")
+
+
+def test_a_signed_address_is_shown_without_its_signature(make_model: Callable[..., ModelDeployment]) -> None:
+    model = make_model(model={"uri": "https://host/a.onnx?signature=secret", "digest": "sha256:" + "0" * 64})
+    status = build.build(model, known(), PIN, {}, "now")
+    assert status["model"] == {"version": "1", "uri": "https://host/a.onnx", "digest": "sha256:" + "0" * 64}
+
+
+def test_a_change_that_nobody_waits_for_is_one_of_numbers(make_model: Callable[..., ModelDeployment]) -> None:
+    first = build.build(make_model(), known(), PIN, {}, "one")
+    grown = build.build(make_model(), known(Rollout(3, 3, 3, 1, current=True)), PIN, first, "two")
+    gone = build.build(make_model(), known(Rollout(1, current=True), ()), PIN, first, "two")
+    assert change.kind(first, first) is change.Change.NONE
+    assert change.kind(first, grown) is change.Change.NUMBERS
+    assert change.kind(first, gone) is change.Change.STATE
+    assert change.kind({}, first) is change.Change.STATE
+    assert change.kind(first, first | {"observedGeneration": 3}) is change.Change.STATE
+
+
+def conditions(**given: tuple[str, str]) -> list[dict[str, Any]]:
+    return [
+        {"type": kind, "status": status, "reason": reason, "message": "m"} for kind, (status, reason) in given.items()
+    ]
+
+
+READY = conditions(Ready=("True", "Ready"), Reconciling=("False", "Idle"))
+STARTING = conditions(Ready=("False", "PodsStarting"), Reconciling=("True", "PodsStarting"))
+CRASHING = conditions(Ready=("False", "ContainerCrashed"), Reconciling=("True", "ContainerCrashed"))
+STALLED = conditions(Ready=("False", "ContainerCrashed"), Stalled=("True", "ContainerCrashed"))
+GROWING = conditions(Ready=("True", "Ready"), Reconciling=("True", "Scaling"))
+BLOCKED = conditions(Ready=("True", "Ready"), Reconciling=("True", "Unschedulable"))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "event"),
+    [
+        ([], STARTING, None),
+        (STARTING, READY, ("Normal", "Ready", "m")),
+        (READY, GROWING, None),
+        (GROWING, READY, None),
+        (STARTING, CRASHING, ("Warning", "ContainerCrashed", "m")),
+        (CRASHING, CRASHING, None),
+        (CRASHING, STALLED, None),
+        (CRASHING, READY, ("Normal", "Ready", "m")),
+        (READY, BLOCKED, ("Warning", "Unschedulable", "m")),
+        (BLOCKED, READY, ("Normal", "Ready", "m")),
+    ],
+)
+def test_events_tell_news_and_only_news(before: Any, after: Any, event: Any) -> None:
+    assert choose(before, after) == event

@@ -1,0 +1,223 @@
+"""Conditions from facts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from foresail_operator.api.conditions import Reason, Type
+from foresail_operator.status import conditions, facts
+from foresail_operator.status.facts import Facts, Problem, Rollout, Scaler
+from foresail_operator.status.pods import Pod, Trouble
+
+DONE = Rollout(wanted=1, replicas=1, updated=1, ready=1, current=True)
+STARTING = Rollout(wanted=1, replicas=1, updated=1, ready=0, current=True)
+
+
+def pod(**changes: Any) -> Pod:
+    values: dict[str, Any] = {
+        "name": "p",
+        "uid": "u",
+        "version": 1,
+        "revision": "new",
+        "ready": True,
+        "ending": False,
+    }
+    return Pod(**values | changes)
+
+
+def state(
+    rollout: Rollout = DONE,
+    pods: tuple[Pod, ...] = (),
+    scaler: Scaler | None = None,
+    problem: Problem | None = None,
+) -> dict[Type, tuple[str, Reason, str]]:
+    known = Facts(generation=1, revision="new", rollout=rollout, pods=pods, scaler=scaler, problem=problem)
+    return {one.type: (one.status, one.reason, one.message) for one in conditions.compute(known)}
+
+
+def short(found: dict[Type, tuple[str, Reason, str]]) -> tuple[str, str, str]:
+    return found[Type.READY][0], found[Type.RECONCILING][0], found[Type.STALLED][0]
+
+
+def test_a_finished_rollout_is_ready_and_nothing_else() -> None:
+    found = state(pods=(pod(),))
+    assert short(found) == ("True", "False", "False")
+    assert [found[kind][0] for kind in (Type.MODEL_LOADED, Type.AVAILABLE, Type.PROGRESSING)] == ["True"] * 3
+
+
+def test_every_condition_is_always_stated() -> None:
+    assert list(state()) == list(Type)
+
+
+def test_pods_that_start_are_on_the_way() -> None:
+    found = state(STARTING, (pod(ready=False),))
+    assert short(found) == ("False", "True", "False")
+    assert found[Type.READY][1] is Reason.PODS_STARTING
+    assert found[Type.MODEL_LOADED][:2] == ("Unknown", Reason.LOADING)
+    assert found[Type.AVAILABLE][1] is Reason.NONE_AVAILABLE
+
+
+def test_ready_needs_a_replica_of_this_generations_revision() -> None:
+    found = state(
+        Rollout(wanted=1, replicas=2, updated=1, ready=1, current=True),
+        (pod(revision="old"), pod(name="q", ready=False)),
+    )
+    assert short(found) == ("False", "True", "False")
+    assert found[Type.AVAILABLE][0] == "True"
+    assert found[Type.READY][1] is Reason.ROLLING_OUT
+
+
+def test_first_answering_replica_of_a_rollout_is_ready_while_the_rest_is_replaced() -> None:
+    found = state(
+        Rollout(wanted=2, replicas=3, updated=1, ready=3, current=True), (pod(), pod(name="q", revision="old"))
+    )
+    assert short(found) == ("True", "True", "False")
+    assert found[Type.RECONCILING][1] is Reason.ROLLING_OUT
+
+
+def test_a_terminating_replica_does_not_count() -> None:
+    assert state(STARTING, (pod(ending=True),))[Type.READY][0] == "False"
+
+
+def test_growing_is_on_the_way_and_ready() -> None:
+    found = state(Rollout(wanted=3, replicas=3, updated=3, ready=1, current=True), (pod(),))
+    assert short(found) == ("True", "True", "False")
+    assert found[Type.RECONCILING][1:] == (
+        Reason.SCALING,
+        "3 of 3 replicas are of this revision, 1 answer",
+    )
+
+
+def test_a_deployment_that_was_not_looked_at_yet_is_no_finished_rollout() -> None:
+    stale = Rollout(wanted=1, replicas=1, updated=1, ready=1, current=False)
+    assert state(stale, (pod(revision="old"),))[Type.RECONCILING][0] == "True"
+
+
+def test_no_replicas_wanted_is_neither_ready_nor_stalled() -> None:
+    found = state(Rollout(current=True))
+    assert short(found) == ("False", "False", "False")
+    assert found[Type.READY][1] is Reason.SCALED_TO_ZERO
+
+
+def test_a_finished_rollout_whose_pods_are_not_seen_yet_is_not_ready() -> None:
+    assert state(DONE)[Type.READY][1] is Reason.PODS_STARTING
+
+
+@pytest.mark.parametrize(
+    ("reason", "restarts", "stalled"),
+    [
+        (Reason.UNSCHEDULABLE, 0, False),
+        (Reason.IMAGE, 0, False),
+        (Reason.CRASH, 1, False),
+        (Reason.CRASH, 3, True),
+        (Reason.OUT_OF_MEMORY, 4, True),
+        (Reason.DOWNLOAD_FAILED, 5, False),
+        (Reason.DIGEST_MISMATCH, 0, True),
+        (Reason.MODEL_INVALID, 1, True),
+    ],
+)
+def test_a_pods_words_reach_the_conditions_with_what_to_do(reason: Reason, restarts: int, stalled: bool) -> None:
+    found = state(STARTING, (pod(ready=False, restarts=restarts, trouble=Trouble(reason, "its own words")),))
+    assert found[Type.READY] == ("False", reason, f"its own words. {reason.remedy}")
+    assert found[Type.STALLED][0] == str(stalled)
+    assert found[Type.RECONCILING][0] == str(not stalled)
+
+
+def test_a_model_that_can_not_be_loaded_is_said_to_be_not_loaded() -> None:
+    found = state(STARTING, (pod(ready=False, trouble=Trouble(Reason.NOT_A_MODEL, "a page.")),))
+    assert found[Type.MODEL_LOADED] == ("False", Reason.NOT_A_MODEL, f"a page. {Reason.NOT_A_MODEL.remedy}")
+
+
+def test_an_old_revisions_trouble_is_not_this_ones() -> None:
+    old = pod(revision="old", ready=False, trouble=Trouble(Reason.CRASH, "x"))
+    assert state(STARTING, (old, pod(name="q", ready=False)))[Type.READY][1] is Reason.PODS_STARTING
+
+
+def test_the_pod_that_failed_most_often_speaks() -> None:
+    often = pod(name="b", ready=False, restarts=2, trouble=Trouble(Reason.CRASH, "b"))
+    once = pod(name="a", ready=False, restarts=1, trouble=Trouble(Reason.IMAGE, "a"))
+    assert state(STARTING, (once, often))[Type.READY][1] is Reason.CRASH
+
+
+def test_an_eviction_speaks_only_while_no_living_pod_does() -> None:
+    gone = pod(name="a", ready=False, ending=True, trouble=Trouble(Reason.EVICTED, "low on memory"))
+    assert state(STARTING, (gone,))[Type.READY][1] is Reason.EVICTED
+    living = pod(name="b", ready=False, trouble=Trouble(Reason.UNSCHEDULABLE, "no node"))
+    assert state(STARTING, (gone, living))[Type.READY][1] is Reason.UNSCHEDULABLE
+
+
+@pytest.mark.parametrize(
+    ("words", "reason", "stalled"),
+    [
+        ('pods "x" is forbidden: exceeded quota: q', Reason.QUOTA, "False"),
+        ('pods "x" is forbidden: violates PodSecurity "restricted"', Reason.POD_REFUSED, "True"),
+    ],
+)
+def test_pods_that_can_not_be_created_say_why(words: str, reason: Reason, stalled: str) -> None:
+    found = state(Rollout(wanted=1, current=True, refused=words))
+    assert (found[Type.READY][1], found[Type.STALLED][0]) == (reason, stalled)
+    assert words in found[Type.READY][2]
+
+
+def test_a_rollout_past_its_deadline_is_stalled() -> None:
+    found = state(Rollout(wanted=1, replicas=1, updated=1, current=True, stuck="no progress"), (pod(ready=False),))
+    assert found[Type.STALLED][:2] == ("True", Reason.NOT_PROGRESSING)
+    assert found[Type.PROGRESSING] == ("False", Reason.NOT_PROGRESSING, "no progress")
+
+
+def test_a_problem_of_the_operator_comes_before_everything_and_does_not_hide_what_answers() -> None:
+    problem = Problem(Reason.CONFLICT, "Service x belongs to y")
+    found = state(pods=(pod(),), problem=problem)
+    assert short(found) == ("True", "False", "True")
+    assert found[Type.STALLED][1:] == (Reason.CONFLICT, "Service x belongs to y")
+    waiting = state(problem=Problem(Reason.WAITING_FOR_REMOVAL, "x"))
+    assert short(waiting) == ("False", "True", "False")
+
+
+@pytest.mark.parametrize(
+    ("scaler", "expected"),
+    [
+        (None, ("False", Reason.FIXED_SIZE)),
+        (Scaler(), ("Unknown", Reason.SCALING_STARTING)),
+        (Scaler(active=True), ("True", Reason.SCALING_READY)),
+        (Scaler(active=False, words="no metrics"), ("False", Reason.SCALING_FAILED)),
+    ],
+)
+def test_scaling_says_what_the_autoscaler_says(scaler: Scaler | None, expected: tuple[str, Reason]) -> None:
+    found = state(scaler=scaler)[Type.SCALING_ACTIVE]
+    assert found[:2] == expected
+    assert scaler is None or scaler.words in found[2]
+
+
+def test_a_deployments_numbers_are_read() -> None:
+    deployment = {
+        "metadata": {"generation": 2},
+        "spec": {"replicas": 3},
+        "status": {
+            "observedGeneration": 2,
+            "replicas": 3,
+            "updatedReplicas": 3,
+            "readyReplicas": 3,
+            "conditions": [
+                {"type": "Progressing", "reason": "ProgressDeadlineExceeded", "message": "late"},
+                {"type": "ReplicaFailure", "status": "True", "message": "quota"},
+            ],
+        },
+    }
+    read = facts.rollout(deployment)
+    assert read == Rollout(3, 3, 3, 3, current=True, stuck="late", refused="quota")
+    assert read.complete
+    assert facts.rollout(None) == Rollout()
+    assert not facts.rollout(deployment | {"metadata": {"generation": 3}}).complete
+
+
+def test_an_autoscalers_words_are_read() -> None:
+    def read(**condition: str) -> Scaler:
+        return facts.scaler({"status": {"conditions": [{"type": "ScalingActive"} | condition]}})
+
+    assert facts.scaler(None) == facts.scaler({}) == Scaler()
+    assert read(status="True") == Scaler(active=True)
+    assert read(status="False", reason="FailedGetResourceMetric", message="m") == Scaler(active=False, words="m")
+    assert read(status="False", reason="ScalingDisabled").active is True

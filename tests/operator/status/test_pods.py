@@ -1,0 +1,150 @@
+"""What a pod says about itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from foresail_operator.api.conditions import Reason
+from foresail_operator.status import pods
+from foresail_runtime.contract import Termination
+
+
+def raw(
+    conditions: dict[str, Any] | None = None, container: dict[str, Any] | None = None, **status: Any
+) -> dict[str, Any]:
+    return {
+        "metadata": {
+            "name": "p",
+            "uid": "u",
+            "resourceVersion": "7",
+            "labels": {"foresail.dev/revision": "r1"},
+        },
+        "spec": {
+            "containers": [{"name": "runtime", "resources": {"limits": {"memory": "1Gi"}}}],
+            "volumes": [{"name": "description", "configMap": {"name": "fraud-model-1"}}],
+        },
+        "status": {
+            "conditions": [{"type": kind} | value for kind, value in (conditions or {}).items()],
+            "containerStatuses": [{"name": "runtime", **container}] if container else [],
+            **status,
+        },
+    }
+
+
+def trouble(**arguments: Any) -> tuple[Reason, str] | None:
+    found = pods.read(raw(**arguments)).trouble
+    return (found.reason, found.words) if found else None
+
+
+def test_a_ready_pod_has_no_trouble_whatever_happened_before() -> None:
+    pod = pods.read(
+        raw(
+            {"Ready": {"status": "True"}},
+            {"restartCount": 3, "lastState": {"terminated": {"exitCode": 1}}},
+            podIP="10.0.0.1",
+        )
+    )
+    assert (pod.ready, pod.trouble, pod.restarts, pod.address) == (True, None, 3, "10.0.0.1")
+    assert (pod.revision, pod.description) == ("r1", "fraud-model-1")
+
+
+def test_a_pod_that_only_starts_has_no_trouble() -> None:
+    assert trouble() is None
+    assert trouble(container={"state": {"waiting": {"reason": "ContainerCreating"}}}) is None
+    assert trouble(conditions={"PodScheduled": {"status": "True"}}, container={"state": {"running": {}}}) is None
+
+
+def test_the_schedulers_words_are_kept_verbatim() -> None:
+    words = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
+    scheduled = {"PodScheduled": {"status": "False", "reason": "Unschedulable", "message": words}}
+    assert trouble(conditions=scheduled) == (Reason.UNSCHEDULABLE, words)
+    assert trouble(conditions={"PodScheduled": {"status": "False", "reason": "SchedulingGated"}}) == (
+        Reason.UNSCHEDULABLE,
+        "SchedulingGated",
+    )
+
+
+@pytest.mark.parametrize(
+    "waiting",
+    [
+        {"reason": "ErrImagePull", "message": "registry says: not found"},
+        {
+            "reason": "ImagePullBackOff",
+            "message": 'Back-off pulling image "a:1": ErrImagePull: registry says: not found',
+        },
+    ],
+)
+def test_a_failed_pull_and_its_back_off_say_the_same(waiting: dict[str, str]) -> None:
+    assert trouble(container={"state": {"waiting": waiting}}) == (Reason.IMAGE, "registry says: not found")
+
+
+def test_a_back_off_without_a_cause_keeps_what_it_says() -> None:
+    waiting = {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "a:1"'}
+    assert trouble(container={"state": {"waiting": waiting}}) == (Reason.IMAGE, waiting["message"])
+    assert trouble(container={"state": {"waiting": {"reason": "InvalidImageName"}}}) == (
+        Reason.IMAGE,
+        "InvalidImageName",
+    )
+
+
+def test_a_missing_secret_key_is_named() -> None:
+    waiting = {"reason": "CreateContainerConfigError", "message": 'secret "keys" not found'}
+    assert trouble(container={"state": {"waiting": waiting}}) == (Reason.CONFIG, 'secret "keys" not found')
+
+
+def test_a_kill_for_memory_names_the_limit() -> None:
+    ended = {"terminated": {"reason": "OOMKilled", "exitCode": 137}}
+    assert trouble(container={"lastState": ended, "restartCount": 1}) == (
+        Reason.OUT_OF_MEMORY,
+        "the container was killed at its memory limit of 1Gi",
+    )
+
+
+def test_the_runtimes_own_reason_becomes_the_reason() -> None:
+    message = Termination("DigestMismatch", "expected sha256:a, got sha256:b").encode()
+    ended = {"terminated": {"exitCode": 1, "message": message}}
+    back_off = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s restarting"}}
+    for container in ({"state": ended}, {"state": back_off, "lastState": ended}, {"lastState": ended}):
+        assert trouble(container=container) == (Reason.DIGEST_MISMATCH, "expected sha256:a, got sha256:b")
+
+
+def test_a_reason_that_this_operator_does_not_know_is_a_crash_with_its_words() -> None:
+    ended = {"terminated": {"exitCode": 1, "message": Termination("BrandNew", "so it is").encode()}}
+    assert trouble(container={"state": ended}) == (Reason.CRASH, "BrandNew: so it is")
+
+
+def test_a_crash_says_its_exit_code_and_the_last_line_of_the_log() -> None:
+    ended = {"terminated": {"exitCode": 139, "message": "starting\nSegmentation fault\n"}}
+    assert trouble(container={"lastState": ended}) == (
+        Reason.CRASH,
+        "the container ended with exit code 139: Segmentation fault",
+    )
+    assert trouble(container={"state": {"terminated": {"exitCode": 1}}}) == (
+        Reason.CRASH,
+        "the container ended with exit code 1",
+    )
+
+
+def test_an_evicted_pod_says_for_want_of_what() -> None:
+    pod = pods.read(raw(phase="Failed", reason="Evicted", message="low on memory"))
+    assert pod.ending
+    assert pod.trouble == pods.Trouble(Reason.EVICTED, "low on memory")
+
+
+def test_very_long_words_are_cut() -> None:
+    waiting = {"reason": "ErrImagePull", "message": "x" * 5000}
+    found = trouble(container={"state": {"waiting": waiting}})
+    assert found is not None
+    assert len(found[1]) == 1000
+    assert found[1].endswith("…")
+
+
+def test_a_new_version_alone_is_no_news() -> None:
+    one = pods.read(raw())
+    later = raw()
+    later["metadata"]["resourceVersion"] = "8"
+    assert pods.read(later).same(one)
+    assert not one.same(None)
+    assert not pods.read(raw(podIP="10.0.0.1")).same(one)

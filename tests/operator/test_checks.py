@@ -1,0 +1,37 @@
+"""Checks that the API server can't make."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pydantic
+import pytest
+
+from foresail_operator import checks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from foresail_operator.api.v1alpha1 import ModelDeployment
+
+
+def test_an_ordinary_spec_has_nothing_to_change(make_model: Callable[..., ModelDeployment]) -> None:
+    assert checks.check(make_model(gpu={"memory": "16Gi"})) == ()
+
+
+def test_a_request_over_its_limit_is_named_with_both(make_model: Callable[..., ModelDeployment]) -> None:
+    model = make_model(resources={"requests": {"memory": "2Gi"}, "limits": {"memory": "1Gi", "cpu": "1"}})
+    assert checks.check(model) == (
+        "spec.resources.requests.memory is 2Gi, more than its limit of 1Gi: lower the one or raise the other",
+    )
+
+
+def test_a_card_without_memory_is_refused(make_model: Callable[..., ModelDeployment]) -> None:
+    (found,) = checks.check(make_model(gpu={"memory": "0"}))
+    assert "spec.gpu.memory" in found
+
+
+def test_a_broken_type_is_explained_by_its_place(make_model: Callable[..., ModelDeployment]) -> None:
+    with pytest.raises(pydantic.ValidationError) as caught:
+        make_model(scaling={})
+    assert checks.explain(caught.value) == "spec.scaling.maxReplicas: Field required"

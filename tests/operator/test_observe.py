@@ -1,0 +1,145 @@
+"""What the watches have shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from foresail_operator import live, observe, sweep
+from foresail_operator.api import kinds
+
+KEY = ("team", "fraud")
+
+
+def model(version: int = 1, uid: str = "m", **more: Any) -> dict[str, Any]:
+    metadata = {"name": "fraud", "namespace": "team", "uid": uid, "resourceVersion": str(version)}
+    return {"metadata": metadata | {"managedFields": [{"manager": "kubectl"}]}, "spec": more}
+
+
+def child(name: str = "fraud", version: int = 1, uid: str = "c", **spec: Any) -> dict[str, Any]:
+    owner = {"kind": "ModelDeployment", "apiVersion": "foresail.dev/v1alpha1", "name": "fraud", "uid": "m"}
+    metadata = {"name": name, "namespace": "team", "uid": uid, "resourceVersion": str(version)}
+    return {"metadata": metadata | {"ownerReferences": [owner | {"controller": True}]}, "spec": spec}
+
+
+def pod(name: str = "p", version: int = 1, uid: str = "p", **status: Any) -> dict[str, Any]:
+    metadata = {"name": name, "namespace": "team", "uid": uid, "resourceVersion": str(version)}
+    return {"metadata": metadata | {"annotations": {"foresail.dev/model": "fraud"}}, "status": status}
+
+
+def test_a_model_its_children_and_its_pods_come_together_under_one_key() -> None:
+    cache = observe.Cache()
+    assert cache.note(kinds.POD, pod()) == KEY
+    assert cache.note(kinds.SERVICE, child()) == KEY
+    assert cache.note(kinds.DEPLOYMENT, child(uid="d")) == KEY
+    assert cache.models() == []
+    assert cache.note(kinds.MODEL_DEPLOYMENT, model()) == KEY
+    seen = cache.observe(KEY)
+    assert seen.model is not None
+    assert cache.models() == [KEY]
+    assert seen.of(kinds.SERVICE, "fraud") is not None
+    assert seen.of(kinds.DEPLOYMENT, "fraud") is not None
+    assert [key for key, _ in cache.pods()] == [KEY]
+
+
+def test_an_event_that_changes_nothing_that_is_read_asks_for_no_look() -> None:
+    cache = observe.Cache()
+    cache.note(kinds.SERVICE, child(version=1, type="ClusterIP"))
+    later = child(version=2, type="ClusterIP")
+    later["metadata"]["managedFields"] = [{"manager": "someone"}]
+    assert cache.note(kinds.SERVICE, later) is None
+    assert cache.version("c") == 2
+
+
+def test_an_older_event_never_wins_over_the_answer_to_a_newer_write() -> None:
+    cache = observe.Cache()
+    cache.note(kinds.SERVICE, child(version=5, type="new"))
+    assert cache.note(kinds.SERVICE, child(version=4, type="old")) is None
+    found = cache.observe(KEY).of(kinds.SERVICE, "fraud")
+    assert found is not None
+    assert found.read()["spec"] == {"type": "new"}
+
+
+def test_a_deleted_object_stays_deleted_whatever_comes_late() -> None:
+    cache = observe.Cache()
+    cache.note(kinds.POD, pod())
+    assert cache.forget("p") == KEY
+    assert cache.note(kinds.POD, pod(version=9)) is None
+    assert cache.deleted("p")
+    assert cache.observe(KEY).pods == ()
+    assert cache.forget("p") is None
+
+
+def test_the_end_of_a_predecessor_does_not_take_its_successor_away() -> None:
+    cache = observe.Cache()
+    cache.note(kinds.MODEL_DEPLOYMENT, model(uid="old"))
+    cache.note(kinds.MODEL_DEPLOYMENT, model(uid="new", version=2))
+    assert cache.forget("old") is None
+    assert cache.observe(KEY).model is not None
+    cache.note(kinds.SERVICE, child(uid="s1"))
+    cache.note(kinds.SERVICE, child(uid="s2", version=3))
+    assert cache.version("s1") is None
+    assert cache.version("s2") == 3
+
+
+def test_memory_is_given_back_when_the_last_object_of_a_key_goes() -> None:
+    cache = observe.Cache()
+    cache.note(kinds.MODEL_DEPLOYMENT, model())
+    cache.note(kinds.SERVICE, child())
+    for uid in ("m", "c"):
+        assert cache.forget(uid) == KEY
+    assert cache.observe(KEY) == observe.Observed(None, {}, ())
+    assert not cache._entries
+
+
+def test_deletions_are_remembered_up_to_a_bound() -> None:
+    cache = observe.Cache()
+    for number in range(5000):
+        cache.forget(f"u{number}")
+    assert not cache.deleted("u0")
+    assert cache.deleted("u4999")
+
+
+def test_what_is_not_ours_is_not_kept() -> None:
+    cache = observe.Cache()
+    stranger = child()
+    stranger["metadata"]["ownerReferences"][0]["kind"] = "Application"
+    assert cache.note(kinds.SERVICE, stranger) is None
+    assert cache.version("c") is None
+
+
+def test_only_what_is_read_is_kept_of_an_object() -> None:
+    kept = live.trim(model(version=3, model={"uri": "x"})).read()
+    assert kept == {
+        "metadata": {"name": "fraud", "namespace": "team", "uid": "m"},
+        "spec": {"model": {"uri": "x"}},
+    }
+
+
+def test_whether_we_own_the_size_is_read_from_the_managed_fields() -> None:
+    def owns(manager: str, operation: str, fields: dict[str, Any]) -> bool:
+        raw = child()
+        raw["metadata"]["managedFields"] = [
+            {"manager": manager, "operation": operation, "fieldsV1": {"f:spec": fields}}
+        ]
+        return live.trim(raw).owns_size
+
+    assert owns("foresail", "Apply", {"f:replicas": {}})
+    assert not owns("foresail", "Apply", {"f:template": {}})
+    assert not owns("foresail-size", "Apply", {"f:replicas": {}})
+    assert not owns("kube-controller-manager", "Update", {"f:replicas": {}})
+
+
+def test_a_sweep_finds_what_no_event_told() -> None:
+    cache = observe.Cache()
+    cache.note(kinds.SERVICE, child(uid="kept", version=3))
+    cache.note(kinds.SERVICE, child(name="x", uid="behind", version=3))
+    cache.note(kinds.SERVICE, child(name="y", uid="gone", version=3))
+    cache.note(kinds.SERVICE, child(name="z", uid="made since", version=9))
+    before = frozenset({"kept", "behind", "gone"})
+    found = sweep.compare(cache, kinds.SERVICE, {"kept": 3, "behind": 4, "unknown": 5}, before)
+    assert found == sweep.Difference({"behind": 4, "unknown": 5}, frozenset({"gone"}))
+    assert sweep.drop(cache, found) == {KEY}
+    cache.note(kinds.SERVICE, child(name="x", uid="behind", version=4))
+    assert sweep.still_behind(cache, found) == {"unknown": 5}
+    cache.forget("unknown")
+    assert sweep.still_behind(cache, found) == {}
