@@ -1,1 +1,1 @@
-"""Autoscaling policies against load, in a simulator: `python -m simulate` from the bench folder."""
+"""Autoscaling policies against load, in a simulator: `python -m bench.simulate`."""

@@ -12,7 +12,7 @@ import math
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from simulate.world import Setting, View
+    from bench.simulate.world import Setting, View
 
 SYNC_SECONDS: Final = 15.0
 METRICS_SECONDS: Final = 15.0

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from simulate.traces import STEP_SECONDS, Trace
-from simulate.world import WARM_UP_SECONDS
+from bench.simulate.traces import STEP_SECONDS, Trace
+from bench.simulate.world import WARM_UP_SECONDS
 
 if TYPE_CHECKING:
-    from simulate.world import Setting, View
+    from bench.simulate.world import Setting, View
 
 
 @dataclasses.dataclass

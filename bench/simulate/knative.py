@@ -14,7 +14,7 @@ import math
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from simulate.world import View
+    from bench.simulate.world import View
 
 STABLE_SECONDS: Final = 60.0
 PANIC_SECONDS: Final = 6.0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from foresail_operator.scaling import decide, model, signal
 
 if TYPE_CHECKING:
-    from simulate.world import Setting, View
+    from bench.simulate.world import Setting, View
 
 LOOK_SECONDS: Final = 0.5
 SYNC_SECONDS: Final = 15.0

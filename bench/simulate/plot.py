@@ -10,13 +10,13 @@ mpl.use("Agg")  # no display needed
 import numpy as np
 from matplotlib import pyplot as plt
 
-from simulate.traces import STEP_SECONDS
+from bench.simulate.traces import STEP_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from simulate.world import Run
+    from bench.simulate.world import Run
 
 LACKING = "#c0392b"
 SPARE = "#aed6f1"

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from simulate.traces import STEP_SECONDS, Trace
+from bench.simulate.traces import STEP_SECONDS, Trace
 
 WARM_UP_SECONDS: Final = 120.0
 

@@ -55,6 +55,7 @@ class ModelScaler:
         self._since = now
         self._busy_at = now
         self._sampled_at: float | None = None
+        self._stay_seconds = 1.0
         self._sizes = Window(plan.growth.memory_seconds)
         self._fell: tuple[float, dict[Kind, float]] | None = None
         self._allowance = {g.kind: LatencyAllowance(g.target / 1000) for g in plan.goals if g.kind is Kind.LATENCY}
@@ -81,7 +82,7 @@ class ModelScaler:
         if self._sampled_at is None or self._sampled_at < now - SILENCE_SECONDS or kind not in self._steady:
             return None
         steady = self._steady[kind]
-        held = steady.served(now)
+        held = steady.held(now)
         if held is None:
             return None
         young = self._since + self.plan.scale_down_delay_seconds > now
@@ -127,14 +128,16 @@ class ModelScaler:
     def _note_size(self, replicas: int, now: float) -> None:
         last = self._sizes.latest()
         if last is not None and replicas < last:
-            served = {kind: steady.served(now) for kind, steady in self._steady.items()}
-            self._fell = (now, {kind: value for kind, value in served.items() if value is not None})
+            held = {kind: steady.held(now) for kind, steady in self._steady.items()}
+            self._fell = (now, {kind: value for kind, value in held.items() if value is not None})
         self._sizes.add(now, replicas)
 
     def _take(self, goal: Goal, sample: Sample, now: float) -> None:
         steady = self._steady[goal.kind]
         rate = sample.requests_per_second
-        stay = sample.concurrency / rate if rate > 0 else math.inf
+        if rate > 0:
+            self._stay_seconds = sample.concurrency / rate  # Little's law
+        stay = self._stay_seconds
         match goal.kind:
             case Kind.CONCURRENCY:
                 steady.add(now, sample.concurrency, stay)

@@ -1,13 +1,13 @@
 """One number of a model, made fit to steer by: quick to rise, slow to fall, deaf to chance.
 
-Two windows look at the samples. The stable one gives the level; the burst one takes over at once when it differs by
-more than chance explains, and chance is known: requests that come independently and stay `stay_seconds` each make a
-count whose mean over T seconds has the variance `mean * min(1, 2 * stay_seconds / T)` (a Poisson process seen through
-a window). The highest level of the scale-down delay is what is served. When the last minute's highest differs from
-it by no more than chance, the minute's is served instead, so that noise alone moves nobody up and down.
+Two windows look at the samples. The stable one gives the level; the burst one takes over at once when it differs from
+what was before by more than chance explains. And chance is known: requests that come independently and stay S seconds
+each make a count whose mean over T seconds has the variance `mean * 2S/T * (1 - S/T * (1 - exp(-T/S)))`. The highest
+level of the scale-down delay is what is held. When the last minute's highest differs from it by no more than chance,
+the minute's is held instead, so that noise alone moves nobody up and down.
 
     samples ──> burst window  2 s ──┐
-            └─> stable window 6 s ──┴─> level ──> highest of the delay (or of 60 s, if that is noise) ──> served
+            └─> stable window 6 s ──┴─> level ──> highest of the delay (or of 60 s, if that is noise) ──> held
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ BURST_SECONDS: Final = 2.0
 STABLE_SECONDS: Final = 6.0
 CALM_SECONDS: Final = 60.0
 """No change is undone within this time unless the load changed by more than chance."""
-BURST_DEVIATIONS: Final = 4.0
-"""A burst stands this many standard deviations off the stable level: by chance once in hours."""
+BURST_DEVIATIONS: Final = 5.0
+"""A burst stands this many standard deviations off what was before: by chance once in hours."""
 CALM_DEVIATIONS: Final = 3.0
 
 
@@ -44,20 +44,38 @@ class Steady:
         self._stays.add(now, stay_seconds)
         stable = self._samples.mean(now - STABLE_SECONDS) or 0.0
         burst = self._samples.mean(now - BURST_SECONDS) or 0.0
-        chance = BURST_DEVIATIONS * self.deviation(now, BURST_SECONDS)
-        self.level = burst if abs(burst - stable) > chance else stable
+        self.level = burst if self._differs(now, burst) else stable
         self._held.add(now, self.level)
         self._calm.add(now, self.level)
 
-    def deviation(self, now: float, seconds: float = STABLE_SECONDS) -> float:
-        """Return the standard deviation that chance gives a mean over `seconds`."""
+    def deviation(self, now: float) -> float:
+        """Return the standard deviation that chance gives the level."""
         mean = self._samples.mean(now - STABLE_SECONDS) or 0.0
         stay_seconds = self._stays.mean(now - STABLE_SECONDS) or 0.0
-        return math.sqrt(max(0.0, mean) * self.unit * min(1.0, 2 * stay_seconds / seconds))
+        return math.sqrt(mean * self.unit * _variance(stay_seconds, STABLE_SECONDS))
 
-    def served(self, now: float) -> float | None:
-        """Return the held level; None when no sample came within the hold time."""
+    def held(self, now: float) -> float | None:
+        """Return the highest level of the hold time; None when no sample came within it."""
         held, calm = self._held.highest(now), self._calm.highest(now)
         if held is None or calm is None:
             return held
         return calm if calm <= held + CALM_DEVIATIONS * self.deviation(now) else held
+
+    def _differs(self, now: float, burst: float) -> bool:
+        """Return whether the burst window's mean is no child of chance, given what was before it."""
+        before = self._samples.mean(now - STABLE_SECONDS, until=now - BURST_SECONDS)
+        stay_seconds = self._stays.mean(now - STABLE_SECONDS, until=now - BURST_SECONDS)
+        if before is None or stay_seconds is None:
+            return False
+        share = _variance(stay_seconds, BURST_SECONDS) + _variance(stay_seconds, STABLE_SECONDS - BURST_SECONDS)
+        return abs(burst - before) > BURST_DEVIATIONS * math.sqrt(before * self.unit * share)
+
+
+def _variance(stay_seconds: float, seconds: float) -> float:
+    """Return the variance of a mean over `seconds`, as a share of the mean itself."""
+    if stay_seconds <= 0:
+        return 0.0
+    ratio = stay_seconds / seconds
+    if ratio > 100:
+        return 1.0  # nobody leaves meanwhile: the mean is the count
+    return 2 * ratio * (1 - ratio * (1 - math.exp(-1 / ratio)))

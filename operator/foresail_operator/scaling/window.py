@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import collections
 import itertools
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,9 +31,9 @@ class Window:
         """Return the last value; None while there is none."""
         return self._entries[-1][1] if self._entries else None
 
-    def mean(self, since: float) -> float | None:
-        """Return the mean of what came after `since`; None if nothing did."""
-        values = list(self._after(since))
+    def mean(self, since: float, until: float = math.inf) -> float | None:
+        """Return the mean of what came after `since` and not after `until`; None if nothing did."""
+        values = list(self._after(since, until))
         return sum(values) / len(values) if values else None
 
     def highest(self, since: float) -> float | None:
@@ -43,9 +44,9 @@ class Window:
         """Return the lowest of what came after `since`; None if nothing did."""
         return min(self._after(since), default=None)
 
-    def _after(self, since: float) -> Iterator[float]:
+    def _after(self, since: float, until: float = math.inf) -> Iterator[float]:
         newest_first = itertools.takewhile(lambda entry: entry[0] > since, reversed(self._entries))
-        return (value for _, value in newest_first)
+        return (value for at, value in newest_first if at <= until)
 
 
 class Peak:

@@ -1,0 +1,143 @@
+"""One model through its states, second by second."""
+
+from foresail_operator.scaling import decide, growth
+from foresail_operator.scaling.model import Goal, ModelScaler, Plan
+from foresail_operator.scaling.signal import Kind, Sample
+
+PLAN = Plan((Goal(Kind.CONCURRENCY, 7.0),), decide.Bounds(1, 10), scale_down_delay_seconds=30.0, idle_seconds=60.0)
+
+
+def sample(now: float, concurrency: float) -> Sample:
+    return Sample(now, concurrency, queued=0, requests_per_second=concurrency * 10, pods=1)
+
+
+class Clock:
+    """A scaler and the time, moved on together."""
+
+    def __init__(self, plan: Plan = PLAN, replicas: int = 1) -> None:
+        self.now = 0.0
+        self.replicas = replicas
+        self.scaler = ModelScaler(plan, self.now)
+
+    def carry(self, concurrency: float | None, seconds: float) -> None:
+        until = self.now + seconds
+        while self.now < until:
+            self.now += 0.5
+            seen = None if concurrency is None else sample(self.now, concurrency)
+            self.scaler.take(seen, self.replicas, self.now)
+
+    @property
+    def served(self) -> float | None:
+        return self.scaler.served(Kind.CONCURRENCY, self.replicas, self.now)
+
+    def rise(self) -> int | None:
+        advice = self.scaler.rise(self.replicas, self.now)
+        if advice is None:
+            return None
+        self.replicas = advice.replicas
+        return advice.replicas
+
+
+def test_a_step_of_load_asks_for_the_replicas_within_two_seconds() -> None:
+    clock = Clock()
+    clock.carry(4.0, 60.0)
+    assert clock.rise() is None
+    clock.carry(26.0, 2.0)
+    assert clock.rise() == 4
+    assert clock.rise() is None
+
+
+def test_the_rise_keeps_to_what_growth_allows() -> None:
+    clock = Clock()
+    clock.carry(4.0, 60.0)
+    clock.carry(500.0, 2.0)
+    assert clock.rise() == 5
+    clock.carry(500.0, 10.0)
+    assert clock.rise() is None
+    clock.carry(500.0, 6.0)
+    assert clock.rise() == 10
+
+
+def test_a_plan_that_forbids_growth_is_obeyed() -> None:
+    plan = Plan(PLAN.goals, PLAN.bounds, growth=growth.Growth(()))
+    clock = Clock(plan)
+    clock.carry(500.0, 10.0)
+    assert clock.rise() is None
+
+
+def test_the_hpa_confirms_a_rise_at_its_next_look() -> None:
+    clock = Clock()
+    clock.carry(4.0, 60.0)
+    clock.carry(26.0, 2.0)
+    clock.rise()
+    clock.carry(26.0, 13.0)
+    assert clock.scaler.advise(clock.replicas, clock.now).replicas == 4
+
+
+def test_the_past_keeps_what_is_there_and_never_asks_for_more() -> None:
+    clock = Clock(replicas=3)
+    clock.carry(20.0, 60.0)
+    clock.carry(300.0, 3.0)
+    clock.carry(20.0, 10.0)
+    assert clock.served == 21.0  # three replicas' worth, though 300 were seen half a minute ago
+
+
+def test_after_the_delay_the_number_falls_and_the_hpa_follows() -> None:
+    clock = Clock(replicas=4)
+    clock.carry(26.0, 60.0)
+    clock.carry(4.0, 25.0)
+    assert clock.scaler.advise(clock.replicas, clock.now).replicas == 4
+    clock.carry(4.0, 12.0)
+    advice = clock.scaler.advise(clock.replicas, clock.now)
+    assert (advice.replicas, advice.reason) == (1, "1 of 10: 4 requests in flight, 7 a replica wanted")
+
+
+def test_a_scaler_that_just_started_keeps_the_size_that_is_there() -> None:
+    clock = Clock(replicas=6)
+    clock.carry(3.0, 20.0)
+    assert clock.served == 42.0
+    assert clock.scaler.advise(clock.replicas, clock.now).replicas == 6
+    clock.carry(3.0, 15.0)
+    assert clock.served == 3.0
+
+
+def test_silence_is_served_as_nothing_and_never_as_zero() -> None:
+    clock = Clock(replicas=3)
+    clock.carry(20.0, 60.0)
+    clock.carry(None, 4.0)
+    assert clock.served == 20.0
+    clock.carry(None, 2.0)
+    gone: float | None = clock.served
+    assert gone is None
+    assert clock.scaler.advise(3, clock.now).reason == "3 of 10: no signal yet"
+    assert not clock.scaler.idle(clock.now)
+
+
+def test_a_metric_the_model_does_not_have_is_served_as_nothing() -> None:
+    clock = Clock()
+    clock.carry(20.0, 60.0)
+    assert clock.scaler.served(Kind.QUEUE, 1, clock.now) is None
+
+
+def test_a_model_is_idle_only_after_its_whole_idle_time_without_a_request() -> None:
+    clock = Clock()
+    clock.carry(0.0, 50.0)
+    clock.carry(0.1, 0.5)
+    clock.carry(0.0, 59.0)
+    assert not clock.scaler.idle(clock.now)
+    clock.carry(0.0, 1.5)
+    assert clock.scaler.idle(clock.now)
+
+
+def test_a_model_without_an_idle_time_never_sleeps() -> None:
+    clock = Clock(Plan(PLAN.goals, PLAN.bounds))
+    clock.carry(0.0, 600.0)
+    assert not clock.scaler.idle(clock.now)
+
+
+def test_requests_a_second_and_queue_are_goals_of_their_own() -> None:
+    goals = (Goal(Kind.REQUESTS_PER_SECOND, 100.0), Goal(Kind.QUEUE, 5.0))
+    clock = Clock(Plan(goals, decide.Bounds(1, 10)))
+    clock.carry(45.0, 60.0)
+    advice = clock.scaler.advise(clock.replicas, clock.now)
+    assert (advice.replicas, advice.reason) == (5, "5 of 10: 450 requests a second, 100 a replica wanted")

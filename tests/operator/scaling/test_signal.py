@@ -1,0 +1,80 @@
+import pytest
+
+from foresail_operator.scaling import signal
+from foresail_runtime.contract import LATENCY_BUCKETS_SECONDS, Load
+
+
+def load(in_flight: int = 0, queued: int = 0, requests: int = 0, load_seconds: float = 0.0) -> Load:
+    return Load("ready", in_flight, queued, requests, load_seconds)
+
+
+def rate(at: float, concurrency: float, rps: float = 0.0) -> signal.PodRate:
+    return signal.PodRate(at, concurrency, 0.0, rps)
+
+
+def test_two_looks_give_the_exact_mean_between_them_and_not_a_snapshot() -> None:
+    before, after = (
+        load(in_flight=0, requests=100, load_seconds=50.0),
+        load(in_flight=0, requests=140, load_seconds=52.0),
+    )
+    compared = signal.compare(before, after, seconds=0.5, now=7.0)
+    assert compared == signal.PodRate(at=7.0, concurrency=4.0, queued=0, requests_per_second=80.0)
+
+
+def test_a_pod_that_restarted_counts_with_what_it_holds_now() -> None:
+    compared = signal.compare(load(requests=100, load_seconds=9.0), load(2, 1, 3, 0.5), seconds=0.5, now=7.0)
+    assert (compared.concurrency, compared.queued, compared.requests_per_second) == (3, 1, 0.0)
+
+
+def test_the_first_look_counts_with_what_the_pod_holds() -> None:
+    assert signal.compare(None, load(5, 2, 90, 33.0), seconds=0.0, now=1.0).concurrency == 7
+
+
+def test_pods_and_held_requests_add_up() -> None:
+    sample = signal.combine({"a": rate(9.8, 3, 10), "b": rate(9.9, 5, 20)}, now=10.0, held=2)
+    assert sample == signal.Sample(10.0, concurrency=10.0, queued=2.0, requests_per_second=30.0, pods=2)
+
+
+def test_a_silent_pod_stands_for_the_mean_of_the_others_and_never_for_zero() -> None:
+    sample = signal.combine({"a": rate(10, 4), "b": rate(10, 6), "never": None}, now=10.0)
+    assert sample is not None
+    assert (sample.concurrency, sample.pods, sample.silent) == (15.0, 3, 1)
+
+
+def test_a_silent_pod_that_was_busier_than_the_others_stays_as_busy_as_it_was() -> None:
+    sample = signal.combine({"a": rate(10, 4), "gone quiet": rate(2, 50)}, now=10.0)
+    assert sample is not None
+    assert sample.concurrency == 54.0
+
+
+def test_when_no_pod_answers_there_is_no_sample() -> None:
+    assert signal.combine({"a": None, "b": rate(1.0, 9)}, now=10.0) is None
+
+
+def test_a_model_without_pods_carries_what_is_held_for_it() -> None:
+    sample = signal.combine({}, now=10.0, held=3)
+    assert sample == signal.Sample(10.0, concurrency=3, queued=3, requests_per_second=0, pods=0)
+
+
+@pytest.mark.parametrize("seconds", [0.004, 0.05, 0.3, 2.0])
+def test_a_quantile_is_within_a_bucket_of_the_truth(seconds: float) -> None:
+    counts = [0] * (len(LATENCY_BUCKETS_SECONDS) + 1)
+    bucket = next(index for index, upper in enumerate(LATENCY_BUCKETS_SECONDS) if seconds <= upper)
+    counts[bucket] = 1000
+    measured = signal.quantile_seconds(counts, 0.95)
+    assert measured is not None
+    assert seconds / 1.25 <= measured <= seconds * 1.25
+
+
+def test_a_quantile_of_nothing_is_unknown_and_of_the_overflow_is_the_last_bound() -> None:
+    counts = [0] * (len(LATENCY_BUCKETS_SECONDS) + 1)
+    assert signal.quantile_seconds(counts, 0.95) is None
+    counts[-1] = 10
+    assert signal.quantile_seconds(counts, 0.95) == LATENCY_BUCKETS_SECONDS[-1]
+
+
+def test_latency_counts_are_those_of_the_time_between_the_looks() -> None:
+    before = Load("ready", 0, 0, 10, 1.0, latency=(5, 5, 0))
+    after = Load("ready", 0, 0, 14, 2.0, latency=(6, 5, 3))
+    assert signal.compare(before, after, 0.5, 1.0).latency == (1, 0, 3)
+    assert signal.add_counts([(1, 0, 3), (), (1, 1, 1)]) == (2, 1, 4)

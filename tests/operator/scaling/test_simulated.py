@@ -1,0 +1,54 @@
+"""The whole policy against simulated load: reaction, calm and thrift, each over seeds that nobody tuned on."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from bench.simulate import traces
+from bench.simulate.__main__ import PODS, compete, load_of
+from bench.simulate.ours import Foresail
+from bench.simulate.world import play
+
+if TYPE_CHECKING:
+    from bench.simulate.world import Run
+
+CALM_SECONDS = 60.0
+
+
+def run(shape: str, pod: str, seed: int) -> Run:
+    setting = PODS[pod]
+    return play(load_of(shape, setting, seed), setting, Foresail(setting), np.random.default_rng(seed + 1000))
+
+
+def undone(run: Run) -> int:
+    """Count the changes of size that the next change took back within CALM_SECONDS."""
+    steps = np.diff(run.paid)
+    at = np.nonzero(steps)[0]
+    pairs = itertools.pairwise(at)
+    return sum(steps[a] * steps[b] < 0 and (b - a) * traces.STEP_SECONDS < CALM_SECONDS for a, b in pairs)
+
+
+@pytest.mark.parametrize("pod", PODS)
+@pytest.mark.parametrize("seed", range(200, 206))
+def test_ten_minutes_of_noise_undo_no_change_within_a_minute(pod: str, seed: int) -> None:
+    assert undone(run("noise", pod, seed)) == 0
+
+
+@pytest.mark.parametrize("pod", PODS)
+def test_a_step_from_one_to_four_is_asked_for_within_three_seconds(pod: str) -> None:
+    seen = run("step", pod, 300)
+    rise = round(120 / traces.STEP_SECONDS)
+    assert seen.paid[rise - 1] <= 2
+    assert seen.paid[rise + round(3 / traces.STEP_SECONDS)] >= seen.need[rise]
+
+
+@pytest.mark.parametrize("shape", ["ramp", "poisson"])
+def test_it_beats_the_hpa_on_cpu_and_knatives_algorithm(shape: str) -> None:
+    setting = PODS["quick"]
+    runs = compete(load_of(shape, setting, 301), setting, 301)
+    assert runs["foresail"].score < min(runs["cpu"].score, runs["knative"].score)
+    assert runs["ideal"].under == 0

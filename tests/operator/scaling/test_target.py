@@ -1,0 +1,18 @@
+import pytest
+
+from foresail_operator.scaling import target
+
+
+@pytest.mark.parametrize(
+    ("size", "seconds", "wanted"),
+    [
+        (None, None, target.UNKNOWN),
+        (1, 0.0, target.UNKNOWN),
+        (1, 0.1, 1.0),  # a detector: one picture at a time
+        (8, 0.2, 6.0),  # one run of a slow batch, less the headroom
+        (64, 0.004, 1120.0),  # a small table: what is answered within a tenth of a second
+        (1, 2.0, 1.0),
+    ],
+)
+def test_the_target_is_what_a_pod_answers_soon(size: int | None, seconds: float | None, wanted: float) -> None:
+    assert target.concurrency(size, seconds) == wanted
