@@ -38,7 +38,7 @@ class Machine:
 
     def start(self) -> None:
         """Start everything and return when it serves."""
-        mounts.cover()
+        mounts.cover(self._run)
         mounts.name_hosts(self._run)
         network.set_up_machine()
         client = self._start_control_plane()
@@ -152,7 +152,7 @@ class Machine:
             raise errors.TestbedError(f"the namespaces of {node.name} could not be made")
         wait_own_namespace(holder)
         enter = ("nsenter", "-t", str(holder), "-n", "-m", "--")
-        for place in mounts.PRIVATE[1:]:
+        for place in ("/var/log", *mounts.NODE):
             subprocess.run([*enter, "mount", "-t", "tmpfs", "tmpfs", place], check=True, capture_output=True)
         subprocess.run([*enter, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"], check=True, capture_output=True)
         network.join_node(node, holder, [options.NodePlan(index) for index in self._holders])

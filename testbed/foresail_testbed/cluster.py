@@ -45,8 +45,7 @@ class Cluster(access.Access):
         It ends with this process, however that ends, unless `detached`. Programs that are missing are built first.
         Raises TestbedError when something is missing on the machine or a component would not start.
         """
-        if not NAME.fullmatch(wish.name):
-            raise errors.TestbedError(f"{wish.name!r} is no cluster name: use up to 32 of a-z, 0-9 and -")
+        check(wish)
         host.require(wish.kubelets)
         programs = assets.provide(wish, listener)
         starter = launch_keeper(wish, programs, detached)
@@ -176,6 +175,18 @@ class Cluster(access.Access):
             done = self.execute(words)
             if done.returncode != 0:
                 raise errors.TestbedError(f"{archive} could not be loaded on {node}: {done.stderr.strip()}")
+
+
+def check(wish: options.Options) -> None:
+    """Refuse a shape that can't be; raises TestbedError with what to change."""
+    if not NAME.fullmatch(wish.name):
+        raise errors.TestbedError(f"{wish.name!r} is no cluster name: use up to 32 of a-z, 0-9 and -")
+    if not 0 <= wish.nodes <= options.MAX_NODES:
+        raise errors.TestbedError(
+            f"{wish.nodes} nodes with a kubelet can't be: ask for 0 to {options.MAX_NODES}, and for kwok's beyond that"
+        )
+    if wish.kwok_nodes < 0:
+        raise errors.TestbedError(f"{wish.kwok_nodes} nodes of kwok can't be: ask for 0 or more")
 
 
 def launch_keeper(wish: options.Options, programs: dict[str, str], detached: bool) -> subprocess.Popen[str]:

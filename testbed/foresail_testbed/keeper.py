@@ -16,7 +16,7 @@ import sys
 import time
 from pathlib import Path
 
-from foresail_testbed import errors, layout, mounts, options, prepare, runs
+from foresail_testbed import errors, layout, options, prepare, runs
 
 UNSHARE = ("setpriv", "--pdeathsig", "KILL", "unshare", "--net", "--mount", "--pid", "--fork", "--kill-child")
 INSIDE = (*UNSHARE, "--mount-proc", sys.executable, "-m", "foresail_testbed.machine")
@@ -36,12 +36,11 @@ def main() -> int:
     except errors.TestbedError as error:
         print(json.dumps({"event": "failed", "message": str(error), "logs": {}}), flush=True)  # noqa: T201
         return 1
-    made = mounts.make_points()
     try:
         prepare.write_files(run, options.Options.decode(spec["options"]), spec["programs"])
         keep(run, owner, alarm)
     finally:
-        runs.clear(run, made)
+        runs.clear(run)
         lock.close()
     return 0
 

@@ -8,21 +8,33 @@ from pathlib import Path
 from foresail_testbed import layout, options
 
 # Places that kubelet, containerd and the network plugins write to whatever their settings say.
-PRIVATE = ("/run", "/var/log", "/var/lib/kubelet", "/var/lib/cni")
+SYSTEM = ("/run", "/var/log")
+NODE = ("/var/lib/kubelet", "/var/lib/cni")
 
 
-def make_points() -> list[Path]:
-    """Make the mount points that the host lacks and return them, for removal at the end."""
-    missing = [Path(place) for place in PRIVATE if not Path(place).exists()]
-    for place in missing:
-        place.mkdir(parents=True)
-    return missing
+def cover(run: layout.Run) -> None:
+    """Lay private folders over the places of this mount namespace that would otherwise be shared.
+
+    /var/lib gets a layer in memory first: the folders that it lacks are made there, not on the host.
+    """
+    for place in SYSTEM:
+        cover_empty(place)
+    layer = run.folder / "var-lib"
+    layer.mkdir()
+    cover_empty(str(layer))
+    for part in ("upper", "work"):
+        (layer / part).mkdir()
+    mount(
+        "-t", "overlay", "-o", f"lowerdir=/var/lib,upperdir={layer}/upper,workdir={layer}/work", "overlay", "/var/lib"
+    )
+    for place in NODE:
+        Path(place).mkdir(exist_ok=True)
+        cover_empty(place)
 
 
-def cover() -> None:
-    """Lay an empty folder over each place of this mount namespace that would otherwise be shared."""
-    for place in PRIVATE:
-        mount("-t", "tmpfs", "-o", "mode=0755", "tmpfs", place)
+def cover_empty(place: str) -> None:
+    """Lay an empty folder in memory over a place."""
+    mount("-t", "tmpfs", "-o", "mode=0755", "tmpfs", place)
 
 
 def name_hosts(run: layout.Run) -> None:

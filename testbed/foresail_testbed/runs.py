@@ -4,7 +4,6 @@ import contextlib
 import fcntl
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TextIO
 
 from foresail_testbed import cgroups, errors, layout
@@ -51,13 +50,10 @@ def remove_stale() -> None:
     for folder in layout.runs_folder().iterdir():
         run = layout.Run(folder)
         if folder.is_dir() and not folder.name.startswith(".") and not alive(run):
-            clear(run, [])
+            clear(run)
 
 
-def clear(run: layout.Run, made: list[Path]) -> None:
-    """Remove a dead run's groups, files and the mount points made for it."""
+def clear(run: layout.Run) -> None:
+    """Remove a dead run's groups and files."""
     cgroups.remove(run.name)
     shutil.rmtree(run.folder, ignore_errors=True)
-    for place in reversed(made):
-        with contextlib.suppress(OSError):
-            place.rmdir()

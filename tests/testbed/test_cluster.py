@@ -4,10 +4,11 @@ import json
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from foresail_testbed import cluster, images, namespaces
+from foresail_testbed import cluster, external, images, namespaces
 
 pytestmark = pytest.mark.e2e
 
@@ -74,6 +75,28 @@ def test_service_is_reached_from_the_test_process_and_from_pods_by_name(cluster:
     assert ask_from_pod(cluster, greeter, f"http://greeter.{greeter}.svc") == "good day"
 
 
+def test_foreign_cluster_is_reached_through_a_forwarded_port(cluster: cluster.Cluster, greeter: str) -> None:
+    foreign = external.External(cluster.outside_kubeconfig())
+    with namespaces.at_home(), foreign.reach(greeter, "greeter", 80) as url:
+        assert ask(url) == "good day"
+
+
+def test_pods_outlive_their_kubelet_and_containerd(cluster: cluster.Cluster, greeter: str) -> None:
+    for name in ("kubelet.node-1", "containerd.node-1"):
+        cluster.stop_component(name, kill=True)
+    with cluster.reach(greeter, "greeter", 80) as url:
+        assert ask(url) == "good day"
+    for name in ("containerd.node-1", "kubelet.node-1"):
+        cluster.start_component(name)
+    cluster.kubectl("wait", "--for=condition=Ready", "node/node-1", "--timeout=60s")
+    assert [pod["status"]["containerStatuses"][0]["restartCount"] for pod in pods(cluster, greeter)] == [0]
+
+
+def pods(where: cluster.Cluster, namespace: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = where.get("pods", "-n", namespace)["items"]
+    return found
+
+
 def test_names_outside_the_cluster_are_refused_at_once(cluster: cluster.Cluster, greeter: str) -> None:
     began = time.monotonic()
     assert ask_from_pod(cluster, greeter, "http://www.example.org") == ""
@@ -99,8 +122,7 @@ def test_added_node_runs_pods_that_the_first_node_reaches(
         deploy_greeter(cluster, namespace)
     finally:
         cluster.kubectl("uncordon", "node-1")
-    pods = cluster.get("pods", "-n", namespace)["items"]
-    assert {pod["spec"]["nodeName"] for pod in pods} == {added}
+    assert {pod["spec"]["nodeName"] for pod in pods(cluster, namespace)} == {added}
     with cluster.reach(namespace, "greeter", 80) as url:
         assert ask(url) == "good day"
 

@@ -96,7 +96,7 @@ def picture(name: str) -> dict[str, object]:
         "links": sorted(path.name for path in Path("/sys/class/net").iterdir()),
         "groups": cgroups.existing(name),
         "folder": run.folder.exists(),
-        "places": [place for place in mounts.PRIVATE if Path(place).exists()],
+        "places": [place for place in mounts.NODE if Path(place).exists()],
     }
 
 

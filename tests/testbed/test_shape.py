@@ -26,6 +26,12 @@ def test_name_that_could_not_be_a_folder_and_a_label_is_refused(name: str) -> No
         cluster.Cluster.start(options.Options(name=name, nodes=0))
 
 
+@pytest.mark.parametrize("wish", [options.Options(nodes=-1), options.Options(nodes=10), options.Options(kwok_nodes=-1)])
+def test_number_of_nodes_that_cannot_be_is_refused(wish: options.Options) -> None:
+    with pytest.raises(errors.TestbedError, match="can't be: ask for 0"):
+        cluster.Cluster.start(wish)
+
+
 def test_control_plane_keeps_the_hpa_period_and_sets_a_rate_only_when_asked() -> None:
     asked = flags.controller_manager(RUN, options.Options(controllers_qps=50))
     plain = flags.controller_manager(RUN, options.Options(controllers_qps=None))
