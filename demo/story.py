@@ -141,10 +141,10 @@ def scale(demo: Demo) -> None:
         wait_for_metrics(demo)
         with demo.place.reach(NAMESPACE, MODEL, SERVICE_PORT) as url:
             samples, counts = asyncio.run(watch_under_load(demo, f"{url}/v2/models/{MODEL}/detect"))
-        report(demo, samples, counts)
         path = demo.output / "scaling.png"
         plot.draw(record.moments(samples), "retail-shelf: load, and what the autoscaler made of it", path)
         demo.screen.say(f"saved {path.relative_to(ROOT)}")
+        report(demo, samples, counts)
 
 
 def wait_for_metrics(demo: Demo) -> None:
@@ -192,8 +192,6 @@ async def look(demo: Demo, counts: load.Counts, most: int) -> list[record.Sample
 def report(demo: Demo, samples: list[record.Sample], counts: load.Counts) -> None:
     """Print when replicas came and what the clients felt; raises RuntimeError if none came."""
     most = max(sample.ready for sample in samples)
-    if most < 2:
-        raise RuntimeError(f"no replica was added within {LOAD_SECONDS:.0f} s: `kubectl describe hpa {MODEL}` says why")
     rows = [
         (f"{size} replicas ready", f"{seconds - QUIET_SECONDS:.0f} s after the load rose")
         for size in range(2, most + 1)
@@ -205,6 +203,8 @@ def report(demo: Demo, samples: list[record.Sample], counts: load.Counts) -> Non
     p50, p95 = (record.percentile(counts.latencies, share) * 1000 for share in (50, 95))
     rows.append(("latency", f"p50 {p50:.0f} ms, p95 {p95:.0f} ms"))
     demo.screen.table(("what", "how it went"), rows)
+    if most < 2:
+        raise RuntimeError(f"no replica was added within {LOAD_SECONDS:.0f} s: `kubectl describe hpa {MODEL}` says why")
 
 
 def delete(demo: Demo) -> None:
