@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from foresail_testbed import archive, build, errors, host, layout, namespaces, progress
+from foresail_testbed import archive, errors, host, layout, locks, namespaces, progress
 
 SUITE = "bookworm"
 PACKAGES = ("python3", "python3-venv", "ca-certificates")
@@ -35,7 +35,7 @@ def ensure() -> Path:
         return target
     host.require_images()
     target.parent.mkdir(parents=True, exist_ok=True)
-    with build.locked(target.with_suffix(".lock")):
+    with locks.held(target.with_suffix(".lock")):
         if not target.exists():
             with namespaces.at_home():
                 make(target)

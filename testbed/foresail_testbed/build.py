@@ -1,17 +1,15 @@
 """Build Go programs once and keep them in the cache, where nothing half done is ever seen."""
 
-import contextlib
-import fcntl
 import hashlib
 import json
 import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-from foresail_testbed import errors, golang, layout, namespaces, programs, progress
+from foresail_testbed import errors, golang, layout, locks, namespaces, programs, progress
 
 BUILD_SECONDS = 3600.0
 
@@ -26,7 +24,7 @@ def ensure(program: programs.Program, listener: Callable[[str], None] = lambda _
     if target.exists():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    with locked(target.with_suffix(".lock")):
+    with locks.held(target.with_suffix(".lock")):
         if not target.exists():
             listener(f"building {program.name} {program.version}, once")
             with namespaces.at_home():
@@ -56,14 +54,6 @@ def folder_name(program: programs.Program, source: list[Path]) -> str:
         content = path.read_bytes()
         digest.update(f"{path.name} {len(content)}\n".encode() + content)
     return f"{program.name}-{program.version}-{digest.hexdigest()[:12]}"
-
-
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold a lock, so that of two runs that need a program only one builds it."""
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def build_into(target: Path, program: programs.Program, source: list[Path]) -> None:

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from foresail_testbed import archive, base_image, build, dockerfile, errors, host, layout, namespaces, progress
+from foresail_testbed import archive, base_image, dockerfile, errors, host, layout, locks, namespaces, progress
 
 KEPT_ARCHIVES = 3
 LIMIT_SECONDS = 3600.0
@@ -55,7 +55,7 @@ def ensure(file: Path, tag: str, arguments: Mapping[str, str] | None = None, con
         return target
     host.require_images()
     target.parent.mkdir(parents=True, exist_ok=True)
-    with build.locked(target.parent / ".lock"):
+    with locks.held(target.parent / ".lock"):
         if not target.exists():
             with namespaces.at_home():
                 build_into(target, recipe)

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from typing import TextIO
 
-from foresail_testbed import cgroups, errors, layout
+from foresail_testbed import cgroups, errors, layout, locks
 
 
 @contextlib.contextmanager
@@ -14,8 +14,7 @@ def exclusively() -> Iterator[None]:
     """Hold the lock under which runs are made and stale ones removed."""
     folder = layout.runs_folder()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locks.held(folder / ".lock"):
         yield
 
 

