@@ -82,6 +82,7 @@ def build_into(target: Path, recipe: Recipe) -> None:
         draft = Path(scratch) / "image.tar"
         run_buildah("push", recipe.tag, f"docker-archive:{draft}:{recipe.tag}")
         draft.rename(target)
+    run_buildah("rmi", "--prune")  # former builds of this tag; the layers that the next build starts from stay
 
 
 def load_base(recipe: Recipe) -> None:
