@@ -116,6 +116,7 @@ class Batcher:
         self._numbers = itertools.count()
         self._running: list[Ticket] = []
         self._wake: asyncio.Handle | None = None
+        self._pause: asyncio.TimerHandle | None = None
         self._sweep: asyncio.TimerHandle | None = None
         self._slow_runs = 0
         self._crowd = 0
@@ -214,7 +215,7 @@ class Batcher:
         for ticket in list(self._queue):
             self._queue.remove(ticket)
             ticket.settle(error)
-        for handle in (self._wake, self._sweep):
+        for handle in (self._wake, self._pause, self._sweep):
             if handle is not None:
                 handle.cancel()
 
@@ -273,6 +274,9 @@ class Batcher:
         self._in_turn = False
 
     def _schedule(self) -> None:
+        if self._pause is not None:  # a batch that waits for company looks again whether it is full
+            self._pause.cancel()
+            self._pause = None
         if self._wake is None and not self._running:
             self._wake = self._loop.call_soon(self._leave)
         if self._sweep is None and not self._inline:
@@ -280,14 +284,14 @@ class Batcher:
 
     def _leave(self) -> None:
         """Send the next batch off, if the engine is free."""
-        self._wake = None
+        self._wake = self._pause = None
         if self._running:
             return
         until = self._clock() + STALL_SECONDS
         while (head := self._queue.head()) is not None:
             now = self._clock()
             if self._delay and (rest := self._rest_of_delay(head, now)) > 0:
-                self._wake = self._loop.call_later(rest, self._leave)
+                self._pause = self._loop.call_later(rest, self._leave)
                 return
             batch = self._prepare(self._queue.take(self._limits.merge_rows), now)
             if not batch:

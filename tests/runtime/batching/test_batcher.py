@@ -1,0 +1,344 @@
+"""The batcher on a real loop, before an engine that waits until it is told to go on."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from foresail_runtime import errors, tensors
+from foresail_runtime.batching import batcher, plan
+from foresail_runtime.tensors import InferRequest, Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+
+PATIENCE = 5.0
+
+
+class Engine:
+    """Doubles its input; a 13 in it makes the run fail. Runs wait at a gate that the test opens."""
+
+    output_names = ("y",)
+
+    def __init__(self) -> None:
+        self.runs: list[int] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.entered = threading.Event()
+
+    def run(self, inputs: Mapping[str, Any], outputs: Sequence[str]) -> list[Any]:
+        array = inputs["x"]
+        self.runs.append(len(array))
+        self.entered.set()
+        assert self.gate.wait(PATIENCE)
+        if (array == 13).any():
+            raise errors.InvalidRequest("13 is bad luck")
+        return [array * 2 for _ in outputs]
+
+
+class Observer:
+    def __init__(self) -> None:
+        self.batches: list[tuple[int, int]] = []
+        self.waits = 0
+
+    def ran(self, rows: int, requests: int, seconds: float) -> None:
+        assert seconds >= 0
+        self.batches.append((rows, requests))
+
+    def waited(self, seconds: float) -> None:
+        assert seconds >= 0
+        self.waits += 1
+
+
+class Bench:
+    """A batcher with all around it."""
+
+    def __init__(self, executor: concurrent.futures.Executor, clock: Callable[[], float], **options: Any) -> None:
+        self.engine = Engine()
+        self.observer = Observer()
+        limits = {"merge_rows": 8, "split_rows": 8, "queue_count": 4, "queue_bytes": 1000}
+        limits |= {key: options.pop(key) for key in list(options) if key in limits}
+        chosen = {"batched": True, "inline": False, **options}
+        self.batcher = batcher.Batcher(
+            self.engine, plan.Limits(**limits), self.observer, executor=executor, clock=clock, **chosen
+        )
+
+    def ask(self, *values: float, timeout: float = PATIENCE, **options: Any) -> asyncio.Task[list[Any]]:
+        array = np.array(values, np.float32).reshape(-1, options.pop("width", 1))
+        size = options.pop("size", 1)
+        wanted = InferRequest((Tensor("x", tensors.FP32, array),), **options)
+        return asyncio.create_task(self.batcher.infer(wanted, size, timeout))
+
+    async def busy(self, *values: float) -> asyncio.Task[list[Any]]:
+        """Ask, and return once the engine is at work on it, held at the gate."""
+        self.engine.gate.clear()
+        self.engine.entered.clear()
+        task = self.ask(*values)
+        await settle()
+        assert await asyncio.to_thread(self.engine.entered.wait, PATIENCE)
+        return task
+
+
+async def settle() -> None:
+    """Let everything run that is ready to."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def bench(clock: Clock) -> AsyncIterator[Callable[..., Bench]]:
+    made: list[Bench] = []
+    with concurrent.futures.ThreadPoolExecutor(1) as executor:
+
+        def make(**options: Any) -> Bench:
+            made.append(Bench(executor, clock, **options))
+            return made[-1]
+
+        yield make
+        for one in made:
+            one.engine.gate.set()
+            one.batcher.close(errors.NotReady("the test is over"))
+
+
+def values(result: list[Any]) -> list[float]:
+    return [float(value) for value in result[0].ravel()]
+
+
+@pytest.mark.parametrize("inline", [True, False], ids=["inline", "on a thread"])
+async def test_a_lone_request_is_run_at_once(bench: Callable[..., Bench], inline: bool) -> None:
+    one = bench(inline=inline)
+    assert values(await one.ask(1, 2)) == [2, 4]
+    assert one.observer.batches == [(2, 1)]
+
+
+async def test_what_waits_while_the_engine_works_shares_the_next_run(bench: Callable[..., Bench]) -> None:
+    one = bench()
+    first = await one.busy(1)
+    others = [one.ask(2), one.ask(3, 4), one.ask(5)]
+    await settle()
+    assert one.batcher.queued == 3
+    one.engine.gate.set()
+    assert [values(await task) for task in (first, *others)] == [[2], [4], [6, 8], [10]]
+    assert one.engine.runs == [1, 4]
+    assert one.batcher.queued == 0
+
+
+async def test_inline_requests_of_one_turn_share_a_run(bench: Callable[..., Bench]) -> None:
+    one = bench(inline=True)
+    results = await asyncio.gather(*[one.ask(value) for value in (1, 2, 3)])
+    assert [values(result) for result in results] == [[2], [4], [6]]
+    assert one.engine.runs == [3]
+
+
+async def test_different_shapes_never_share_a_run(bench: Callable[..., Bench]) -> None:
+    one = bench()
+    first = await one.busy(0)
+    others = [one.ask(1, 2, width=2), one.ask(3), one.ask(4, 5, width=2)]
+    await settle()
+    one.engine.gate.set()
+    assert [values(await task) for task in (first, *others)] == [[0], [2, 4], [6], [8, 10]]
+    assert one.engine.runs == [1, 2, 1]
+
+
+async def test_different_outputs_never_share_a_run(bench: Callable[..., Bench]) -> None:
+    one = bench()
+    first = await one.busy(0)
+    others = [one.ask(1, outputs=("y",)), one.ask(2)]
+    await settle()
+    one.engine.gate.set()
+    await asyncio.gather(first, *others)
+    assert one.engine.runs == [1, 1, 1]
+
+
+@pytest.mark.parametrize("inline", [True, False], ids=["inline", "on a thread"])
+async def test_one_bad_request_fails_alone(bench: Callable[..., Bench], inline: bool) -> None:
+    one = bench(inline=inline)
+    first = one.ask(0) if inline else await one.busy(0)
+    others = [one.ask(1), one.ask(13), one.ask(2)]
+    await settle()
+    one.engine.gate.set()
+    done = await asyncio.gather(first, *others, return_exceptions=True)
+    assert [values(result) for result in done if isinstance(result, list)] == [[0], [2], [4]]
+    assert isinstance(done[2], errors.InvalidRequest)
+
+
+async def test_an_oversized_request_is_run_in_pieces_and_comes_back_whole(bench: Callable[..., Bench]) -> None:
+    one = bench(split_rows=4, merge_rows=4)
+    assert values(await one.ask(*range(10))) == [2 * value for value in range(10)]
+    assert one.engine.runs == [4, 4, 2]
+
+
+async def test_others_get_their_turn_between_two_pieces(bench: Callable[..., Bench]) -> None:
+    one = bench(split_rows=2, merge_rows=2)
+    large = await one.busy(1, 2, 3, 4, 5, 6)
+    small = one.ask(7)
+    await settle()
+    one.engine.gate.set()
+    assert values(await small) == [14]
+    assert not large.done()
+    assert values(await large) == [2, 4, 6, 8, 10, 12]
+
+
+async def test_a_full_queue_refuses_at_once(bench: Callable[..., Bench]) -> None:
+    one = bench()
+    first = await one.busy(0)
+    waiting = [one.ask(value) for value in range(4)]
+    await settle()
+    with pytest.raises(errors.QueueFull, match="4 requests wait already"):
+        await one.ask(9)
+    one.engine.gate.set()
+    await asyncio.gather(first, *waiting)
+    assert values(await one.ask(9)) == [18]
+
+
+async def test_a_queue_full_of_bytes_refuses_at_once(bench: Callable[..., Bench]) -> None:
+    one = bench()
+    first = await one.busy(0)
+    waiting = one.ask(1, size=900)
+    await settle()
+    assert one.batcher.queued_bytes == 900
+    with pytest.raises(errors.QueueFull, match="900 bytes"):
+        await one.ask(2, size=200)
+    one.engine.gate.set()
+    await asyncio.gather(first, waiting)
+    assert one.batcher.queued_bytes == 0
+
+
+async def test_a_cancelled_request_leaves_the_queue(bench: Callable[..., Bench]) -> None:
+    one = bench()
+    first = await one.busy(0)
+    gone, stays = one.ask(1), one.ask(2)
+    await settle()
+    gone.cancel()
+    await settle()
+    assert one.batcher.queued == 1
+    one.engine.gate.set()
+    await asyncio.gather(first, stays)
+    assert one.engine.runs == [1, 1]
+
+
+async def test_a_request_that_is_too_late_never_enters_the_engine(bench: Callable[..., Bench], clock: Clock) -> None:
+    one = bench()
+    first = await one.busy(0)
+    late, patient = one.ask(1, timeout=1), one.ask(2, timeout=60)
+    await settle()
+    clock.now += 2
+    with pytest.raises(errors.DeadlineExceeded, match=r"waited 2\.000 s"):  # though the engine still works
+        await late
+    one.engine.gate.set()
+    await asyncio.gather(first, patient)
+    assert one.engine.runs == [1, 1]
+
+
+async def test_a_run_that_takes_too_long_is_answered_at_its_deadline(bench: Callable[..., Bench], clock: Clock) -> None:
+    one = bench()
+    stuck = await one.busy(0)
+    clock.now += 60
+    with pytest.raises(errors.DeadlineExceeded):
+        await stuck
+    one.engine.gate.set()
+    assert values(await one.ask(1)) == [2]
+
+
+async def test_a_higher_priority_is_run_first(bench: Callable[..., Bench]) -> None:
+    one = bench(merge_rows=1)
+    first = await one.busy(0)
+    order: list[str] = []
+    ordinary, urgent = one.ask(1), one.ask(2, priority=1)
+    ordinary.add_done_callback(lambda _: order.append("ordinary"))
+    urgent.add_done_callback(lambda _: order.append("urgent"))
+    await settle()
+    one.engine.gate.set()
+    await asyncio.gather(first, ordinary, urgent)
+    assert order == ["urgent", "ordinary"]
+
+
+async def test_inputs_that_differ_in_rows_are_refused_by_name(bench: Callable[..., Bench]) -> None:
+    one = bench()
+    pair = (
+        Tensor("x", tensors.FP32, np.zeros((2, 1), np.float32)),
+        Tensor("other", tensors.FP32, np.zeros((3, 1), np.float32)),
+    )
+    with pytest.raises(errors.InvalidRequest, match="'other' has 3 rows, input 'x' has 2"):
+        await one.batcher.infer(InferRequest(pair), 1, PATIENCE)
+
+
+async def test_a_model_that_is_not_batched_runs_whole_requests_one_by_one(bench: Callable[..., Bench]) -> None:
+    one = bench(batched=False, split_rows=1, merge_rows=1)
+    assert values(await one.ask(1, 2, 3)) == [2, 4, 6]
+    assert one.engine.runs == [3]
+
+
+async def test_a_delay_that_was_asked_for_ends_when_the_batch_is_full(bench: Callable[..., Bench]) -> None:
+    one = bench(delay_seconds=3600.0, merge_rows=2)
+    first = one.ask(1)
+    await settle()
+    assert one.engine.runs == []
+    second = one.ask(2)
+    assert [values(await task) for task in (first, second)] == [[2], [4]]
+    assert one.engine.runs == [2]
+
+
+async def test_a_delay_that_was_asked_for_ends_with_time(bench: Callable[..., Bench], clock: Clock) -> None:
+    one = bench(delay_seconds=0.01)
+    task = one.ask(1)
+    await settle()
+    assert one.engine.runs == []
+    clock.now += 0.01
+    assert values(await task) == [2]
+
+
+async def test_closing_answers_what_waits(bench: Callable[..., Bench]) -> None:
+    one = bench()
+    first = await one.busy(0)
+    waiting = one.ask(1)
+    await settle()
+    one.batcher.close(errors.NotReady("unloaded"))
+    with pytest.raises(errors.NotReady, match="unloaded"):
+        await waiting
+    with pytest.raises(errors.NotReady):
+        await one.ask(2)
+    one.engine.gate.set()
+    assert values(await first) == [0]
+
+
+async def test_a_lone_inline_request_needs_no_turn_of_the_loop(bench: Callable[..., Bench]) -> None:
+    one = bench(inline=True)
+    wanted = InferRequest((Tensor("x", tensors.FP32, np.ones((1, 1), np.float32)),))
+    assert one.batcher.run_alone(wanted) is not None
+    assert one.batcher.run_alone(wanted) is None  # a second in the same turn: it is not alone
+    assert one.batcher.run_alone(wanted, at_once=True) is not None
+
+
+async def test_a_model_that_turns_out_slow_leaves_the_loop(bench: Callable[..., Bench], clock: Clock) -> None:
+    one = bench(inline=True)
+    original = one.engine.run
+
+    def slow(inputs: Mapping[str, Any], outputs: Sequence[str]) -> list[Any]:
+        clock.now += 0.1
+        return original(inputs, outputs)
+
+    one.engine.run = slow  # type: ignore[method-assign]  # the same engine, on a slower machine
+    for value in (1, 2, 3):
+        assert one.batcher.inline
+        assert values(await one.ask(value)) == [2 * value]
+    assert not one.batcher.inline
+    assert values(await one.ask(4)) == [8]

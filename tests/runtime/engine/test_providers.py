@@ -1,0 +1,44 @@
+"""The provider that is wished for, and the one that was got."""
+
+from __future__ import annotations
+
+import pytest
+
+from foresail_runtime import errors
+from foresail_runtime.engine import providers
+
+CUDA = "CUDAExecutionProvider"
+AZURE = "AzureExecutionProvider"
+
+
+@pytest.mark.parametrize(
+    ("wished", "available", "expected"),
+    [
+        ((), (AZURE, providers.CPU), (providers.CPU,)),
+        ((), (CUDA, providers.CPU), (CUDA, providers.CPU)),
+        ((providers.CPU,), (CUDA, providers.CPU), (providers.CPU,)),
+        (
+            ("TensorrtExecutionProvider", CUDA),
+            ("TensorrtExecutionProvider", CUDA, providers.CPU),
+            ("TensorrtExecutionProvider", CUDA),
+        ),
+    ],
+    ids=["never the cloud", "the device first", "as wished", "in the order wished"],
+)
+def test_the_providers_to_open_with(
+    wished: tuple[str, ...], available: tuple[str, ...], expected: tuple[str, ...]
+) -> None:
+    assert providers.choose(wished, available) == expected
+
+
+def test_a_provider_this_image_lacks_is_an_error_with_what_it_has() -> None:
+    with pytest.raises(errors.ModelUnusable, match=f"{CUDA} is not in this image, which has {providers.CPU}") as caught:
+        providers.choose((CUDA,), (providers.CPU,))
+    assert caught.value.reason == "ProviderMissing"
+
+
+def test_falling_back_is_an_error_unless_allowed() -> None:
+    with pytest.raises(errors.ModelUnusable, match="fell back to CPUExecutionProvider"):
+        providers.check((CUDA, providers.CPU), (providers.CPU,), allow_fallback=False)
+    providers.check((CUDA, providers.CPU), (providers.CPU,), allow_fallback=True)
+    providers.check((CUDA,), (CUDA, providers.CPU), allow_fallback=False)

@@ -1,0 +1,122 @@
+"""Real ONNX Runtime sessions: every datatype through, every failure in words."""
+
+from __future__ import annotations
+
+import pathlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+import pytest
+
+from foresail_runtime import errors, tensors
+from foresail_runtime.engine import session
+from foresail_runtime.tensors import DATATYPES, TensorSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+OPTIONS = session.Options()
+TASKS = pathlib.Path("/proc/self/task")
+
+
+def example(datatype: tensors.Datatype) -> Any:
+    if datatype is tensors.BYTES:
+        array = np.empty((1, 2), object)
+        array[0] = [b"a", "ü".encode()]
+        return array
+    return np.array([[0, 1]], datatype.dtype)
+
+
+@pytest.mark.parametrize("name", sorted(DATATYPES))
+def test_every_datatype_passes_unchanged(name: str, identity: Callable[..., pathlib.Path]) -> None:
+    datatype = DATATYPES[name]
+    engine = session.open_engine(identity(datatype.onnx_number), OPTIONS)
+    assert engine.signature.inputs == (TensorSpec("x", datatype, (-1, 2)),)
+    array = example(datatype)
+    (result,) = engine.run({"x": array}, ["y"])
+    np.testing.assert_array_equal(result, array)
+    assert result.dtype == datatype.dtype
+    (none,) = engine.run({"x": array[:0]}, ["y"])
+    assert none.shape == (0, 2)
+
+
+def test_a_signature_tells_fixed_from_variable_sizes(logreg: pathlib.Path) -> None:
+    engine = session.open_engine(logreg, OPTIONS)
+    assert engine.signature.inputs == (TensorSpec("X", tensors.FP32, (-1, 9)),)
+    assert engine.signature.outputs == (
+        TensorSpec("label", DATATYPES["INT64"], (-1,)),
+        TensorSpec("probabilities", tensors.FP32, (-1, 2)),
+    )
+    assert engine.output_names == ("label", "probabilities")
+    assert engine.providers == ("CPUExecutionProvider",)
+
+
+def test_a_file_that_is_no_model_says_so(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "page.onnx"
+    path.write_text("<!doctype html>")
+    with pytest.raises(errors.ModelUnusable, match=r"can't load page\.onnx") as caught:
+        session.open_engine(path, OPTIONS)
+    assert caught.value.reason == "ModelInvalid"
+
+
+def test_a_truncated_model_says_so(tmp_path: pathlib.Path, mlp: pathlib.Path) -> None:
+    path = tmp_path / "half.onnx"
+    path.write_bytes(mlp.read_bytes()[:5000])
+    with pytest.raises(errors.ModelUnusable, match=r"can't load half\.onnx"):
+        session.open_engine(path, OPTIONS)
+
+
+def test_text_that_is_no_text_is_the_requests_fault(identity: Callable[..., pathlib.Path]) -> None:
+    engine = session.open_engine(identity(tensors.BYTES.onnx_number), OPTIONS)
+    array = np.empty((1, 2), object)
+    array[0] = [b"\xff", b""]
+    with pytest.raises(errors.InvalidRequest, match="input 'x' is not UTF-8"):
+        engine.run({"x": array}, ["y"])
+
+
+def test_an_index_out_of_range_is_the_requests_fault(tmp_path: pathlib.Path) -> None:
+    table = onnx.helper.make_tensor("t", onnx.TensorProto.FLOAT, [2, 1], [1.0, 2.0])
+    nodes = [
+        onnx.helper.make_node("Constant", [], ["t"], value=table),
+        onnx.helper.make_node("Gather", ["t", "x"], ["y"]),
+    ]
+    graph = onnx.helper.make_graph(
+        nodes,
+        "g",
+        [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.INT64, ["N"])],
+        [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["N", 1])],
+    )
+    path = tmp_path / "gather.onnx"
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=9), str(path))
+    engine = session.open_engine(path, OPTIONS)
+    with pytest.raises(errors.InvalidRequest, match="can't run on this request"):
+        engine.run({"x": np.array([7])}, ["y"])
+
+
+def test_a_sequence_of_maps_is_refused_with_the_way_out(tmp_path: pathlib.Path) -> None:
+    node = onnx.helper.make_node("ZipMap", ["x"], ["y"], domain="ai.onnx.ml", classlabels_int64s=[0, 1])
+    output = onnx.helper.make_value_info(
+        "y",
+        onnx.helper.make_sequence_type_proto(
+            onnx.helper.make_map_type_proto(
+                onnx.TensorProto.INT64, onnx.helper.make_tensor_type_proto(onnx.TensorProto.FLOAT, [])
+            )
+        ),
+    )
+    graph = onnx.helper.make_graph(
+        [node], "g", [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["N", 2])], [output]
+    )
+    opsets = [onnx.helper.make_opsetid("", 20), onnx.helper.make_opsetid("ai.onnx.ml", 1)]
+    path = tmp_path / "zipmap.onnx"
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opsets, ir_version=9), str(path))
+    with pytest.raises(errors.ModelUnusable, match=r"'y' is a seq\(map.*zipmap=False") as caught:
+        session.open_engine(path, OPTIONS)
+    assert caught.value.reason == "UnsupportedSignature"
+
+
+def test_a_session_has_as_many_threads_as_it_is_told(mlp: pathlib.Path) -> None:
+    before = len(list(TASKS.iterdir()))
+    engine = session.open_engine(mlp, session.Options(threads=3))
+    assert len(list(TASKS.iterdir())) - before == 2  # the calling thread is the third
+    assert engine.signature.inputs

@@ -1,0 +1,140 @@
+"""What the first runs find out: whether requests may share a run, and whether that pays."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from foresail_runtime import errors, tensors
+from foresail_runtime.engine import session, warmup
+from foresail_runtime.tensors import Signature, TensorSpec
+
+if TYPE_CHECKING:
+    import pathlib
+    from collections.abc import Callable, Mapping, Sequence
+
+ROWS = Signature((TensorSpec("x", tensors.FP32, (-1, 2)),), (TensorSpec("y", tensors.FP32, (-1, 2)),))
+
+
+class Fake:
+    """An engine of a few lines, whose runs take as long on the clock as they are told to."""
+
+    def __init__(self, signature: Signature, run: Callable[[Any], Any], seconds: Callable[[int], float]) -> None:
+        self.signature = signature
+        self.output_names = tuple(spec.name for spec in signature.outputs)
+        self.providers = ("CPUExecutionProvider",)
+        self.now = 0.0
+        self._run = run
+        self._seconds = seconds
+
+    def clock(self) -> float:
+        return self.now
+
+    def run(self, inputs: Mapping[str, Any], _outputs: Sequence[str]) -> list[Any]:
+        (array,) = inputs.values()
+        self.now += self._seconds(len(array))
+        return [self._run(array)]
+
+
+def warm(run: Callable[[Any], Any], seconds: Callable[[int], float], signature: Signature = ROWS) -> warmup.Profile:
+    fake: Any = Fake(signature, run, seconds)
+    return warmup.warm(fake, fake.clock)
+
+
+def test_a_model_whose_rows_cost_less_together_is_batched() -> None:
+    assert warm(lambda x: x * 2, lambda _: 0.001) == warmup.Profile(pytest.approx(0.001), True, warmup.DEFAULT_MAX_ROWS)
+
+
+def test_a_model_whose_rows_cost_as_much_together_runs_one_request_at_a_time() -> None:
+    profile = warm(lambda x: x * 2, lambda rows: 0.01 * rows)
+    assert (profile.batchable, profile.max_rows) == (True, 1)
+
+
+def test_a_very_slow_model_is_not_tried_in_batches() -> None:
+    profile = warm(lambda x: x * 2, lambda rows: 2.0 * rows)
+    assert (profile.batchable, profile.max_rows) == (True, 1)
+
+
+MIXING: dict[str, Callable[[Any], Any]] = {
+    "a scale over all rows": lambda x: x / max(x.max(), 1e-6),
+    "a running sum along the first dimension": lambda x: np.cumsum(x, axis=0),
+    "another number of rows": lambda x: x[:1],
+}
+
+
+@pytest.mark.parametrize("run", MIXING.values(), ids=MIXING.keys())
+def test_a_model_whose_rows_change_each_other_is_never_batched(run: Callable[[Any], Any]) -> None:
+    profile = warm(run, lambda _: 0.001)
+    assert not profile.batchable
+    assert "runs alone" in profile.note
+
+
+def test_a_model_that_refuses_two_rows_is_never_batched() -> None:
+    def one_row_only(x: Any) -> Any:
+        if len(x) > 1:
+            raise errors.InvalidRequest("one row, please")
+        return x
+
+    assert not warm(one_row_only, lambda _: 0.001).batchable
+
+
+def test_a_fixed_first_dimension_is_no_batch() -> None:
+    fixed = Signature((TensorSpec("x", tensors.FP32, (1, 2)),), (TensorSpec("y", tensors.FP32, (1, 2)),))
+    assert warm(lambda x: x, lambda _: 0.001, fixed) == warmup.Profile(pytest.approx(0.001), False, 1)
+
+
+def test_sizes_that_are_not_known_are_guessed_until_one_runs() -> None:
+    def at_least_64(x: Any) -> Any:
+        if x.shape[1] < 64:
+            raise errors.InvalidRequest("too small")
+        return x
+
+    free = Signature((TensorSpec("x", tensors.FP32, (-1, -1)),), (TensorSpec("y", tensors.FP32, (-1, -1)),))
+    assert warm(at_least_64, lambda _: 0.001, free).run_seconds is not None
+
+
+def test_a_model_that_takes_none_of_the_guesses_is_served_without_warm_up() -> None:
+    def never(_: Any) -> Any:
+        raise errors.InvalidRequest("not this size")
+
+    free = Signature((TensorSpec("x", tensors.FP32, (-1, -1)),), ROWS.outputs)
+    profile = warm(never, lambda _: 0.001, free)
+    assert profile.run_seconds is None
+    assert "not this size" in profile.note
+
+
+def test_a_model_that_fails_on_the_only_shape_it_has_is_unusable() -> None:
+    def broken(_: Any) -> Any:
+        raise errors.ModelFailed("division by zero")
+
+    with pytest.raises(errors.ModelUnusable, match="division by zero") as caught:
+        warm(broken, lambda _: 0.001)
+    assert caught.value.reason == "WarmupFailed"
+
+
+@pytest.mark.parametrize(("name", "expected"), [("mlp.onnx", True), ("phishing_logreg.onnx", True)])
+def test_real_models_of_rows_are_batched(name: str, expected: bool, mlp: pathlib.Path) -> None:
+    engine = session.open_engine(mlp.with_name(name), session.Options())
+    profile = warmup.warm(engine, time.perf_counter)
+    assert (profile.batchable, profile.note) == (expected, "")
+
+
+def test_examples_are_the_same_for_the_same_seed_and_differ_for_another() -> None:
+    every = Signature(
+        tuple(TensorSpec(name, datatype, (-1, 3)) for name, datatype in tensors.DATATYPES.items()), ROWS.outputs
+    )
+    first, again, other = (warmup.example(every, 1, seed) for seed in (1, 1, 2))
+    for spec in every.inputs:
+        np.testing.assert_array_equal(first[spec.name], again[spec.name])
+        assert first[spec.name].dtype == spec.datatype.dtype
+    assert any((first[name] != other[name]).any() for name in ("FP32", "INT64"))
+
+
+def test_the_shortest_of_several_runs_counts() -> None:
+    pauses = itertools.chain([0.5, 0.004, 0.001, 0.004], itertools.repeat(0.004))
+    profile = warm(lambda x: x, lambda _: next(pauses))
+    assert profile.run_seconds == pytest.approx(0.001)
