@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 REQUESTS_A_CONNECTION: Final = 5
 """kube-proxy spreads connections, not requests: a connection is given up now and then so that new replicas see some."""
-MOST_IN_FLIGHT: Final = 32
+MOST_IN_FLIGHT: Final = 8
 """Beyond this the sender waits: the load never grows without bound when the servers are slow."""
 
 
