@@ -103,7 +103,7 @@ def _decode_input(
     if body is None:
         array = _typed(entry.name, datatype, entry.contents, count)
         return Tensor(spec.name, datatype, array.reshape(shape))
-    if entry.HasField("contents"):
+    if entry.HasField("contents") and entry.contents.ListFields():  # mlserver sends the field, and nothing in it
         raise errors.InvalidRequest(f"input {entry.name!r} has contents, and raw_input_contents is filled: send one")
     return Tensor(spec.name, datatype, raw.decode(entry.name, datatype, shape, body))
 

@@ -240,6 +240,14 @@ def test_a_request_that_contradicts_itself_is_refused_with_words(
     assert words in caught.value.message
 
 
+def test_empty_contents_beside_raw_ones_are_none() -> None:
+    message = fp32(raw_input_contents=[bytes(8)])
+    message.inputs[0].contents.Clear()
+    message.inputs[0].contents.SetInParent()
+    request, is_raw = messages.decode(signature("FP32"), message)
+    assert (request.inputs[0].array.tolist(), is_raw) == ([[0.0, 0.0]], True)
+
+
 @pytest.mark.parametrize(("datatype", "value"), [("INT8", 128), ("INT8", -129), ("UINT8", 256), ("INT16", 40_000)])
 def test_a_number_that_the_datatype_can_not_hold_is_refused(datatype: str, value: int) -> None:
     message = oip_pb2.ModelInferRequest(model_name="m")
