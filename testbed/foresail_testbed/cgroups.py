@@ -11,6 +11,8 @@ from pathlib import Path
 
 PARENT = "foresail-testbed"
 REMOVAL_SECONDS = 10.0
+CREATE_TRIES = 3
+POD_CONTROLLERS = ("cpu", "cpuset", "hugetlb", "io", "memory", "pids")
 
 
 def hierarchies(mounts: str) -> list[tuple[Path, bool]]:
@@ -30,21 +32,42 @@ def root_of(run_name: str, node: str) -> str:
 
 
 def create(path: str) -> None:
-    """Make a group in every hierarchy, with controllers and processors handed down."""
-    for mount, unified in host_hierarchies():
-        current = mount
-        for part in path.strip("/").split("/"):
-            if unified:
-                enable_controllers(current)
-            parent, current = current, current / part
-            current.mkdir(exist_ok=True)
-            inherit_cpuset(parent, current)
+    """Make a group in every hierarchy, with controllers and processors handed down.
+
+    Another run that ends may remove the common parent in between, hence the tries.
+    """
+    found = host_hierarchies()
+    purely_unified = all(unified for _, unified in found)
+    for mount, _ in found:
+        for attempt in range(CREATE_TRIES):
+            try:
+                create_in(mount, path, purely_unified)
+                break
+            except FileNotFoundError:
+                if attempt == CREATE_TRIES - 1:
+                    raise
+
+
+def create_in(mount: Path, path: str, hand_down: bool) -> None:
+    """Make a group, and those above it, in one hierarchy."""
+    current = mount
+    for part in path.strip("/").split("/"):
+        if hand_down:
+            enable_controllers(current)
+        parent, current = current, current / part
+        current.mkdir(exist_ok=True)
+        inherit_cpuset(parent, current)
 
 
 def enable_controllers(folder: Path) -> None:
-    """Hand every controller of a version 2 group on to its children, one by one: some may be in use by version 1."""
-    for controller in (folder / "cgroup.controllers").read_text().split():
-        with contextlib.suppress(OSError):
+    """Hand the controllers that pods need from a version 2 group on to its children.
+
+    Only where there is no version 1 beside it: kubelet and runc use that one then, and the host's own version 2 groups
+    are left as they are.
+    """
+    there = set((folder / "cgroup.controllers").read_text().split())
+    for controller in POD_CONTROLLERS:
+        if controller in there:
             (folder / "cgroup.subtree_control").write_text(f"+{controller}")
 
 
