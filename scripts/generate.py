@@ -1,7 +1,8 @@
 """`make generate` and `make verify`: every file that is made from another one, in one place.
 
 The operator's own generator makes the CRD, its copies, the reference page and the golden children; here come the
-manifests that helm renders from the chart: what `kubectl apply -k deploy` applies, and the chart's golden files.
+runtime's protobuf modules, and the manifests that helm renders from the chart: what `kubectl apply -k deploy`
+applies, and the chart's golden files.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import pathlib
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Final
+
+import generate_protobuf
 
 from foresail_operator import generate
 
@@ -27,6 +30,7 @@ HEADER: Final = "# Made by `make generate` from charts/foresail; do not edit.\n"
 
 def files() -> Iterator[tuple[str, str]]:
     """Yield each generated file's path under the root, and its text."""
+    yield from generate_protobuf.files(ROOT)
     for path, text in generate.files(ROOT):
         yield path, text
         if path.startswith("crds/"):
