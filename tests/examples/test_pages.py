@@ -1,0 +1,66 @@
+"""What the examples say of themselves, without a cluster."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from tests.examples import examples
+
+if TYPE_CHECKING:
+    import pathlib
+
+FILE_WORD = re.compile(r"(?:-f|-k|@|--values) ?((?:examples|charts|deploy|tests)/[\w./-]+)")
+LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
+
+
+@pytest.mark.parametrize("page", examples.PAGES, ids=lambda page: str(page.relative_to(examples.ROOT)))
+def test_every_file_that_a_page_names_is_there(page: pathlib.Path) -> None:
+    text = page.read_text()
+    named = [examples.ROOT / word.rstrip(".") for word in FILE_WORD.findall(text)]
+    linked = [page.parent / word for word in LINK.findall(text)]
+    assert [str(path) for path in [*named, *linked] if not path.exists()] == []
+
+
+def test_numbered_examples_are_listed_in_their_order() -> None:
+    folders = sorted(path.name for path in examples.EXAMPLES.iterdir() if path.name[:2].isdigit())
+    listed = re.findall(r"^\| \[([\w-]+)\]", (examples.EXAMPLES / "README.md").read_text(), re.MULTILINE)
+    assert listed == folders
+
+
+def test_model_in_the_configmap_is_the_file_beside_it() -> None:
+    folder = examples.EXAMPLES / "01-fraud-scoring"
+    configmap, _ = yaml.safe_load_all((folder / "fraud-scoring.yaml").read_text())
+    model = (folder / "models" / "phishing_logreg.onnx").read_bytes()
+    assert base64.b64decode(configmap["binaryData"]["model.onnx"]) == model
+
+
+def test_answer_on_the_page_is_the_answer_in_the_file() -> None:
+    folder = examples.EXAMPLES / "01-fraud-scoring"
+    assert examples.answer(folder / "README.md") == json.loads((folder / "answer.json").read_text())
+
+
+@pytest.mark.parametrize("path", examples.manifests(), ids=lambda path: path.name)
+def test_digest_is_that_of_a_model_in_the_examples(path: pathlib.Path) -> None:
+    known = {
+        f"sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}": file.name
+        for file in examples.EXAMPLES.rglob("*.onnx")
+    }
+    for item in yaml.safe_load_all(path.read_text()):
+        if item["kind"] == "ModelDeployment":
+            model = item["spec"]["model"]
+            file = known[model["digest"]]
+            assert model["uri"] == "configmap://fraud-model/model.onnx" or model["uri"].endswith(f"/{file}")
+
+
+def test_every_model_has_its_origin_digest_and_licence_beside_it() -> None:
+    for file in examples.EXAMPLES.rglob("*.onnx"):
+        origin = (file.parent / "ORIGIN.md").read_text()
+        assert hashlib.sha256(file.read_bytes()).hexdigest() in origin
+        assert "Licence:" in origin
