@@ -10,7 +10,7 @@ import tomllib
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from foresail_testbed import cluster as testbed
-from foresail_testbed import external, images
+from foresail_testbed import diagnostics, external, images
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,7 +89,7 @@ def archives() -> list[pathlib.Path]:
 def helm(cluster: Cluster, *words: str) -> str:
     """Run helm for the release's namespace and return what it prints."""
     done = cluster.execute([str(ROOT / "scripts/helm"), *words, "--namespace", NAMESPACE], seconds=180)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, f"{done.stderr}\n{diagnostics.describe(cluster, NAMESPACE)}"
     return done.stdout
 
 

@@ -69,6 +69,7 @@ def pod(model: str, clients: int) -> dict[str, Any]:
         "imagePullPolicy": "IfNotPresent",
         "command": ["/opt/foresail/bin/python", "/load/loadgen.py", *words],
         "volumeMounts": [{"name": "script", "mountPath": "/load"}],
+        "readinessProbe": {"exec": {"command": ["cat", "/tmp/asking"]}, "periodSeconds": 1},
     }
     return {
         "apiVersion": "v1",
