@@ -14,6 +14,7 @@ from aiohttp import web
 from kopf._core.engines import peering
 
 from foresail_operator import errors, handlers, probes, sweep
+from foresail_operator.api import kinds
 from foresail_operator.apply import Applier
 from foresail_operator.desired.images import Images
 from foresail_operator.events import Recorder
@@ -36,6 +37,7 @@ _SWEEP_SECONDS: Final = 300.0
 _GRACE_SECONDS: Final = 30.0
 """How long after a sweep the watches may take to show what it found."""
 _SYNC_POLL_SECONDS: Final = 0.05
+_CRD_POLL_SECONDS: Final = 2.0
 
 
 def rfc3339() -> str:
@@ -136,6 +138,7 @@ class Operator:
             await asyncio.gather(watches, return_exceptions=True)
 
     async def _watch(self, stop: asyncio.Event) -> None:
+        await self._wait_for_resource()
         names = self._settings.namespaces
         await kopf.operator(
             registry=handlers.register(self.sink, self._access),
@@ -147,6 +150,18 @@ class Operator:
             stop_flag=stop,
             ready_flag=self.watching,
         )
+
+    async def _wait_for_resource(self) -> None:
+        """Wait until the API server knows ModelDeployments; kopf looks once, at its start."""
+        namespace = next(iter(self._settings.namespaces), None)
+        while True:
+            try:
+                await self._kube.list(kinds.MODEL_DEPLOYMENT, namespace, {"limit": "1"})
+            except errors.ApiError as error:
+                _LOG.warning("waiting for the CRD and the right to list it", extra={"error": str(error)})
+                await asyncio.sleep(_CRD_POLL_SECONDS)
+            else:
+                return
 
     async def _lead(self) -> None:
         await self._synced.wait()

@@ -45,6 +45,7 @@ def settings() -> kopf.OperatorSettings:
     result = kopf.OperatorSettings()
     result.peering.standalone = True
     result.posting.enabled = False
+    result.scanning.disabled = True  # needs no rights on CRDs and namespaces; `app` waits for the CRD
     result.persistence.diffbase_storage = _NoDiffBase()
     result.process.ultimate_exiting_timeout = 30
     result.watching.server_timeout = _WATCH_SECONDS

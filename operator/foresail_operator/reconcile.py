@@ -24,6 +24,7 @@ from foresail_operator.status.facts import Problem
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from foresail_operator.api.kinds import Kind
     from foresail_operator.api.v1alpha1 import ModelDeployment
     from foresail_operator.apply import Applier
     from foresail_operator.desired.images import Images
@@ -124,7 +125,7 @@ class Reconciler:
         name = names.autoscaler(model.metadata.name)
         found = seen.of(kinds.AUTOSCALER, name)
         if model.spec.scaling is None and found is not None and _ours(found, model):
-            await self._kube.delete(kinds.AUTOSCALER, model.metadata.namespace, name, found.uid)
+            await self._delete(kinds.AUTOSCALER, model, name, found.uid)
 
     async def _remove_descriptions(self, model: ModelDeployment, seen: Observed) -> None:
         """Take descriptions away that no pod will read again."""
@@ -139,7 +140,12 @@ class Reconciler:
         complete = facts.rollout(deployment.read() if deployment else None).complete
         mounted = {pod.description for pod in seen.pods if pod.description is not None}
         for name in removal.descriptions(there, description.name(model), mounted, complete=complete):
-            await self._kube.delete(kinds.CONFIG_MAP, model.metadata.namespace, name, there[name].uid)
+            await self._delete(kinds.CONFIG_MAP, model, name, there[name].uid)
+
+    async def _delete(self, kind: Kind, model: ModelDeployment, name: str, uid: str) -> None:
+        """Delete a child, and do not wait for its event to know that it is gone."""
+        await self._kube.delete(kind, model.metadata.namespace, name, uid)
+        self._cache.forget(uid)
 
     async def _say(
         self, model: ModelDeployment, raw: dict[str, Any], seen: Observed, planned: Plan | None, problem: Problem | None

@@ -1,0 +1,187 @@
+"""Operators as processes on a real API server, and ModelDeployments as a user handles them."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import pathlib
+import sys
+import time
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from foresail_testbed.access import Access
+
+ROOT = pathlib.Path(__file__).parents[2]
+SECONDS = 30.0
+_PORTS = itertools.count(18100)
+
+
+def eventually(holds: Callable[[], Any], what: str, seconds: float = SECONDS) -> Any:
+    """Wait until something holds, and return it; the bound is what a slow machine needs."""
+    deadline = time.monotonic() + seconds
+    while not (found := holds()):
+        if time.monotonic() > deadline:
+            pytest.fail(f"not within {seconds:g} s: {what}")
+        time.sleep(0.05)
+    return found
+
+
+class Operator:
+    """One running operator process, and what it says of itself."""
+
+    def __init__(self, plane: Access, folder: pathlib.Path, port: int, **environment: str) -> None:
+        self.port = port
+        self.log = folder / f"operator-{port}.log"
+        self._process = plane.popen(
+            [sys.executable, "-m", "foresail_operator"],
+            environment={
+                "FORESAIL_HTTP_HOST": "127.0.0.1",
+                "FORESAIL_HTTP_PORT": str(port),
+                "FORESAIL_RUNTIME_IMAGE": "foresail-runtime:test",
+            }
+            | environment,
+            log=self.log,
+        )
+
+    def get(self, path: str) -> str:
+        """Return what the operator answers; the empty string while it does not."""
+        url = f"http://127.0.0.1:{self.port}{path}"
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                text: str = answer.read().decode()
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            return ""
+        return text
+
+    def samples(self, name: str) -> dict[str, float]:
+        """Return the samples of a metric by their labels."""
+        lines = [line for line in self.get("/metrics").splitlines() if line.startswith(name)]
+        return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines}
+
+    def writes(self) -> int:
+        """Return how many writes it has sent, those of the Lease left out."""
+        sent = self.samples("foresail_operator_requests_total{")
+        return int(sum(n for label, n in sent.items() if 'method="GET"' not in label and 'kind="Lease"' not in label))
+
+    def reads(self) -> int:
+        """Return how many reads it has sent, those of the Lease left out."""
+        sent = self.samples("foresail_operator_requests_total{")
+        return int(sum(n for label, n in sent.items() if 'method="GET"' in label and 'kind="Lease"' not in label))
+
+    def looks(self) -> float:
+        """Return how often it has looked at a key."""
+        return sum(self.samples("foresail_operator_looks_total{").values())
+
+    def leads(self) -> bool:
+        """Tell whether it leads."""
+        return self.samples("foresail_operator_leading ").get("foresail_operator_leading") == 1
+
+    def wait_until_leading(self) -> Operator:
+        """Wait until it leads."""
+        eventually(self.leads, f"operator leads; its log: {self.log}")
+        return self
+
+    def stop(self) -> None:
+        """End it as the kubelet does."""
+        self._process.stop()
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._process.kill()
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        self._process.signal(number)
+
+
+class Operators:
+    """Starts operators that look at one namespace only and hold their Lease there."""
+
+    def __init__(self, plane: Access, folder: pathlib.Path, namespace: str) -> None:
+        self._plane = plane
+        self._folder = folder
+        self._scope = {"FORESAIL_NAMESPACES": namespace, "FORESAIL_POD_NAMESPACE": namespace}
+        self._running: list[Operator] = []
+
+    def start(self, **environment: str) -> Operator:
+        """Start one more operator."""
+        operator = Operator(self._plane, self._folder, next(_PORTS), **(self._scope | environment))
+        self._running.append(operator)
+        return operator
+
+    def stop_all(self) -> None:
+        """End all of them."""
+        for operator in self._running:
+            operator.stop()
+
+
+class Models:
+    """ModelDeployments of the test's namespace."""
+
+    def __init__(self, plane: Access, namespace: str) -> None:
+        self.plane = plane
+        self.namespace = namespace
+
+    def apply(self, name: str = "fraud", **spec: Any) -> None:
+        """Apply one, as `kubectl apply` does."""
+        manifest = {
+            "apiVersion": "foresail.dev/v1alpha1",
+            "kind": "ModelDeployment",
+            "metadata": {"name": name},
+            "spec": {"model": {"uri": "https://models.example.com/fraud.onnx"}} | spec,
+        }
+        self.kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
+
+    def kubectl(self, *words: str, stdin: str | None = None) -> str:
+        """Run kubectl in the namespace."""
+        return self.plane.kubectl("-n", self.namespace, *words, stdin=stdin)
+
+    def get(self, kind: str, name: str = "fraud") -> dict[str, Any] | None:
+        """Return an object; None when there is none."""
+        text = self.kubectl("get", kind, name, "-o", "json", "--ignore-not-found", "--show-managed-fields")
+        found: dict[str, Any] | None = json.loads(text) if text.strip() else None
+        return found
+
+    def conditions(self, name: str = "fraud") -> dict[str, dict[str, Any]]:
+        """Return a model's conditions by type."""
+        status = (self.get("mdep", name) or {}).get("status") or {}
+        return {one["type"]: one for one in status.get("conditions") or ()}
+
+    def state(self, kind: str, name: str = "fraud") -> tuple[str | None, str | None]:
+        """Return status and reason of a condition."""
+        found = self.conditions(name).get(kind, {})
+        return found.get("status"), found.get("reason")
+
+    def wait_ready(self, name: str = "fraud") -> None:
+        """Wait as a user does."""
+        self.kubectl("wait", "--for=condition=Ready", f"mdep/{name}", f"--timeout={SECONDS:g}s")
+
+    def wait_settled(self, operator: Operator, name: str = "fraud") -> None:
+        """Wait until it is ready and nothing is under way."""
+        eventually(
+            lambda: (self.state("Ready", name)[0], self.state("Reconciling", name)[0]) == ("True", "False"),
+            f"{name} settles",
+        )
+        quiet = _Quiet(operator)
+        eventually(quiet, "the operator has nothing to do")
+
+
+class _Quiet:
+    """Holds once the operator has looked at nothing for two seconds."""
+
+    def __init__(self, operator: Operator) -> None:
+        self._operator = operator
+        self._looks = -1.0
+        self._since = time.monotonic()
+
+    def __call__(self) -> bool:
+        if (looks := self._operator.looks()) != self._looks:
+            self._looks, self._since = looks, time.monotonic()
+        return time.monotonic() - self._since > 2

@@ -1,0 +1,353 @@
+"""The operator on a real API server with real controllers; nodes and pods are kwok's."""
+
+from __future__ import annotations
+
+import json
+import signal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.cluster.kit import Models, Operator, Operators, eventually
+
+if TYPE_CHECKING:
+    from foresail_testbed.access import Access
+
+pytestmark = pytest.mark.cluster
+
+CHILDREN = ("deployment/fraud", "service/fraud", "service/fraud-pods", "hpa/fraud", "pdb/fraud")
+SIZES = "jsonpath={.spec.replicas}{'\\n'}"
+SCALING = {"minReplicas": 2, "maxReplicas": 4}
+
+
+def spec(models: Models, kind: str, name: str = "fraud") -> dict[str, Any]:
+    found = models.get(kind, name)
+    assert found is not None
+    result: dict[str, Any] = found["spec"]
+    return result
+
+
+def configmaps(models: Models) -> list[str]:
+    text = models.kubectl("get", "configmaps", "-l", "foresail.dev/model", "-o", "name")
+    return text.split()
+
+
+def test_a_model_becomes_ready_and_everything_goes_with_it(operator: Operator, models: Models) -> None:
+    models.apply(scaling=SCALING)
+    models.wait_ready()
+    assert all(models.get(*child.split("/")) for child in CHILDREN)
+    eventually(lambda: spec(models, "deployment")["replicas"] == 2, "the autoscaler lifts it to its minimum")
+    model = models.get("mdep")
+    assert model is not None
+    assert "finalizers" not in model["metadata"]
+    assert "annotations" not in model["metadata"] or set(model["metadata"]["annotations"]) == {
+        "kubectl.kubernetes.io/last-applied-configuration"
+    }
+    models.kubectl("delete", "mdep", "fraud")
+    left = "deployments,services,hpa,pdb,configmaps,pods"
+    eventually(
+        lambda: not models.kubectl("get", left, "-l", "foresail.dev/model", "-o", "name").split(),
+        "children are gone (the garbage collector learns of a new CRD every 30 s)",
+        seconds=90,
+    )
+
+
+def test_a_fresh_model_costs_few_requests_and_rest_costs_none(operator: Operator, models: Models) -> None:
+    reads = operator.reads()
+    models.apply(scaling={"maxReplicas": 3})
+    eventually(lambda: models.state("ScalingActive")[0] == "False", "the autoscaler has looked for metrics in vain")
+    models.wait_settled(operator)
+    assert operator.writes() <= 11
+    assert operator.reads() - reads <= 2
+    writes = operator.writes()
+    models.kubectl("label", "mdep/fraud", "team=risk")  # an event that changes nothing that is read
+    models.kubectl("annotate", "deployment/fraud", "note=mine")  # beside what is ours
+    looks = operator.looks()
+    eventually(lambda: operator.looks() > looks, "the operator has looked")
+    models.wait_settled(operator)
+    assert operator.writes() == writes
+
+
+@pytest.mark.parametrize("child", CHILDREN)
+def test_a_child_that_was_deleted_comes_back_at_once(operator: Operator, models: Models, child: str) -> None:
+    models.apply(scaling=SCALING)
+    models.wait_ready()
+    before = models.get(*child.split("/"))
+    assert before is not None
+    models.kubectl("delete", child, "--wait=false")
+
+    def back() -> bool:
+        found = models.get(*child.split("/"))
+        return found is not None and found["metadata"]["uid"] != before["metadata"]["uid"]
+
+    eventually(back, f"{child} is back", seconds=5)
+
+
+@pytest.mark.parametrize(
+    ("child", "patch"),
+    [
+        ("deployment/fraud", {"spec": {"template": {"spec": {"automountServiceAccountToken": True}}}}),
+        ("deployment/fraud", {"metadata": {"labels": {"foresail.dev/model": "x"}}}),
+        ("service/fraud", {"spec": {"selector": {"more": "x"}}}),
+        ("hpa/fraud", {"spec": {"maxReplicas": 9}}),
+        ("pdb/fraud", {"spec": {"maxUnavailable": 0}}),
+        ("service/fraud-pods", {"metadata": {"labels": {"app.kubernetes.io/managed-by": None}}}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_hand_edit_of_what_is_ours_is_repaired_at_once(
+    operator: Operator, models: Models, child: str, patch: dict[str, Any]
+) -> None:
+    models.apply(scaling=SCALING)
+    models.wait_settled(operator)
+    kind, name = child.split("/")
+    before = models.get(kind, name)
+    models.kubectl("patch", child, "--type=merge", "-p", json.dumps(patch))
+
+    def same() -> bool:
+        now = models.get(kind, name)
+        assert now is not None
+        assert before is not None
+        return bool(now["spec"] == before["spec"] and now["metadata"]["labels"] == before["metadata"]["labels"])
+
+    eventually(same, f"{child} is as it was", seconds=5)
+
+
+def test_what_others_add_beside_ours_stays(operator: Operator, models: Models) -> None:
+    models.apply()
+    models.wait_ready()
+    models.kubectl("rollout", "restart", "deployment/fraud")
+    models.wait_settled(operator)
+    annotations = spec(models, "deployment")["template"]["metadata"]["annotations"]
+    assert "kubectl.kubernetes.io/restartedAt" in annotations
+
+
+def test_a_foreign_service_is_not_seized_and_its_owner_is_named(operator: Operator, models: Models) -> None:
+    models.kubectl("create", "service", "clusterip", "fraud", "--tcp=5:5")
+    before = models.get("service")
+    models.apply()
+    eventually(lambda: models.state("Stalled") == ("True", "NameConflict"), "the conflict is named")
+    message = models.conditions()["Stalled"]["message"]
+    assert "Service fraud is there already" in message
+    assert "kubectl-create" in message
+    assert models.get("service") == before
+
+
+def test_size_passes_from_us_to_the_autoscaler_and_back_without_a_reset(operator: Operator, models: Models) -> None:
+    models.apply(replicas=3)
+    models.wait_settled(operator)
+    models.kubectl("scale", "deployment/fraud", "--replicas=1")
+    eventually(lambda: spec(models, "deployment")["replicas"] == 3, "a hand-made size is repaired")
+    sizes = models.plane.popen(
+        [
+            "kubectl",
+            "-n",
+            models.namespace,
+            "get",
+            "deployment",
+            "fraud",
+            "-w",
+            "-o",
+            "jsonpath={.spec.replicas}{'\\n'}",
+        ],
+        log=operator.log.with_suffix(".sizes"),
+    )
+    models.kubectl("patch", "mdep/fraud", "--type=json", "-p", json.dumps(
+        [{"op": "remove", "path": "/spec/replicas"}, {"op": "add", "path": "/spec/scaling", "value": {"maxReplicas": 5}}]
+    ))  # fmt: skip
+    eventually(lambda: models.get("hpa"), "the autoscaler is there")
+    models.wait_settled(operator)
+    assert spec(models, "deployment")["replicas"] == 3
+    models.kubectl("patch", "mdep/fraud", "--type=json", "-p", json.dumps(
+        [{"op": "remove", "path": "/spec/scaling"}, {"op": "add", "path": "/spec/replicas", "value": 2}]
+    ))  # fmt: skip
+    eventually(lambda: models.get("hpa") is None, "the autoscaler is gone")
+    eventually(lambda: spec(models, "deployment")["replicas"] == 2, "the size is fixed again")
+    sizes.stop()
+    seen = set(operator.log.with_suffix(".sizes").read_text().split())
+    assert seen <= {"3", "2"}, "no reset to 1 on the way"
+
+
+def test_scale_subresource_shows_and_sets_the_size(operator: Operator, models: Models) -> None:
+    models.apply(replicas=1)
+    models.wait_ready()
+    models.kubectl("scale", "mdep/fraud", "--replicas=3")
+    eventually(lambda: spec(models, "deployment")["replicas"] == 3, "the Deployment follows")
+    models.wait_settled(operator)
+    scale = json.loads(
+        models.kubectl(
+            "get", "--raw", f"/apis/foresail.dev/v1alpha1/namespaces/{models.namespace}/modeldeployments/fraud/scale"
+        )
+    )
+    assert scale["status"] == {"replicas": 3, "selector": "foresail.dev/model=fraud"}
+
+
+def test_zero_replicas_are_said_to_be_what_was_asked_for(operator: Operator, models: Models) -> None:
+    models.apply(replicas=0)
+    eventually(lambda: models.state("Ready") == ("False", "ScaledToZero"), "zero is said")
+    assert models.state("Stalled")[0] == models.state("Reconciling")[0] == "False"
+
+
+def test_a_restarted_operator_writes_nothing(operators: Operators, models: Models) -> None:
+    first = operators.start().wait_until_leading()
+    models.apply(scaling=SCALING)
+    models.apply("other", replicas=2)
+    models.wait_settled(first)
+    models.wait_settled(first, "other")
+    first.stop()
+    second = operators.start().wait_until_leading()
+    eventually(lambda: second.looks() >= 2, "it has looked at both")
+    models.wait_settled(second)
+    assert second.writes() == 0
+    assert second.reads() <= 9  # one list a kind, and what tells that the CRD is there
+
+
+def test_an_upgraded_operator_restarts_no_model_until_its_spec_changes(operators: Operators, models: Models) -> None:
+    first = operators.start(FORESAIL_RUNTIME_IMAGE="foresail-runtime:1").wait_until_leading()
+    models.apply()
+    models.wait_settled(first)
+    generation = (models.get("deployment") or {})["metadata"]["generation"]
+    first.stop()
+    second = operators.start(FORESAIL_RUNTIME_IMAGE="foresail-runtime:2").wait_until_leading()
+    models.wait_settled(second)
+    assert (models.get("deployment") or {})["metadata"]["generation"] == generation
+    models.kubectl("delete", "deployment/fraud")
+    eventually(lambda: models.get("deployment"), "a deleted Deployment comes back")
+    (container,) = spec(models, "deployment")["template"]["spec"]["containers"]
+    assert container["image"] == "foresail-runtime:1"
+    models.apply(serving={"maxQueueSize": 7})
+
+    def image() -> str:
+        (one,) = spec(models, "deployment")["template"]["spec"]["containers"]
+        found: str = one["image"]
+        return found
+
+    eventually(lambda: image() == "foresail-runtime:2", "a changed spec takes the new image")
+
+
+def test_a_new_version_is_rolled_out_and_the_old_description_is_removed(operator: Operator, models: Models) -> None:
+    models.apply()
+    models.wait_settled(operator)
+    (before,) = configmaps(models)
+    models.apply(model={"uri": "https://models.example.com/fraud-2.onnx", "version": "2"})
+    eventually(
+        lambda: configmaps(models) not in ([before], []) and before not in configmaps(models), "only the new one"
+    )
+    models.wait_ready()
+    model = models.get("mdep")
+    assert model is not None
+    assert model["status"]["observedGeneration"] == 2
+    assert model["status"]["model"]["version"] == "2"
+
+
+def test_of_many_quick_edits_the_first_goes_out_at_once_and_the_last_wins(operator: Operator, models: Models) -> None:
+    models.apply()
+    models.wait_settled(operator)
+    for size in range(1, 21):
+        models.kubectl(
+            "patch", "mdep/fraud", "--type=merge", "-p", json.dumps({"spec": {"serving": {"maxQueueSize": size}}})
+        )
+
+    def queue_size() -> int | None:
+        names = configmaps(models)
+        if len(names) != 1:
+            return None
+        found = json.loads(models.kubectl("get", names[0], "-o", "json"))
+        size: int = json.loads(found["data"]["model.json"]).get("max_queue_size")
+        return size
+
+    eventually(lambda: queue_size() == 20, "the last edit runs")
+    models.wait_settled(operator)
+    revisions = models.kubectl("get", "replicasets", "-l", "foresail.dev/model=fraud", "-o", "name").split()
+    assert len(revisions) <= 8, "edits between are skipped"
+
+
+def test_deleted_and_applied_again_within_a_second(operator: Operator, models: Models) -> None:
+    models.apply(scaling=SCALING)
+    models.wait_ready()
+    models.kubectl("delete", "mdep", "fraud", "--wait=false")
+    models.apply(scaling=SCALING)
+    models.wait_settled(operator)
+    model, deployment = models.get("mdep"), models.get("deployment")
+    assert model is not None
+    assert deployment is not None
+    assert deployment["metadata"]["ownerReferences"][0]["uid"] == model["metadata"]["uid"]
+
+
+def test_a_spec_that_contradicts_itself_says_what_to_change(operator: Operator, models: Models) -> None:
+    models.apply(resources={"requests": {"memory": "2Gi"}, "limits": {"memory": "1Gi"}})
+    eventually(lambda: models.state("Stalled") == ("True", "InvalidSpec"), "it is said")
+    assert "lower the one or raise the other" in models.conditions()["Stalled"]["message"]
+    assert models.get("deployment") is None
+
+
+def test_the_schedulers_words_reach_the_condition(operator: Operator, models: Models) -> None:
+    models.apply(pod={"nodeSelector": {"disk": "none-such"}})
+    eventually(lambda: models.state("Ready") == ("False", "Unschedulable"), "it is said", seconds=10)
+    assert "0/3 nodes are available" in models.conditions()["Ready"]["message"]
+    events = models.kubectl("get", "events", "--field-selector", "involvedObject.kind=ModelDeployment", "-o", "name")
+    assert len(events.split()) == 1
+
+
+def test_an_exhausted_quota_is_named(operator: Operator, models: Models) -> None:
+    models.kubectl("create", "quota", "small", "--hard=pods=0")
+    models.apply()
+    eventually(lambda: models.state("Ready") == ("False", "QuotaExceeded"), "it is said", seconds=10)
+    assert "exceeded quota: small" in models.conditions()["Ready"]["message"]
+
+
+def test_a_child_that_the_server_refuses_says_why(operator: Operator, models: Models) -> None:
+    models.apply(scaling={"maxReplicas": 2, "metrics": [{"type": "hpa", "hpa": {"type": "Nonsense"}}]})
+    eventually(lambda: models.state("Stalled") == ("True", "Refused"), "it is said")
+    assert "HorizontalPodAutoscaler fraud" in models.conditions()["Stalled"]["message"]
+    assert models.get("deployment"), "what is right is there all the same"
+
+
+def test_longest_names_work(operator: Operator, models: Models) -> None:
+    name = ".".join(["a" * 60] * 4)[:253]
+    models.apply(name)
+    models.kubectl("wait", "--for=condition=Ready", f"mdep/{name}", "--timeout=30s")
+
+
+def test_pods_pass_the_restricted_standard(operator: Operator, models: Models, plane: Access) -> None:
+    plane.kubectl("label", "namespace", models.namespace, "pod-security.kubernetes.io/enforce=restricted")
+    models.apply(model={"uri": "pvc://claim/a.onnx", "credentials": {"secretName": "s"}}, gpu={"memory": "1Gi"})
+    eventually(lambda: models.kubectl("get", "pods", "-o", "name").split(), "a pod is admitted")
+    assert models.state("Ready")[1] != "PodRefused"
+
+
+def test_a_standby_takes_over_and_only_one_writes(operators: Operators, models: Models) -> None:
+    leader = operators.start().wait_until_leading()
+    standby = operators.start()
+    eventually(lambda: standby.get("/readyz") == "ok\n", "the standby is in sync")
+    models.apply()
+    models.wait_settled(leader)
+    assert standby.writes() == 0
+    leader.stop()
+    eventually(standby.leads, "the standby leads", seconds=5)
+    models.apply(replicas=2)
+    eventually(lambda: spec(models, "deployment")["replicas"] == 2, "it does the work")
+
+
+def test_a_frozen_leader_writes_nothing_once_its_lease_is_over(operators: Operators, models: Models) -> None:
+    leader = operators.start().wait_until_leading()
+    standby = operators.start()
+    models.apply()
+    models.wait_settled(leader)
+    leader.signal(signal.SIGSTOP)
+    eventually(standby.leads, "the standby leads after the lease", seconds=25)
+    models.apply(replicas=2)
+    models.wait_settled(standby)
+    leader.signal(signal.SIGCONT)
+    eventually(lambda: leader.get("/readyz"), "the old leader answers again")
+    eventually(lambda: not leader.leads(), "and does not lead")
+    before = leader.writes()
+    models.apply(replicas=3)
+    models.wait_settled(standby)
+    assert leader.writes() == before
+
+
+def test_an_operator_that_starts_before_its_crd_waits_for_it(operator: Operator) -> None:
+    assert operator.get("/healthz") == "ok\n"
+    assert operator.get("/readyz") == "ok\n"
+    assert "foresail_operator_leading 1.0" in operator.get("/metrics")

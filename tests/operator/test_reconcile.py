@@ -1,0 +1,422 @@
+"""Looks at one model, against an API over a real socket; what the watches would show is noted by hand."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+from aiohttp.test_utils import TestServer
+from aiohttp.web import json_response
+
+from foresail_operator import errors
+from foresail_operator.api import kinds
+from foresail_operator.apply import Applier
+from foresail_operator.desired import pace
+from foresail_operator.desired.images import Images
+from foresail_operator.events import Recorder
+from foresail_operator.kube import Kube
+from foresail_operator.metrics import Metrics
+from foresail_operator.observe import Cache
+from foresail_operator.reconcile import Clocks, Reconciler
+from tests.operator import wire
+from tests.operator.conftest import make_raw
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from aiohttp import web
+
+KEY = ("team", "fraud")
+MODEL = "/apis/foresail.dev/v1alpha1/namespaces/team/modeldeployments/fraud"
+DEPLOYMENT = "/apis/apps/v1/namespaces/team/deployments/fraud"
+SERVICE = "/api/v1/namespaces/team/services/fraud"
+AUTOSCALER = "/apis/autoscaling/v2/namespaces/team/horizontalpodautoscalers/fraud"
+PLURALS = {kind.plural: kind for kind in kinds.BY_NAME.values()}
+
+
+@dataclasses.dataclass
+class Bench:
+    """A reconciler, its API and its clock."""
+
+    api: wire.Api
+    kube: Kube
+    seconds: float = 1000.0
+    cache: Cache = dataclasses.field(default_factory=Cache)
+
+    def __post_init__(self) -> None:
+        self.restart()
+
+    def restart(self, cpu: str = "runtime:1") -> None:
+        """Forget everything, as a new process does, and see what is there."""
+        self.cache = Cache()
+        self.reconciler = Reconciler(
+            self.kube,
+            self.cache,
+            Applier(self.kube, self.cache),
+            recorder=Recorder(self.kube, "me"),
+            images=Images(cpu=cpu, openvino="o", gpu="g"),
+            clocks=Clocks(lambda: self.seconds, lambda: f"at {self.seconds:g}"),
+        )
+        self.watch()
+
+    def watch(self) -> None:
+        """Show the cache everything of ours that is there."""
+        for path, manifest in self.api.objects.items():
+            kind = PLURALS.get(path.rsplit("/", 2)[1])
+            if kind is not None:
+                self.cache.note(kind, manifest)
+
+    def model(self, **spec: Any) -> None:
+        """Write the user's object."""
+        before = self.api.objects.get(MODEL, {})
+        raw = make_raw(**spec)
+        raw["metadata"] |= {"generation": before.get("metadata", {}).get("generation", 0) + 1}
+        self.api.put(MODEL, raw | ({"status": before["status"]} if "status" in before else {}))
+        self.watch()
+
+    def pod(self, *, ready: bool = True, name: str = "p") -> None:
+        """Let a pod of the newest revision be there, and the Deployment say so."""
+        template = self.api.objects[DEPLOYMENT]["spec"]["template"]
+        metadata = {"name": name, "namespace": "team", "uid": f"pod-{name}", "labels": template["metadata"]["labels"]}
+        conditions = [{"type": "Ready", "status": str(ready)}]
+        pod = {"metadata": metadata | {"annotations": template["metadata"]["annotations"]}, "spec": template["spec"]}
+        self.api.put(f"/api/v1/namespaces/team/pods/{name}", pod | {"status": {"conditions": conditions}})
+        count = {"replicas": 1, "updatedReplicas": 1, "readyReplicas": int(ready), "observedGeneration": 99}
+        self.api.put(DEPLOYMENT, self.api.objects[DEPLOYMENT] | {"status": count})
+        self.watch()
+
+    async def look(self) -> float | None:
+        return await self.reconciler.look(KEY)
+
+    async def settle(self) -> None:
+        """Look until nothing is left to do."""
+        for _ in range(10):
+            count = len(self.api.requests)
+            self.seconds += 10
+            self.watch()
+            await self.look()
+            if len(self.api.requests) == count:
+                return
+        pytest.fail("it never settles")
+
+    def status(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.api.objects[MODEL]["status"]
+        return found
+
+    def condition(self, kind: str) -> tuple[str, str, str]:
+        (one,) = (one for one in self.status()["conditions"] if one["type"] == kind)
+        return one["status"], one["reason"], one["message"]
+
+
+@contextlib.asynccontextmanager
+async def bench() -> AsyncIterator[Bench]:
+    api = wire.Api()
+    async with TestServer(api.app()) as server, aiohttp.ClientSession(server.make_url("/")) as session:
+        yield Bench(api, Kube(session, Metrics(), lambda: None))
+
+
+async def test_a_first_look_makes_everything_and_reads_nothing() -> None:
+    async with bench() as b:
+        b.model(scaling={"maxReplicas": 3})
+        await b.look()
+        assert [one.method for one in b.api.requests] == ["PATCH"] * 7
+        assert b.status()["observedGeneration"] == 1
+        assert b.condition("Ready")[:2] == ("False", "PodsStarting")
+
+
+async def test_a_second_look_writes_nothing() -> None:
+    async with bench() as b:
+        b.model(scaling={"maxReplicas": 3})
+        await b.look()
+        b.pod()
+        await b.settle()
+        count = len(b.api.requests)
+        b.watch()
+        await b.look()
+        b.restart()
+        await b.look()
+        assert len(b.api.requests) == count
+        assert b.condition("Ready")[0] == "True"
+
+
+async def test_a_fresh_model_costs_at_most_eleven_writes() -> None:
+    async with bench() as b:
+        b.model(scaling={"maxReplicas": 3})
+        await b.look()
+        b.pod(ready=False)
+        await b.look()
+        b.pod()
+        await b.settle()
+        assert len(b.api.writes) <= 11
+        assert b.condition("Ready")[0] == "True"
+
+
+async def test_stopped_after_any_write_the_next_run_makes_the_same_objects() -> None:
+    async def run(stop_after: int | None) -> tuple[set[str], int]:
+        async with bench() as b:
+            b.model(scaling={"maxReplicas": 3})
+            left = iter(range(stop_after)) if stop_after is not None else None
+
+            def stop(request: wire.Request) -> web.Response | None:
+                if left is not None and request.method != "GET" and next(left, None) is None:
+                    return wire.failure(503, "Stopped")
+                return None
+
+            b.api.answer = stop
+            with contextlib.suppress(errors.Unavailable):
+                await b.look()
+            b.api.answer = lambda _: None
+            b.restart()
+            await b.settle()
+            return {path for path in b.api.objects if "/events/" not in path}, len(b.api.writes)
+
+    whole, count = await run(None)
+    for number in range(count):
+        assert (await run(number))[0] == whole
+
+
+async def test_numbers_are_written_once_a_second_and_states_at_once() -> None:
+    async with bench() as b:
+        b.model(replicas=3)
+        await b.look()
+        count = len(b.api.writes)
+        b.api.put(DEPLOYMENT, b.api.objects[DEPLOYMENT] | {"status": {"replicas": 1, "observedGeneration": 9}})
+        b.watch()
+        b.seconds += 0.25
+        assert await b.look() == pytest.approx(0.75)
+        assert len(b.api.writes) == count
+        b.pod()
+        await b.look()
+        assert b.condition("Ready")[0] == "True"
+
+
+async def test_a_foreign_service_is_named_and_left_alone() -> None:
+    async with bench() as b:
+        foreign = b.api.put(
+            SERVICE, {"metadata": {"name": "fraud", "managedFields": [{"manager": "helm"}]}, "spec": {}}
+        )
+        b.model()
+        assert await b.look() == 30
+        assert b.api.objects[SERVICE] == foreign
+        assert b.condition("Stalled")[:2] == ("True", "NameConflict")
+        assert "no controller (written by helm)" in b.condition("Stalled")[2]
+        owner = {"kind": "Application", "name": "shop", "uid": "z", "controller": True}
+        b.api.put(SERVICE, {"metadata": {"name": "fraud", "ownerReferences": [owner]}, "spec": {}})
+        b.seconds += 10
+        await b.look()
+        assert "belongs to Application shop" in b.condition("Stalled")[2]
+
+
+async def test_children_of_a_predecessor_are_waited_for() -> None:
+    async with bench() as b:
+        b.model()
+        await b.look()
+        raw = make_raw()
+        raw["metadata"] |= {"uid": "22222222-2222-4222-8222-222222222222"}
+        b.api.put(MODEL, raw)
+        b.restart()
+        assert await b.look() == 1
+        assert b.condition("Reconciling")[:2] == ("True", "WaitingForRemoval")
+        for path in [path for path in b.api.objects if path != MODEL]:
+            del b.api.objects[path]
+        b.restart()
+        await b.settle()
+        assert b.api.objects[DEPLOYMENT]["metadata"]["ownerReferences"][0]["uid"] == raw["metadata"]["uid"]
+
+
+async def test_a_child_that_is_being_deleted_is_waited_for() -> None:
+    async with bench() as b:
+        b.model()
+        await b.look()
+        metadata = b.api.objects[SERVICE]["metadata"] | {"deletionTimestamp": "now"}
+        b.api.put(SERVICE, b.api.objects[SERVICE] | {"metadata": metadata})
+        b.watch()
+        assert await b.look() == 1
+        assert "is being deleted" in b.condition("Reconciling")[2]
+
+
+async def test_a_child_whose_event_is_late_is_met_and_not_written_again() -> None:
+    async with bench() as b:
+        b.model()
+        await b.look()
+        b.restart()
+        b.cache.forget(b.api.objects[SERVICE]["metadata"]["uid"])
+        count = len(b.api.requests)
+        await b.look()
+        assert [one.method for one in b.api.requests[count:]] == ["PATCH", "GET"]
+
+
+async def test_a_child_whose_labels_were_taken_off_is_repaired() -> None:
+    async with bench() as b:
+        b.model()
+        await b.look()
+        stripped = b.api.objects[SERVICE]["metadata"] | {"labels": {}}
+        b.api.put(SERVICE, b.api.objects[SERVICE] | {"metadata": stripped})
+        del b.api.objects[SERVICE]["metadata"]["labels"]
+        b.restart()
+        b.cache.forget(stripped["uid"])  # the selector no longer selects it
+        await b.look()
+        assert b.api.objects[SERVICE]["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "foresail"
+
+
+async def test_a_webhook_that_changes_what_we_write_starts_no_war() -> None:
+    async with bench() as b:
+        b.model()
+        await b.look()
+        b.pod()
+        await b.settle()
+
+        def mutate() -> None:
+            live = b.api.objects[SERVICE]
+            b.api.put(SERVICE, live | {"spec": live["spec"] | {"type": "Mutated"}})
+
+        mutate()
+        b.watch()
+        original = b.api._store
+
+        def store(path: str, manifest: wire.Manifest, status: int) -> web.Response:
+            answer = original(path, manifest, status)
+            if path == SERVICE:
+                mutate()
+                return json_response(b.api.objects[SERVICE], status=status)
+            return answer
+
+        b.api._store = store  # type: ignore[method-assign]  # the webhook's place in the server
+        await b.settle()
+        writes = [path for method, path in b.api.writes if path == SERVICE]
+        assert len(writes) == 2, "made once, repaired once"
+
+
+async def test_the_size_is_held_by_another_manager_while_it_passes_to_the_autoscaler() -> None:
+    async with bench() as b:
+        b.model(replicas=3)
+        await b.look()
+        entry = {"manager": "foresail", "operation": "Apply", "fieldsV1": {"f:spec": {"f:replicas": {}}}}
+        metadata = b.api.objects[DEPLOYMENT]["metadata"] | {"managedFields": [entry]}
+        b.api.put(DEPLOYMENT, b.api.objects[DEPLOYMENT] | {"metadata": metadata})
+        b.model(scaling={"maxReplicas": 5})
+        b.restart()
+        count = len(b.api.requests)
+        await b.look()
+        sent = [one for one in b.api.requests[count:] if one.path == DEPLOYMENT]
+        assert [one.query["fieldManager"] for one in sent] == ["foresail-size", "foresail"]
+        assert sent[0].body["spec"] == {"replicas": 3}
+        assert "replicas" not in sent[1].body["spec"]
+
+
+async def test_an_autoscaler_goes_before_a_fixed_size_is_written() -> None:
+    async with bench() as b:
+        b.model(scaling={"maxReplicas": 5})
+        await b.look()
+        b.model(replicas=2)
+        b.restart()
+        count = len(b.api.requests)
+        await b.look()
+        sent = [(one.method, one.path) for one in b.api.requests[count:]]
+        assert sent[0] == ("DELETE", AUTOSCALER)
+        assert ("PATCH", DEPLOYMENT) in sent[1:]
+
+
+async def test_a_description_goes_once_its_last_pod_has_gone() -> None:
+    def names(b: Bench) -> list[str]:
+        return [path for path in b.api.objects if "/configmaps/" in path]
+
+    async with bench() as b:
+        b.model()
+        await b.look()
+        b.pod(name="old")
+        await b.settle()
+        b.model(model={"uri": "https://models.example.com/other.onnx"})
+        await b.settle()
+        assert len(names(b)) == 2
+        b.pod(name="new")
+        await b.settle()
+        assert len(names(b)) == 2, "the old pod still mounts its own"
+        del b.api.objects["/api/v1/namespaces/team/pods/old"]
+        b.cache.forget("pod-old")
+        await b.settle()
+        assert len(names(b)) == 1
+
+
+async def test_a_second_edit_waits_and_the_newest_goes_out() -> None:
+    async with bench() as b:
+        b.model(serving={"maxQueueSize": 1})
+        await b.look()
+        b.model(serving={"maxQueueSize": 2})
+        assert await b.look() == pytest.approx(pace.SETTLE_SECONDS)
+        b.model(serving={"maxQueueSize": 3})
+        b.seconds += pace.SETTLE_SECONDS
+        await b.look()
+        assert b.status()["observedGeneration"] == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ("namespace team because it is being terminated", "NamespaceTerminating"),
+        ("exceeded quota: small", "QuotaExceeded"),
+        ("admission webhook said no", "Refused"),
+    ],
+)
+async def test_what_the_server_refuses_is_said_in_its_words_and_the_rest_is_done(words: str, reason: str) -> None:
+    def refuse(request: wire.Request) -> web.Response | None:
+        return wire.failure(403, "Forbidden", words) if request.path == SERVICE else None
+
+    async with bench() as b:
+        b.api.answer = refuse
+        b.model()
+        await b.look()
+        assert b.condition("Ready")[1] == reason
+        assert words in b.condition("Ready")[2]
+        assert DEPLOYMENT in b.api.objects
+
+
+async def test_a_spec_that_contradicts_itself_makes_nothing() -> None:
+    async with bench() as b:
+        b.model(resources={"requests": {"cpu": "2"}, "limits": {"cpu": "1"}})
+        await b.look()
+        assert b.condition("Stalled")[:2] == ("True", "InvalidSpec")
+        assert DEPLOYMENT not in b.api.objects
+
+
+async def test_what_is_deleted_or_unreadable_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
+    async with bench() as b:
+        assert await b.look() is None
+        b.model(scaling={})
+        assert await b.look() is None
+        assert "spec.scaling.maxReplicas" in str(caplog.records[-1].__dict__["error"])
+        raw = make_raw()
+        b.api.put(MODEL, raw | {"metadata": raw["metadata"] | {"deletionTimestamp": "now"}})
+        b.watch()
+        assert await b.look() is None
+        assert b.api.requests == []
+
+
+async def test_an_upgraded_operator_keeps_the_recorded_image() -> None:
+    def image(b: Bench) -> str:
+        found: str = b.api.objects[DEPLOYMENT]["spec"]["template"]["spec"]["containers"][0]["image"]
+        return found
+
+    async with bench() as b:
+        b.model()
+        await b.look()
+        b.restart(cpu="runtime:2")
+        await b.settle()
+        assert image(b) == "runtime:1"
+        b.model(serving={"maxQueueSize": 5})
+        await b.settle()
+        assert image(b) == "runtime:2"
+
+
+async def test_an_event_that_can_not_be_written_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    def refuse(request: wire.Request) -> web.Response | None:
+        return wire.failure(403, "Forbidden") if request.path.endswith("/events") else None
+
+    async with bench() as b:
+        b.api.answer = refuse
+        b.model(resources={"requests": {"cpu": "2"}, "limits": {"cpu": "1"}})
+        await b.look()
+    assert "an Event was not written" in caplog.text
