@@ -3,10 +3,11 @@
 import argparse
 import contextlib
 import os
+import shutil
 import sys
 from pathlib import Path
 
-from foresail_testbed import base_image, build, cluster, errors, images, layout, options, programs, runs
+from foresail_testbed import assets, base_image, build, cluster, errors, images, layout, options, programs, runs
 
 
 def main() -> int:
@@ -122,7 +123,7 @@ def up(arguments: argparse.Namespace) -> int:
     started = cluster.Cluster.start(wish, detached=True, listener=tell)
     print(f"cluster {wish.name} is ready. Try:")
     print(f"  export KUBECONFIG={started.outside_kubeconfig()}")
-    print("  kubectl get nodes")
+    print(f"  {'kubectl' if shutil.which('kubectl') else assets.find_kubectl()} get nodes")
     print(f"  foresail-testbed exec --name {started.run.name} -- curl http://SERVICE_IP    # inside its network")
     print(f"  foresail-testbed down --name {started.run.name}")
     return 0

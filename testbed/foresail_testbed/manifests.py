@@ -54,14 +54,7 @@ def kubelet(run: layout.Run, node: options.NodePlan, cgroup_root: str, dns: bool
         {
             "apiVersion": "kubelet.config.k8s.io/v1beta1",
             "kind": "KubeletConfiguration",
-            "authentication": {
-                "anonymous": {"enabled": False},
-                "webhook": {"enabled": True},
-                "x509": {"clientCAFile": str(run.certificate("ca"))},
-            },
-            "authorization": {"mode": "Webhook"},
-            "tlsCertFile": str(run.certificate(node.name)),
-            "tlsPrivateKeyFile": str(run.key(node.name)),
+            **kubelet_trust(run, node),
             "containerRuntimeEndpoint": f"unix://{folder / 'containerd.sock'}",
             "cgroupDriver": "cgroupfs",
             "cgroupRoot": cgroup_root,
@@ -80,6 +73,20 @@ def kubelet(run: layout.Run, node: options.NodePlan, cgroup_root: str, dns: bool
             "volumePluginDir": str(folder / "volume-plugins"),
         }
     )
+
+
+def kubelet_trust(run: layout.Run, node: options.NodePlan) -> dict[str, Any]:
+    """Build whom a kubelet believes and by what it is believed."""
+    return {
+        "authentication": {
+            "anonymous": {"enabled": False},
+            "webhook": {"enabled": True},
+            "x509": {"clientCAFile": str(run.certificate("ca"))},
+        },
+        "authorization": {"mode": "Webhook"},
+        "tlsCertFile": str(run.certificate(node.name)),
+        "tlsPrivateKeyFile": str(run.key(node.name)),
+    }
 
 
 def containerd(run: layout.Run, node: options.NodePlan, programs: str) -> str:
