@@ -136,7 +136,7 @@ async def running(chosen: settings.Settings, description: contract.ModelDescript
     waiter.cancel()
     if task.done():
         raise AssertionError(f"the server ended with {task.result()}: {made.health.status}")
-    async with aiohttp.ClientSession(auto_decompress=False) as client:
+    async with aiohttp.ClientSession(auto_decompress=False, skip_auto_headers=["Accept-Encoding"]) as client:
         yield Server(made, client, task)
         made.stop()
         await client.close()

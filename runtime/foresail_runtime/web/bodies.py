@@ -19,7 +19,11 @@ _GZIP_WINDOW: Final = 31
 _ZLIB_WINDOW: Final = 15
 _RAW_WINDOW: Final = -15
 LARGE: Final = 64 * 1024
-"""Bodies from this size on are unpacked on another thread."""
+"""Bodies from this size on are packed and unpacked on another thread."""
+WORTH_PACKING: Final = 1024
+"""Smaller answers are sent as they are."""
+_LEVEL: Final = 1
+"""Tensors hardly shrink further, whatever is spent on it."""
 
 
 async def read(request: web.BaseRequest, limit: int, timeout_seconds: float) -> bytes:
@@ -77,6 +81,25 @@ async def unpack(data: bytes, encoding: str, limit: int) -> bytes:
         else:
             data = await asyncio.to_thread(inflate, data, name, limit)
     return data
+
+
+async def pack(data: bytes, accepted: str) -> tuple[bytes, str | None]:
+    """Return the body packed in the first way that `Accept-Encoding` names and we know; None: none of them."""
+    for part in accepted.lower().split(","):
+        name, _, quality = part.strip().partition(";")
+        if name.strip() not in ("gzip", "deflate") or quality.replace(" ", "") in ("q=0", "q=0.0", "q=0.00", "q=0.000"):
+            continue
+        name = name.strip()
+        if len(data) < LARGE:
+            return deflate(data, name), name
+        return await asyncio.to_thread(deflate, data, name), name
+    return data, None
+
+
+def deflate(data: bytes, name: str) -> bytes:
+    """Return the packed bytes."""
+    stream = zlib.compressobj(_LEVEL, wbits=_GZIP_WINDOW if name == "gzip" else _ZLIB_WINDOW)
+    return stream.compress(data) + stream.flush()
 
 
 def inflate(data: bytes, name: str, limit: int) -> bytes:

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 MAX_PATHS: Final = 1024
 HTTP_1_1: Final = (1, 1)
 SMALL: Final = 1024
-"""Answers from this size on are packed if the client likes, which is done on the long way."""
+"""Requests from this size on may have an answer worth packing; if the client takes that, they go the long way."""
 
 _HEAD: Final = b"HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %d\r\nDate: %s\r\nServer: foresail\r\n%s\r\n"
 
@@ -88,7 +88,7 @@ class Express:
         if (
             message.method != "POST"
             or message.should_close
-            or message.compression
+            or "Content-Encoding" in message.headers  # message.compression is None for what aiohttp doesn't know
             or message.upgrade
             or message.version != HTTP_1_1
         ):

@@ -58,9 +58,16 @@ class InferHandler:
             response = model.respond(wanted, arrays)
         data, header_length = rest.encode(response, form)
         self._serving.metrics.sent_bytes += len(data)
-        if header_length is None:
-            return web.Response(body=data, content_type=answers.JSON)
-        return web.Response(body=data, content_type=answers.BINARY, headers={answers.HEADER_LENGTH: str(header_length)})
+        more: dict[str, str] = {}
+        if header_length is not None:
+            more[answers.HEADER_LENGTH] = str(header_length)
+        accepted = headers.get("Accept-Encoding")
+        if accepted is not None and len(data) >= bodies.WORTH_PACKING:
+            data, name = await bodies.pack(data, accepted)
+            more |= {"Vary": "Accept-Encoding"} | ({} if name is None else {"Content-Encoding": name})
+        return web.Response(
+            body=data, content_type=answers.JSON if header_length is None else answers.BINARY, headers=more
+        )
 
 
 def parse_length(text: str) -> int:

@@ -1,0 +1,241 @@
+"""`foresail serve` as a process: from its first line to its last, and no request lost in between."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import pathlib
+import signal
+import socket
+import sys
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+
+from foresail_runtime import contract
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    Start = Callable[..., Any]
+
+PATIENCE = 30.0
+BODY = {"inputs": [{"name": "input", "shape": [1, 32], "datatype": "FP32", "data": [0.5] * 32}]}
+
+
+class Process:
+    """A `foresail` command that runs."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.lines: list[str] = []
+
+    @property
+    def output(self) -> str:
+        return "".join(self.lines)
+
+    async def line(self, words: str) -> str:
+        """Return the first line that has these words."""
+        async with asyncio.timeout(PATIENCE):
+            while text := (await self.stdout.readline()).decode():
+                self.lines.append(text)
+                if words in text:
+                    return text
+        raise AssertionError(f"it ended and never said {words!r}:\n{self.output}")
+
+    @property
+    def stdout(self) -> asyncio.StreamReader:
+        assert self.process.stdout is not None
+        return self.process.stdout
+
+    async def code(self) -> int:
+        async with asyncio.timeout(PATIENCE):
+            self.lines.append((await self.stdout.read()).decode())
+            return await self.process.wait()
+
+
+@pytest.fixture
+async def start(tmp_path: pathlib.Path) -> AsyncIterator[Start]:
+    running: list[asyncio.subprocess.Process] = []
+
+    async def run(*arguments: str, **environment: str) -> Process:
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("FORESAIL_")}
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "foresail_runtime", *arguments),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env={**kept, "FORESAIL_DOWNLOAD_FOLDER": str(tmp_path / "downloads"), **environment},
+        )
+        running.append(process)
+        return Process(process)
+
+    yield run
+    for process in running:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+def ports(line: str) -> tuple[int, int | None]:
+    """Return the HTTP and gRPC ports of the log's `listening` line."""
+    fields = dict(pair.split("=", 1) for pair in line.split() if "=" in pair)
+    return int(fields["http"]), int(fields["grpc"]) if "grpc" in fields else None
+
+
+LAPTOP = ("--http-port", "0", "--grpc-port", "off")
+
+
+async def test_a_laptop_is_told_where_it_listens_and_what_to_try(start: Start, mlp: pathlib.Path) -> None:
+    process = await start("serve", str(mlp), "--http-port", "0", "--grpc-port", "0")
+    http, grpc = ports(await process.line("listening"))
+    assert grpc is not None
+    await process.line(f"serving mlp at http://127.0.0.1:{http}/v2/models/mlp")
+    curl = await process.line("curl")
+    shell = await asyncio.create_subprocess_shell(f"{curl.strip()} --silent --fail", stdout=asyncio.subprocess.PIPE)
+    output, _ = await shell.communicate()
+    assert shell.returncode == 0
+    assert json.loads(output)["model_name"] == "mlp"
+    process.process.send_signal(signal.SIGINT)
+    assert await process.code() == 0
+
+
+MISTAKES: dict[str, tuple[tuple[str, ...], str]] = {
+    "no such file": (("serve", "nothing.onnx"), "there is no file nothing.onnx"),
+    "no model at all": (("serve",), "which model?"),
+    "no ONNX": (("serve", str(pathlib.Path(__file__)), *LAPTOP), "can't load test_lifecycle.py"),
+    "a port that is none": (("serve", "x.onnx", "--http-port", "70000"), "FORESAIL_HTTP_PORT='70000'"),
+    "an address of another machine": (
+        ("serve", str(pathlib.Path(__file__)), "--host", "192.0.2.1", *LAPTOP),
+        "192.0.2.1 is no address of this machine",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MISTAKES.values(), ids=MISTAKES.keys())
+async def test_a_mistake_is_answered_with_a_sentence(start: Start, case: tuple[tuple[str, ...], str]) -> None:
+    arguments, words = case
+    process = await start(*arguments)
+    assert await process.code() == 1
+    assert words in process.output
+    assert "Traceback" not in process.output
+
+
+async def test_a_port_in_use_says_which(start: Start, mlp: pathlib.Path) -> None:
+    first = await start("serve", str(mlp), *LAPTOP)
+    port, _ = ports(await first.line("listening"))
+    second = await start("serve", str(mlp), "--http-port", str(port), "--grpc-port", "off")
+    assert await second.code() == 1
+    assert f"port {port} of 127.0.0.1 is in use: choose another with --http-port" in second.output
+
+
+def describe(folder: pathlib.Path, **fields: Any) -> dict[str, str]:
+    """Write a description as the operator does, and return the environment of its pod."""
+    path = folder / contract.DESCRIPTION_KEY
+    path.write_text(contract.ModelDescription(**{"name": "m", "uri": "file:///m.onnx", **fields}).encode())
+    return {
+        contract.ENV_DESCRIPTION: str(path),
+        "FORESAIL_HOST": "127.0.0.1",
+        "FORESAIL_HTTP_PORT": "0",
+        "FORESAIL_GRPC_PORT": "off",
+        "FORESAIL_LOG_FORMAT": "text",
+        "FORESAIL_TERMINATION_PATH": str(folder / "termination"),
+    }
+
+
+async def test_a_pod_that_can_not_start_leaves_the_reason(start: Start, tmp_path: pathlib.Path) -> None:
+    process = await start("serve", **describe(tmp_path, path=str(tmp_path / "gone.onnx")))
+    assert await process.code() == 1
+    left = contract.Termination.decode((tmp_path / "termination").read_text())
+    assert left is not None
+    assert (left.reason, left.model) == ("ModelNotFound", "m")
+    assert "gone.onnx" in left.message
+
+
+async def test_a_description_that_is_none_leaves_the_reason(start: Start, tmp_path: pathlib.Path) -> None:
+    environment = describe(tmp_path)
+    pathlib.Path(environment[contract.ENV_DESCRIPTION]).write_text("{")
+    process = await start("serve", **environment)
+    assert await process.code() == 1
+    left = contract.Termination.decode((tmp_path / "termination").read_text())
+    assert left is not None
+    assert left.reason == "DescriptionInvalid"
+
+
+class Clients:
+    """Keep-alive clients that ask until nobody listens any more."""
+
+    def __init__(self, port: int, count: int) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self.answered = 0
+        self.lost: list[str] = []
+        self.enough = asyncio.Event()
+        self.tasks = [asyncio.create_task(self._ask()) for _ in range(count)]
+
+    async def _ask(self) -> None:
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as session:
+            while True:
+                try:
+                    async with session.post(f"{self.url}/v2/models/m/infer", json=BODY) as response:
+                        await response.read()
+                except aiohttp.ClientConnectorError:
+                    return  # a new connection that is refused is no lost request
+                except aiohttp.ClientError as error:
+                    self.lost.append(repr(error))
+                    continue
+                if response.status != 200:
+                    self.lost.append(str(response.status))
+                self.answered += 1
+                if self.answered > 500:
+                    self.enough.set()
+
+
+@pytest.mark.parametrize("drain", ["0", "0.5"], ids=["no drain", "half a second of drain"])
+async def test_sigterm_under_load_loses_no_request(
+    start: Start, tmp_path: pathlib.Path, mlp: pathlib.Path, drain: str
+) -> None:
+    environment = {**describe(tmp_path, path=str(mlp)), contract.ENV_DRAIN_SECONDS: drain}
+    process = await start("serve", **environment)
+    port, _ = ports(await process.line("listening"))
+    await process.line("model ready")
+    clients = Clients(port, 16)
+    await asyncio.wait_for(clients.enough.wait(), PATIENCE)
+    process.process.send_signal(signal.SIGTERM)
+    await process.line("draining")
+    if drain != "0":
+        async with aiohttp.ClientSession() as session, session.get(f"{clients.url}{contract.READY_PATH}") as response:
+            assert (response.status, (await response.json())["state"]) == (503, "draining")
+            assert response.headers["Connection"] == "close"
+    assert await process.code() == 0
+    await asyncio.wait_for(asyncio.gather(*clients.tasks), PATIENCE)
+    assert clients.lost == []
+
+
+async def test_a_second_signal_ends_the_drain(start: Start, tmp_path: pathlib.Path, mlp: pathlib.Path) -> None:
+    environment = {**describe(tmp_path, path=str(mlp)), contract.ENV_DRAIN_SECONDS: "3600"}
+    process = await start("serve", **environment)
+    await process.line("model ready")
+    process.process.send_signal(signal.SIGTERM)
+    await process.line("draining")
+    process.process.send_signal(signal.SIGTERM)
+    assert await process.code() == 0
+
+
+async def test_a_stop_before_the_model_is_there_ends_at_once(start: Start, tmp_path: pathlib.Path) -> None:
+    silent = socket.create_server(("127.0.0.1", 0))  # takes connections, and never says a word
+    port = silent.getsockname()[1]
+    process = await start("serve", **describe(tmp_path, uri=f"http://127.0.0.1:{port}/m.onnx"))
+    http, _ = ports(await process.line("listening"))
+    async with aiohttp.ClientSession() as session:
+        async with session.get(f"http://127.0.0.1:{http}{contract.READY_PATH}") as response:
+            document = await response.json()
+            assert (response.status, document["live"], document["ready"]) == (503, True, False)
+            assert document["state"] in ("starting", "fetching")
+        async with session.post(f"http://127.0.0.1:{http}/v2/models/m/infer", json=BODY) as response:
+            assert response.status == 503
+            assert response.headers["Retry-After"] == "1"
+    process.process.send_signal(signal.SIGTERM)
+    assert await process.code() == 0
+    silent.close()

@@ -1,0 +1,326 @@
+"""What goes over one connection, byte by byte: order, limits, clients that stall, vanish, or speak no HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import orjson
+import pytest
+
+if TYPE_CHECKING:
+    import pathlib
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+
+    from tests.runtime.conftest import Server
+
+    Start = Callable[..., Any]
+
+PATIENCE = 10.0
+
+
+def body(identity: str, factor: float = 1.0, rows: int = 1) -> bytes:
+    tensor = {"name": "input", "shape": [rows, 32], "datatype": "FP32", "data": [factor] * 32 * rows}
+    return orjson.dumps({"id": identity, "inputs": [tensor]})
+
+
+def post(text: bytes, *more: str, version: str = "1.1", path: str = "/v2/models/m/infer") -> bytes:
+    lines = [f"POST {path} HTTP/{version}", "Host: x", f"Content-Length: {len(text)}", *more]
+    return "\r\n".join([*lines, "", ""]).encode() + text
+
+
+def get(path: str) -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+
+
+class Wire:
+    """A raw client."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    opened: ClassVar[list[Wire]] = []
+
+    @classmethod
+    async def open(cls, server: Server) -> Wire:
+        cls.opened.append(cls(*await asyncio.open_connection("127.0.0.1", server.port)))
+        return cls.opened[-1]
+
+    async def send(self, data: bytes) -> None:
+        self.writer.write(data)
+        await self.writer.drain()
+
+    async def answer(self) -> tuple[int, dict[str, str], Any]:
+        async with asyncio.timeout(PATIENCE):
+            head = (await self.reader.readuntil(b"\r\n\r\n")).decode()
+            first, *lines = head.strip().split("\r\n")
+            headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+            data = await self.reader.readexactly(int(headers.get("content-length", 0)))
+            return int(first.split()[1]), headers, orjson.loads(data) if data[:1] == b"{" else data
+
+    async def ended(self) -> bool:
+        async with asyncio.timeout(PATIENCE):
+            return await self.reader.read() == b""
+
+    async def close(self) -> None:
+        self.writer.close()
+        with contextlib.suppress(OSError):
+            await self.writer.wait_closed()
+
+
+@pytest.fixture(autouse=True)
+async def hang_up() -> AsyncIterator[None]:
+    yield
+    while Wire.opened:
+        await Wire.opened.pop().close()
+
+
+@pytest.fixture
+async def server(serve: Start, mlp: pathlib.Path) -> Server:
+    made: Server = await serve(mlp)
+    return made
+
+
+async def test_pipelined_requests_are_answered_in_order(server: Server) -> None:
+    wire = await Wire.open(server)
+    await wire.send(b"".join(post(body(str(number))) for number in range(20)))
+    answers = [await wire.answer() for _ in range(20)]
+    assert [document["id"] for _, _, document in answers] == [str(number) for number in range(20)]
+    await wire.close()
+
+
+async def test_short_and_long_way_keep_the_order_of_one_connection(server: Server) -> None:
+    wire = await Wire.open(server)
+    for _ in range(10):
+        large = body("large", rows=200)
+        await wire.send(post(body("1")) + get("/v2/health/live") + post(large) + post(body("2")) + get("/v2/nothing"))
+        got = [await wire.answer() for _ in range(5)]
+        assert [status for status, _, _ in got] == [200, 200, 200, 200, 404]
+        assert [document.get("id") for _, _, document in got] == ["1", None, "large", "2", None]
+    await wire.close()
+
+
+@pytest.mark.parametrize("cut", [1, 10, 30, 60, 90, 120, 400])
+async def test_a_request_may_come_in_pieces(server: Server, cut: int) -> None:
+    wire = await Wire.open(server)
+    data = post(body("pieces"))
+    for start in range(0, len(data), cut):
+        await wire.send(data[start : start + cut])
+        await asyncio.sleep(0)
+    assert (await wire.answer())[2]["id"] == "pieces"
+    await wire.send(data)
+    assert (await wire.answer())[2]["id"] == "pieces"
+    await wire.close()
+
+
+async def test_expect_100_continue_is_answered_before_the_body(server: Server) -> None:
+    wire = await Wire.open(server)
+    data = post(body("e"), "Expect: 100-continue")
+    head, text = data.split(b"\r\n\r\n", 1)
+    await wire.send(head + b"\r\n\r\n")
+    assert await asyncio.wait_for(wire.reader.readuntil(b"\r\n\r\n"), PATIENCE) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    await wire.send(text)
+    assert (await wire.answer())[2]["id"] == "e"
+    await wire.close()
+
+
+async def test_http_1_0_is_answered_and_closed(server: Server) -> None:
+    wire = await Wire.open(server)
+    await wire.send(post(body("old"), version="1.0"))
+    assert (await wire.answer())[2]["id"] == "old"
+    assert await wire.ended()
+    await wire.close()
+
+
+async def test_connection_close_is_obeyed(server: Server) -> None:
+    wire = await Wire.open(server)
+    await wire.send(post(body("last"), "Connection: close"))
+    status, headers, _ = await wire.answer()
+    assert (status, headers["connection"]) == (200, "close")
+    assert await wire.ended()
+    await wire.close()
+
+
+async def test_an_absolute_address_in_the_request_line_is_understood(server: Server) -> None:
+    wire = await Wire.open(server)
+    await wire.send(post(body("proxy"), path="http://example.test/v2/models/m/infer"))
+    assert (await wire.answer())[0] == 200
+    await wire.close()
+
+
+@pytest.mark.parametrize(
+    "rubbish",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+        b"GET / HTTQ/1.1\r\n\r\n",
+        b"POST /v2/models/m/infer HTTP/1.1\r\nHost: x\r\nContent-Length: abc\r\n\r\n",
+        b"POST /v2/models/m/infer HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\n" + b"A: " + b"a" * 20_000 + b"\r\n\r\n",
+    ],
+    ids=["TLS", "no HTTP", "a length that is none", "two lengths", "a header without end"],
+)
+async def test_what_is_no_http_is_400_and_the_end_of_the_connection(server: Server, rubbish: bytes) -> None:
+    wire = await Wire.open(server)
+    await wire.send(rubbish)
+    status, _, document = await wire.answer()
+    assert (status, set(document)) == (400, {"error"})
+    assert await wire.ended()
+    await wire.close()
+    assert (await server.call("GET", "/v2/health/live"))[0] == 200
+
+
+async def test_a_body_that_never_ends_is_given_up(serve: Start, mlp: pathlib.Path) -> None:
+    server = await serve(mlp, body_timeout_seconds=0.1)
+    wire = await Wire.open(server)
+    await wire.send(post(body("x"))[:-5])
+    status, headers, document = await wire.answer()
+    assert (status, headers["connection"]) == (408, "close")
+    assert "did not arrive within 0.1 s" in document["error"]
+    await wire.close()
+
+
+async def test_a_connection_without_a_request_is_given_up(serve: Start, mlp: pathlib.Path) -> None:
+    server = await serve(mlp, header_timeout_seconds=0.1)
+    wire = await Wire.open(server)
+    await wire.send(b"POST /v2/models/m/inf")
+    assert await wire.ended()
+    await wire.close()
+
+
+async def test_an_idle_connection_is_closed(serve: Start, mlp: pathlib.Path) -> None:
+    server = await serve(mlp, keepalive_seconds=0.2)
+    wire = await Wire.open(server)
+    await wire.send(post(body("x")))
+    assert (await wire.answer())[0] == 200
+    assert await wire.ended()
+    await wire.close()
+
+
+class Gate:
+    """Stands before a model's engine: runs wait until the test opens it."""
+
+    def __init__(self, server: Server) -> None:
+        (model,) = server.app.serving.models()
+        self.batcher = model.batcher
+        self.engine = self.batcher._engine
+        self.batcher._engine = self
+        self.batcher._inline = False
+        self.output_names = self.engine.output_names
+        self.gate = threading.Event()
+        self.runs = 0
+
+    def run(self, inputs: Mapping[str, Any], outputs: Sequence[str]) -> list[Any]:
+        self.runs += 1
+        assert self.gate.wait(PATIENCE)
+        return self.engine.run(inputs, outputs)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+async def test_a_client_that_hangs_up_leaves_the_queue(server: Server) -> None:
+    gate = Gate(server)
+    first, small, large = [await Wire.open(server) for _ in range(3)]
+    await first.send(post(body("first")))
+    await until(lambda: gate.runs == 1)
+    await small.send(post(body("small")))
+    await large.send(post(body("large", rows=60)))
+    await until(lambda: gate.batcher.queued == 2)
+    assert server.app.serving.in_flight == 3
+    for wire in (small, large):
+        await wire.close()
+    await until(lambda: gate.batcher.queued == 0)
+    gate.gate.set()
+    assert (await first.answer())[0] == 200
+    await until(lambda: server.app.serving.in_flight == 0)
+    assert gate.runs == 1
+    await first.close()
+
+
+async def test_a_full_queue_answers_429_while_the_engine_works(serve: Start, mlp: pathlib.Path) -> None:
+    server = await serve(mlp, {"max_queue_size": 2})
+    gate = Gate(server)
+    wires = [await Wire.open(server) for _ in range(4)]
+    await wires[0].send(post(body("0")))
+    await until(lambda: gate.runs == 1)
+    for wire in wires[1:3]:
+        await wire.send(post(body("queued")))
+    await until(lambda: gate.batcher.queued == 2)
+    await wires[3].send(post(body("too many")))
+    status, headers, document = await wires[3].answer()
+    assert (status, headers["retry-after"], set(document)) == (429, "1", {"error"})
+    gate.gate.set()
+    assert [(await wire.answer())[0] for wire in wires[:3]] == [200, 200, 200]
+    for wire in wires:
+        await wire.close()
+
+
+async def test_a_deadline_in_the_queue_is_504(server: Server) -> None:
+    gate = Gate(server)
+    first, late = await Wire.open(server), await Wire.open(server)
+    await first.send(post(body("first")))
+    await until(lambda: gate.runs == 1)
+    document = orjson.loads(body("late")) | {"parameters": {"timeout": 10_000}}
+    await late.send(post(orjson.dumps(document)))
+    status, _, answer = await late.answer()
+    assert (status, set(answer)) == (504, {"error"})
+    gate.gate.set()
+    assert (await first.answer())[0] == 200
+    for wire in (first, late):
+        await wire.close()
+
+
+async def test_what_is_pipelined_behind_a_waiting_request_waits(server: Server) -> None:
+    gate = Gate(server)
+    wire = await Wire.open(server)
+    await wire.send(post(body("1")))
+    await until(lambda: gate.runs == 1)
+    await wire.send(post(body("2")) + get("/v2/health/live"))
+    await asyncio.sleep(0)
+    gate.gate.set()
+    assert [(await wire.answer())[2].get("id") for _ in range(3)] == ["1", "2", None]
+    await wire.close()
+
+
+async def test_a_mistake_of_ours_is_500_with_a_number_and_the_server_goes_on(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate = Gate(server)
+
+    def broken(_inputs: Any, _outputs: Any) -> Any:
+        raise ZeroDivisionError("oh")
+
+    gate.run = broken  # type: ignore[method-assign]
+    wire = await Wire.open(server)
+    await wire.send(post(body("x")))
+    status, _, document = await wire.answer()
+    assert status == 500
+    assert "internal error" in document["error"]
+    assert "ZeroDivisionError: oh" in caplog.text
+    await wire.send(get("/v2/health/live"))
+    assert (await wire.answer())[0] == 200
+    await wire.close()
+
+
+async def test_the_access_log_says_who_asked_what(
+    serve: Start, mlp: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = await serve(mlp, access_log=True)
+    caplog.set_level("INFO", "foresail.access")
+    wire = await Wire.open(server)
+    await wire.send(post(body("secret payload"), "X-Request-Id: r-1") + get("/v2/health/live"))
+    assert [(await wire.answer())[0] for _ in range(2)] == [200, 200]
+    lines: list[Any] = [record for record in caplog.records if record.name == "foresail.access"]
+    assert [(line.fields["method"], line.fields["path"], line.fields["status"]) for line in lines] == [
+        ("POST", "/v2/models/m/infer", 200),
+        ("GET", "/v2/health/live", 200),
+    ]
+    assert lines[0].fields["request_id"] == "r-1"
+    assert "secret" not in str([line.fields for line in lines])
+    await wire.close()

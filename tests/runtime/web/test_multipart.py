@@ -1,0 +1,52 @@
+"""Forms: the picture is found among the parts, and what is no form is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from foresail_runtime import errors
+from foresail_runtime.web import multipart
+
+TYPE = 'multipart/form-data; boundary="b-1"'
+
+
+def form(*parts: tuple[str, bytes], end: bytes = b"--b-1--\r\n") -> bytes:
+    return b"".join(b"--b-1\r\n" + head.encode() + b"\r\n\r\n" + data + b"\r\n" for head, data in parts) + end
+
+
+FIELD = 'Content-Disposition: form-data; name="a"'
+FILE = 'Content-Disposition: form-data; name="a"; filename="a.png"\r\nContent-Type: image/png'
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "expected"),
+    [
+        ("image/png", b"data", b"data"),
+        ("", b"data", b"data"),
+        ("rubbish;;;", b"data", b"data"),
+        (TYPE, form((FIELD, b"one")), b"one"),
+        (TYPE, form((FIELD, b"one"), (FILE, b"two")), b"two"),
+        (TYPE, form((FILE, b"\r\n\r\n--b-\r\n")), b"\r\n\r\n--b-\r\n"),
+        (TYPE, b"preamble\r\n" + form((FILE, b"two")), b"two"),
+    ],
+    ids=["no form", "no type", "a type that is none", "a field", "a file after a field", "binary", "a preamble"],
+)
+def test_the_first_file_is_the_picture(content_type: str, body: bytes, expected: bytes) -> None:
+    assert multipart.first_file(content_type, body) == expected
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("multipart/form-data", form((FILE, b"x"))),
+        (TYPE, b""),
+        (TYPE, form((FILE, b"x"), end=b"")),
+        (TYPE, form()),
+        (TYPE, b"--b-1\r\nno end of headers\r\n--b-1--"),
+        (TYPE, form(*[(FIELD, b"x")] * 100)),
+    ],
+    ids=["no boundary", "empty", "cut off", "no parts", "no headers", "too many parts"],
+)
+def test_a_form_that_is_none_is_refused(content_type: str, body: bytes) -> None:
+    with pytest.raises(errors.InvalidRequest):
+        multipart.first_file(content_type, body)

@@ -1,0 +1,71 @@
+"""Pictures over HTTP with the real detector: the reference's boxes, forms, options, and what is no picture."""
+
+from __future__ import annotations
+
+import pathlib
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.runtime.conftest import Server
+
+PICTURES = pathlib.Path(__file__).parents[2] / "pictures"
+CHELSEA = PICTURES / "chelsea.png"
+
+
+@pytest.fixture
+async def server(serve: Callable[..., Any], nanodet: pathlib.Path) -> Server:
+    made: Server = await serve(nanodet, max_body_bytes=1_000_000)
+    return made
+
+
+async def detect(server: Server, data: Any, query: str = "", way: str = "detect") -> tuple[int, Any]:
+    status, document, _ = await server.call("POST", f"/v2/models/m/{way}{query}", data=data)
+    return status, document
+
+
+async def test_a_photograph_comes_back_as_boxes(server: Server) -> None:
+    status, document = await detect(server, CHELSEA.read_bytes())
+    assert status == 200
+    assert (document["model_name"], document["model_version"]) == ("m", "1")
+    assert document["image"] == {"width": 451, "height": 300}
+    (cat,) = document["detections"]
+    assert cat["class_name"] == "cat"
+    assert cat["confidence"] == pytest.approx(0.60, abs=0.015)
+    assert cat["box"] == pytest.approx([2, 0, 438, 298], abs=2)
+    form = aiohttp.FormData()
+    form.add_field("note", "ignored")
+    form.add_field("image", CHELSEA.read_bytes(), filename="chelsea.png", content_type="image/png")
+    assert (await detect(server, form))[1] == document
+    assert (await detect(server, CHELSEA.read_bytes(), "?confidence=0.9"))[1]["detections"] == []
+
+
+async def test_the_picture_comes_back_with_its_boxes_drawn(server: Server) -> None:
+    path = f"{server.address}/v2/models/m/detect?format=png"
+    async with server.client.post(path, data=CHELSEA.read_bytes()) as response:
+        assert (response.status, response.content_type) == (200, "image/png")
+        assert (await response.read()).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("data", "query", "way", "expected"),
+    [
+        (b"", "", "detect", 400),
+        (b"no picture", "", "detect", 400),
+        (CHELSEA.read_bytes()[:5000], "", "detect", 400),
+        (CHELSEA.read_bytes(), "?confidence=2", "detect", 400),
+        (CHELSEA.read_bytes(), "?nonsense=1", "detect", 400),
+        (CHELSEA.read_bytes(), "", "classify", 400),
+        (bytes(1_000_001), "", "detect", 413),
+    ],
+    ids=["empty", "rubbish", "cut off", "a wrong option", "an unknown option", "another task", "too large"],
+)
+async def test_what_can_not_be_answered_is_refused_in_words(
+    server: Server, data: bytes, query: str, way: str, expected: int
+) -> None:
+    status, document = await detect(server, data, query, way)
+    assert (status, set(document)) == (expected, {"error"})
