@@ -14,7 +14,7 @@ from foresail_runtime import health, logs, repository, serving
 from foresail_runtime.batching import batcher, plan
 from foresail_runtime.engine import cores, session, warmup
 from foresail_runtime.repository import fetch
-from foresail_runtime.tasks import choose, pictures
+from foresail_runtime.tasks import choose, pictures, tabular
 from foresail_runtime.tensors import ModelInfo
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class Loaded:
     profile: Profile
     task: str
     picture: detection.Detector | classification.Classifier | None
+    table: tabular.Table | None
 
 
 async def load(description: ModelDescription, settings: Settings, door: serving.Serving) -> serving.Model:
@@ -85,7 +86,7 @@ def serve(loaded: Loaded, description: ModelDescription, settings: Settings, doo
         properties["digest"] = description.digest
     info = ModelInfo(description.name, (description.version,), engine.signature, properties=properties)
     largest = (wished or profile.max_rows) if profile.batchable else 0
-    return serving.Model(info, rows, counts, description.timeout_seconds, loaded.picture, largest)
+    return serving.Model(info, rows, counts, description.timeout_seconds, loaded.picture, largest, loaded.table)
 
 
 def _open(path: Path, description: ModelDescription, settings: Settings, threads: int) -> Engine:
@@ -97,15 +98,16 @@ def _open(path: Path, description: ModelDescription, settings: Settings, threads
 def _warm(path: Path, engine: Engine, description: ModelDescription, settings: Settings, threads: int) -> Loaded:
     task = description.task if description.task != "auto" else choose.task(engine.signature)
     picture = pictures.describe(task, engine.signature, path.parent)
+    table = tabular.Table(engine.signature) if task == choose.TABULAR else None
     if not description.warmup:
-        return Loaded(path, engine, warmup.unmeasured(engine.signature), task, picture)
+        return Loaded(path, engine, warmup.unmeasured(engine.signature), task, picture, table)
     profile = warmup.warm(engine, time.perf_counter)
     slow = profile.run_seconds is None or profile.run_seconds > batcher.INLINE_SECONDS
     if slow and threads > 1 and path.stat().st_size < SMALL_FILE_BYTES:
         options = session.Options(threads, description.execution_providers, settings.allow_fallback)
         engine = session.open_engine(path, options)
         profile = warmup.warm(engine, time.perf_counter)
-    return Loaded(path, engine, profile, task, picture)
+    return Loaded(path, engine, profile, task, picture, table)
 
 
 def _log(loaded: Loaded, model: serving.Model) -> None:

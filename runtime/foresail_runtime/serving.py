@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from foresail_runtime.batching.batcher import Batcher
     from foresail_runtime.health import Health
     from foresail_runtime.metrics import Metrics, ModelMetrics
-    from foresail_runtime.tasks import classification, detection
+    from foresail_runtime.tasks import classification, detection, tabular
     from foresail_runtime.tensors import InferRequest, Signature
 
 
@@ -38,6 +38,8 @@ class Model:
     """How pictures become its input and its output an answer; None: it takes tensors only."""
     max_batch_size: int = 0
     """Rows that share a run at most; 0: the model has no batch dimension."""
+    table: tabular.Table | None = None
+    """How rows of a table become its inputs; None: its task is another."""
 
     @property
     def name(self) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from foresail_runtime import contract, errors
-from foresail_runtime.web import access, answers, express, extensions, infer, pictures, routes, status
+from foresail_runtime.web import access, answers, express, extensions, infer, pictures, routes, status, tables
 
 if TYPE_CHECKING:
     from foresail_runtime.serving import Serving
@@ -76,12 +76,14 @@ def table(serving: Serving, settings: Settings, long_way: infer.InferHandler) ->
     about = status.StatusHandlers(serving)
     picture = pictures.PictureHandlers(serving, settings)
     extra = extensions.ExtensionHandlers(serving, settings)
+    table_handler = tables.TableHandler(serving, settings)
     found = routes.Routes()
     found.add("/v2/models/stats", GET=extra.statistics)
     for prefix in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
         found.add(f"{prefix}/infer", POST=long_way)
         found.add(f"{prefix}/detect", POST=picture.detect)
         found.add(f"{prefix}/classify", POST=picture.classify)
+        found.add(f"{prefix}/predict", POST=table_handler)
         found.add(f"{prefix}/ready", GET=about.model_ready)
         found.add(f"{prefix}/config", GET=extra.config)
         found.add(f"{prefix}/stats", GET=extra.model_statistics)

@@ -1,0 +1,68 @@
+"""Answers `POST /v2/models/{name}/predict`: rows by column name in, rows out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import orjson
+
+from foresail_runtime import errors
+from foresail_runtime.codec import check
+from foresail_runtime.tensors import InferRequest
+from foresail_runtime.web import answers, bodies
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aiohttp import web
+
+    from foresail_runtime.serving import Model, Serving
+    from foresail_runtime.settings import Settings
+
+
+class TableHandler:
+    """A document to tensors, tensors through the model, tensors to a document."""
+
+    def __init__(self, serving: Serving, settings: Settings) -> None:
+        self._serving = serving
+        self._settings = settings
+
+    async def __call__(self, request: web.BaseRequest, values: Mapping[str, str]) -> web.Response:
+        """Answer one request and count it."""
+        serving = self._serving
+        model = serving.model(values["name"], values.get("version", ""))
+        start = serving.clock()
+        serving.in_flight += 1
+        status = 500
+        try:
+            response = await self._answer(request, model)
+            status = response.status
+        except errors.ForesailError as failure:
+            status = failure.http_status
+            raise
+        finally:
+            serving.in_flight -= 1
+            model.metrics.answered("predict", status, serving.clock() - start)
+        return response
+
+    async def _answer(self, request: web.BaseRequest, model: Model) -> web.Response:
+        if model.table is None:
+            raise errors.InvalidRequest(
+                f"model {model.name!r} takes no table: POST tensors to /v2/models/{model.name}/infer, "
+                "or set the model's task to tabular"
+            )
+        settings = self._settings
+        body = await bodies.read(request, settings.max_body_bytes, settings.body_timeout_seconds)
+        encoding = request.headers.get("Content-Encoding")
+        if encoding is not None:
+            body = await bodies.unpack(body, encoding, settings.max_body_bytes)
+        self._serving.metrics.received_bytes += len(body)
+        try:
+            document = orjson.loads(body)
+        except orjson.JSONDecodeError as error:
+            raise errors.InvalidRequest(f"the body is not JSON: {error}") from error
+        inputs = check.arrange_inputs(model.signature, model.table.read(document))
+        response = await model.infer(InferRequest(inputs), len(body))
+        return answers.json(
+            {"model_name": model.name, "model_version": model.version, **model.table.answer(response.outputs)}
+        )
