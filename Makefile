@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 VARIANT ?= cpu
 PYTEST_ARGS ?=
-SHELL_FILES := .ci/run scripts/helm scripts/images scripts/install scripts/lock scripts/test
+SHELL_FILES := .ci/run scripts/helm scripts/images scripts/install scripts/lock scripts/prepare-cluster scripts/test
 
 ##@ Use it
 
@@ -48,7 +48,7 @@ e2e: install ## Real kubelet, real images, real load; FORESAIL_E2E_KUBECONFIG=â€
 check: install ## Formatting, lint, types, layers, shell scripts, chart
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
+	$(BIN)/mypy operator runtime testbed demo scripts tests
 	$(BIN)/lint-imports
 	$(BIN)/shellcheck $(SHELL_FILES)
 	scripts/helm lint --strict charts/foresail
