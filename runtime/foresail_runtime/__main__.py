@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,6 +61,8 @@ def _serve(options: argparse.Namespace) -> int:
 
     chosen = _settings(options)
     logs.configure(chosen.log_format, chosen.log_level)
+    # Pillow warns of broken pictures in ever new words; what matters of it is answered to whoever sent one.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         description = _description(options)
     except errors.ModelUnusable as failure:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from foresail_runtime import health, logs, repository, serving
 from foresail_runtime.batching import batcher, plan
 from foresail_runtime.engine import cores, session, warmup
-from foresail_runtime.repository import fetch
+from foresail_runtime.repository import external, fetch
 from foresail_runtime.tasks import choose, pictures, tabular
 from foresail_runtime.tensors import ModelInfo
 
@@ -90,6 +90,7 @@ def serve(loaded: Loaded, description: ModelDescription, settings: Settings, doo
 
 
 def _open(path: Path, description: ModelDescription, settings: Settings, threads: int) -> Engine:
+    external.check(path)
     small = path.stat().st_size < SMALL_FILE_BYTES
     options = session.Options(1 if small else threads, description.execution_providers, settings.allow_fallback)
     return session.open_engine(path, options)

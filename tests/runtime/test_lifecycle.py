@@ -145,6 +145,12 @@ def describe(folder: pathlib.Path, **fields: Any) -> dict[str, str]:
     }
 
 
+def spoiled(folder: pathlib.Path) -> dict[str, str]:
+    environment = describe(folder)
+    pathlib.Path(environment[contract.ENV_DESCRIPTION]).write_text("{")
+    return environment
+
+
 async def test_a_pod_that_can_not_start_leaves_the_reason(start: Start, tmp_path: pathlib.Path) -> None:
     process = await start("serve", **describe(tmp_path, path=str(tmp_path / "gone.onnx")))
     assert await process.code() == 1
@@ -155,9 +161,7 @@ async def test_a_pod_that_can_not_start_leaves_the_reason(start: Start, tmp_path
 
 
 async def test_a_description_that_is_none_leaves_the_reason(start: Start, tmp_path: pathlib.Path) -> None:
-    environment = describe(tmp_path)
-    pathlib.Path(environment[contract.ENV_DESCRIPTION]).write_text("{")
-    process = await start("serve", **environment)
+    process = await start("serve", **spoiled(tmp_path))
     assert await process.code() == 1
     left = contract.Termination.decode((tmp_path / "termination").read_text())
     assert left is not None

@@ -104,12 +104,13 @@ def _pause_seconds(attempt: int) -> float:
 
 
 async def _attempt(session: aiohttp.ClientSession, transfer: _Transfer) -> None:
-    state = await asyncio.to_thread(transfer.part.read)
-    headers = {"Accept": "application/octet-stream, */*", "Accept-Encoding": "identity"}
-    if state.size:
-        headers |= {"Range": f"bytes={state.size}-", "If-Range": state.validator}
     try:
-        async with session.get(transfer.description.uri, headers=headers, max_redirects=MAX_REDIRECTS) as response:
+        state = await asyncio.to_thread(transfer.part.read)
+        headers = {"Accept": "application/octet-stream, */*", "Accept-Encoding": "identity"}
+        if state.size:
+            headers |= {"Range": f"bytes={state.size}-", "If-Range": state.validator}
+        uri = transfer.description.uri
+        async with session.get(uri, headers=headers, max_redirects=MAX_REDIRECTS) as response:
             start = _check_response(transfer, response, state)
             await _receive(transfer, response, start, state)
     except aiohttp.TooManyRedirects as error:

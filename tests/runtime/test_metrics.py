@@ -1,0 +1,55 @@
+"""Counts become the text that Prometheus reads."""
+
+from __future__ import annotations
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from foresail_runtime import metrics
+
+
+def samples(made: metrics.Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(made.render().decode())
+        for sample in family.samples
+    }
+
+
+def test_a_histogram_counts_up_to_and_including_its_bounds() -> None:
+    histogram = metrics.Histogram((1, 2, 4))
+    for value in (0.5, 1, 2, 3, 9):
+        histogram.observe(value)
+    assert histogram.buckets() == [("1.0", 2), ("2.0", 3), ("4.0", 4), ("+Inf", 5)]
+    assert (histogram.count, histogram.total) == (5, 15.5)
+
+
+def test_everything_counted_is_in_the_text() -> None:
+    made = metrics.Metrics()
+    model = made.model("m", "1", ["CPUExecutionProvider"])
+    model.ran(8, 3, 0.002)
+    model.waited(0.001)
+    model.answered("infer", 200, 0.004)
+    model.answered("infer", 400, 0.004)
+    made.rejected["invalid"] += 1
+    made.received_bytes = 10
+    made.gauges["foresail_queued_requests"] = ("Waiting.", lambda: 7)
+    made.state = lambda: "ready"
+    found = samples(made)
+    labels = (("model", "m"), ("version", "1"))
+    assert found["foresail_batch_rows_sum", labels] == 8
+    assert found["foresail_compute_duration_seconds_count", labels] == 1
+    assert found["foresail_request_duration_seconds_sum", labels] == pytest.approx(0.008)
+    assert found["foresail_queue_duration_seconds_bucket", (("le", "0.001"), *labels)] == 1
+    assert found["foresail_requests_total", (("code", "400"), *labels, ("way", "infer"))] == 1
+    assert found["foresail_rejected_requests_total", (("reason", "invalid"),)] == 1
+    assert found["foresail_received_bytes_total", ()] == 10
+    assert found["foresail_queued_requests", ()] == 7
+    assert found["foresail_ready", ()] == 1
+    assert found["process_resident_memory_bytes", ()] > 0
+
+
+def test_a_models_counts_are_made_once() -> None:
+    made = metrics.Metrics()
+    assert made.model("m", "1") is made.model("m", "1")
+    assert made.model("m", "2") is not made.model("m", "1")

@@ -1,0 +1,51 @@
+"""Variables to settings, and a sentence for each that has no sense."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from foresail_runtime import contract, settings
+
+
+def test_nothing_set_is_the_defaults() -> None:
+    assert settings.read({}) == settings.Settings()
+    assert settings.read({"FORESAIL_HTTP_PORT": "", "PATH": "/bin"}) == settings.Settings()
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "field", "value"),
+    [
+        (contract.ENV_DRAIN_SECONDS, "2.5", "drain_seconds", 2.5),
+        (contract.ENV_CPU_LIMIT, "3", "threads", 3),
+        ("FORESAIL_HTTP_PORT", "0", "http_port", 0),
+        ("FORESAIL_GRPC_PORT", "9000", "grpc_port", 9000),
+        ("FORESAIL_GRPC_PORT", "off", "grpc_port", None),
+        ("FORESAIL_ACCESS_LOG", "yes", "access_log", True),
+        ("FORESAIL_ALLOW_FALLBACK", "0", "allow_fallback", False),
+        ("FORESAIL_LOG_FORMAT", "json", "log_format", "json"),
+        ("FORESAIL_OVERLOAD_STATUS", "503", "overload_status", 503),
+    ],
+)
+def test_a_variable_is_read(variable: str, text: str, field: str, value: Any) -> None:
+    assert getattr(settings.read({variable: text}), field) == value
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        (contract.ENV_DRAIN_SECONDS, "-1"),
+        (contract.ENV_DRAIN_SECONDS, "nan"),
+        (contract.ENV_CPU_LIMIT, "0"),
+        ("FORESAIL_HTTP_PORT", "http"),
+        ("FORESAIL_HTTP_PORT", "70000"),
+        ("FORESAIL_GRPC_PORT", "-1"),
+        ("FORESAIL_ACCESS_LOG", "maybe"),
+        ("FORESAIL_LOG_FORMAT", "xml"),
+        ("FORESAIL_OVERLOAD_STATUS", "500"),
+    ],
+)
+def test_a_variable_without_sense_is_named(variable: str, text: str) -> None:
+    with pytest.raises(settings.SettingError, match=f"{variable}='{text}'"):
+        settings.read({variable: text})
