@@ -29,7 +29,7 @@ def undone(run: Run) -> int:
     steps = np.diff(run.paid)
     at = np.nonzero(steps)[0]
     pairs = itertools.pairwise(at)
-    return sum(steps[a] * steps[b] < 0 and (b - a) * traces.STEP_SECONDS < CALM_SECONDS for a, b in pairs)
+    return sum(bool(steps[a] * steps[b] < 0) and bool((b - a) * traces.STEP_SECONDS < CALM_SECONDS) for a, b in pairs)
 
 
 @pytest.mark.parametrize("pod", PODS)

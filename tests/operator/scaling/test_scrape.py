@@ -1,0 +1,214 @@
+"""The scraper against real sockets; the pods are stubs that answer, keep silent, restart or talk nonsense."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Self
+
+import pytest
+
+from foresail_operator.scaling import loads
+from foresail_operator.scaling.connection import LIMIT_BYTES, AnswerError, take_body
+from foresail_operator.scaling.scrape import Pod, Scraper
+from foresail_runtime.contract import ContractError, Load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class StubPod:
+    """A pod that holds `in_flight` requests, and says so when it speaks."""
+
+    def __init__(self, in_flight: int = 0, answer: bytes | None = None) -> None:
+        self.in_flight = in_flight
+        self.answer = answer
+        self.silent = False
+        self.questions: list[bytes] = []
+        self.connections: list[asyncio.Transport] = []
+        self.server: asyncio.Server | None = None
+
+    async def start(self, port: int = 0) -> int:
+        loop = asyncio.get_running_loop()
+        self.server = await loop.create_server(lambda: StubConnection(self), "127.0.0.1", port)
+        return int(self.server.sockets[0].getsockname()[1])
+
+    async def stop(self) -> None:
+        assert self.server is not None
+        self.server.close()
+        for transport in self.connections:
+            transport.abort()
+        await self.server.wait_closed()
+
+    def says(self) -> bytes:
+        if self.answer is not None:
+            return self.answer
+        body = Load("ready", self.in_flight, 0, 7, 0.0).encode().encode()
+        return b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)
+
+
+class StubConnection(asyncio.Protocol):
+    def __init__(self, pod: StubPod) -> None:
+        self.pod = pod
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self.pod.connections.append(transport)
+
+    def data_received(self, data: bytes) -> None:
+        self.pod.questions.append(data)
+        if not self.pod.silent:
+            self.transport.write(self.pod.says())
+
+
+class Watcher:
+    """A scraper at work, and a way to wait until it has seen something."""
+
+    def __init__(self, *pods: Pod) -> None:
+        self.turned = asyncio.Event()
+        self.scraper = Scraper(after_turn=self.turned.set)
+        self.scraper.watch(pods)
+
+    async def __aenter__(self) -> Self:
+        self.task = asyncio.create_task(self.scraper.run())
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self.task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self.task
+
+    async def until(self, seen: Callable[[], bool]) -> None:
+        async with asyncio.timeout(20):
+            while not seen():
+                self.turned.clear()
+                await self.turned.wait()
+
+    def concurrency(self, key: str) -> float | None:
+        rate = self.scraper.rates([key])[key]
+        return rate.concurrency if rate else None
+
+
+async def test_a_pod_is_asked_again_and_again_over_one_kept_connection() -> None:
+    stub = StubPod(in_flight=3)
+    port = await stub.start()
+    async with Watcher(Pod("a", "127.0.0.1", port)) as watcher:
+        await watcher.until(lambda: watcher.concurrency("a") == 3.0)
+        await watcher.until(lambda: len(stub.questions) >= 3)
+    assert len(stub.connections) == 1
+    assert stub.questions[0] == b"GET /load HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n" % port
+    await stub.stop()
+
+
+async def test_latency_is_asked_for_only_where_it_is_needed() -> None:
+    assert Pod("a", "10.0.0.1", 8080, latency=True).question.startswith(b"GET /load?latency=1 HTTP/1.1\r\n")
+
+
+async def test_a_pod_that_came_back_is_found_again() -> None:
+    stub = StubPod(in_flight=1)
+    port = await stub.start()
+    async with Watcher(Pod("a", "127.0.0.1", port)) as watcher:
+        await watcher.until(lambda: watcher.concurrency("a") == 1.0)
+        await stub.stop()
+        body = Load("ready", 9, 0, 0, 0.0).encode().encode()
+        back = StubPod(answer=b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        await back.start(port)
+        await watcher.until(lambda: watcher.concurrency("a") == 9.0)
+        assert watcher.scraper.failures >= 1
+        await back.stop()
+
+
+async def test_a_silent_pod_keeps_its_old_word_and_is_counted_late() -> None:
+    stub = StubPod(in_flight=4)
+    async with Watcher(Pod("a", "127.0.0.1", await stub.start())) as watcher:
+        await watcher.until(lambda: watcher.concurrency("a") == 4.0)
+        stub.silent = True
+        await watcher.until(lambda: watcher.scraper.late >= 2)
+        rate = watcher.scraper.rates(["a"])["a"]
+        assert rate is not None
+        assert rate.at < asyncio.get_running_loop().time() - 0.5
+        await watcher.until(lambda: watcher.scraper.failures == 1)
+    await stub.stop()
+
+
+async def test_a_pod_that_is_no_longer_watched_is_forgotten_and_the_others_stay() -> None:
+    one, two = StubPod(in_flight=1), StubPod(in_flight=2)
+    first, second = Pod("a", "127.0.0.1", await one.start()), Pod("b", "127.0.0.1", await two.start())
+    async with Watcher(first, second) as watcher:
+        await watcher.until(lambda: watcher.concurrency("a") is not None and watcher.concurrency("b") is not None)
+        watcher.scraper.watch([second])
+        assert watcher.scraper.rates(["a"]) == {"a": None}
+        assert watcher.scraper.load("a") is None
+        asked = len(two.questions)
+        await watcher.until(lambda: len(two.questions) > asked)
+    assert len(two.connections) == 1
+    await one.stop()
+    await two.stop()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]",
+        b"HTTP/1.1 200 OK\r\n\r\n",
+        b"\x16\x03\x01 this is TLS\r\n\r\n",
+    ],
+)
+async def test_nonsense_is_no_load(answer: bytes) -> None:
+    stub = StubPod(answer=answer)
+    async with Watcher(Pod("a", "127.0.0.1", await stub.start())) as watcher:
+        await watcher.until(lambda: watcher.scraper.failures >= 2)
+        assert watcher.scraper.rates(["a"]) == {"a": None}
+    await stub.stop()
+
+
+async def test_nobody_at_the_address_is_a_failure_and_no_load() -> None:
+    stub = StubPod()
+    port = await stub.start()
+    await stub.stop()
+    async with Watcher(Pod("a", "127.0.0.1", port)) as watcher:
+        await watcher.until(lambda: watcher.scraper.failures >= 2)
+        assert watcher.scraper.rates(["a"]) == {"a": None}
+
+
+BODY = b'{"state":"ready"}'
+WHOLE = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 17\r\nServer: x\r\n\r\n" + BODY
+
+
+def test_an_answer_may_come_byte_by_byte() -> None:
+    assert [take_body(WHOLE[:end]) for end in range(len(WHOLE))] == [None] * len(WHOLE)
+    assert take_body(WHOLE) == BODY
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        WHOLE + b"more",
+        WHOLE.replace(b" 200 ", b" 404 "),
+        WHOLE.replace(b"Length", b"Lengthy"),
+        WHOLE.replace(b": 17", b": -1"),
+        WHOLE.replace(b": 17", b": 99999999"),
+        b"x" * (LIMIT_BYTES + 1),
+    ],
+)
+def test_what_is_no_answer_is_refused(data: bytes) -> None:
+    with pytest.raises(AnswerError):
+        take_body(data)
+
+
+@pytest.mark.parametrize("latency", [(), (1, 2, 3)])
+def test_loads_are_read_as_the_contract_writes_them(latency: tuple[int, ...]) -> None:
+    load = Load("ready", 3, 1, 12_345, 456.789, 8, 0.0123, latency)
+    assert loads.decode(load.encode().encode()) == load == Load.decode(load.encode())
+    bare = Load("starting", 0, 0, 0, 0.0)
+    assert loads.decode(bare.encode().encode()) == bare
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"null", b'{"state":"ready"}', Load("ready", -1, 0, 0, 0.0).encode().encode()]
+)
+def test_what_is_no_load_is_refused(body: bytes) -> None:
+    with pytest.raises(ContractError):
+        loads.decode(body)
