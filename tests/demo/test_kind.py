@@ -1,0 +1,38 @@
+"""The commands for kind: Docker does not run where these tests do, so they are read, not run."""
+
+from __future__ import annotations
+
+import pathlib
+
+from demo import kind
+
+KUBECONFIG = pathlib.Path("out/kubeconfig")
+KUBECTL = ["kubectl", "--kubeconfig=out/kubeconfig"]
+
+
+def test_cluster_is_made_and_removed_without_the_users_own_kubeconfig() -> None:
+    assert kind.create(KUBECONFIG) == [
+        "kind", "create", "cluster", "--name", "foresail-demo", "--kubeconfig", "out/kubeconfig", "--wait", "180s",
+    ]  # fmt: skip
+    assert kind.delete(KUBECONFIG) == [
+        "kind", "delete", "cluster", "--name", "foresail-demo", "--kubeconfig", "out/kubeconfig",
+    ]  # fmt: skip
+
+
+def test_image_goes_to_the_clusters_nodes() -> None:
+    assert kind.load_image("localhost/foresail-runtime:0.1.0") == [
+        "kind", "load", "docker-image", "localhost/foresail-runtime:0.1.0", "--name", "foresail-demo",
+    ]  # fmt: skip
+
+
+def test_metrics_server_is_installed_for_kubelets_with_their_own_certificates() -> None:
+    apply, patch, wait = kind.install_metrics_server(KUBECTL)
+    assert apply == [*KUBECTL, "apply", "-f", kind.METRICS_SERVER]
+    assert "--kubelet-insecure-tls" in patch[-1]
+    assert wait[-2:] == ["deployment/metrics-server", "--timeout=180s"]
+
+
+def test_service_is_forwarded_to_a_free_port_of_loopback_only() -> None:
+    assert kind.forward(KUBECTL, "default", "retail-shelf", 80) == [
+        *KUBECTL, "-n", "default", "port-forward", "service/retail-shelf", ":80", "--address", "127.0.0.1",
+    ]  # fmt: skip
