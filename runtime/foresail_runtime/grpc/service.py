@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import grpc
 from google.protobuf import json_format
+from google.protobuf.message import DecodeError, Message
 
 import foresail_runtime
 from foresail_runtime import errors
@@ -18,13 +19,13 @@ from foresail_runtime.grpc import messages, oip_pb2, reflect
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from google.protobuf.message import Message
-
     from foresail_runtime.serving import Serving
     from foresail_runtime.tensors import InferRequest, TensorSpec
 
 
 log = logging.getLogger(__name__)
+
+_MessageType = TypeVar("_MessageType", bound=Message)
 
 STREAM_WINDOW: Final = 32
 """Requests of one stream that are under way at a time; the next is read when the oldest is answered."""
@@ -65,12 +66,10 @@ class Service:
             "RepositoryIndex": self.repository_index,
         }
         for name, answer in told.items():
-            made[name] = _handler(name, grpc.unary_unary_rpc_method_handler, self._guarded(_at_once(answer)))
-        made["ModelInfer"] = _handler(
-            "ModelInfer", grpc.unary_unary_rpc_method_handler, self._guarded(self.model_infer)
-        )
-        made["ModelStreamInfer"] = _handler(
-            "ModelStreamInfer", grpc.stream_stream_rpc_method_handler, self._guarded(self.model_stream_infer)
+            made[name] = self._unary(name, _at_once(answer))
+        made["ModelInfer"] = self._unary("ModelInfer", self.model_infer)
+        made["ModelStreamInfer"] = grpc.stream_stream_rpc_method_handler(
+            self._guarded(self.model_stream_infer), None, oip_pb2.ModelStreamInferResponse.SerializeToString
         )
         return grpc.method_handlers_generic_handler(reflect.SERVICE, made)
 
@@ -152,23 +151,33 @@ class Service:
             serving.in_flight -= 1
             model.metrics.answered("grpc", status, serving.clock() - start)
 
-    async def model_stream_infer(self, requests: AsyncIterator[oip_pb2.ModelInferRequest], context: Context) -> None:
+    async def model_stream_infer(self, requests: AsyncIterator[bytes], context: Context) -> None:
         """Answer each request of a stream, in order; one that fails does not end the stream."""
         under_way: asyncio.Queue[asyncio.Task[oip_pb2.ModelStreamInferResponse] | None] = asyncio.Queue(STREAM_WINDOW)
         async with asyncio.TaskGroup() as group:
             group.create_task(_write(under_way, context))
-            async for message in requests:
-                await under_way.put(group.create_task(self._stream_answer(message, context)))
+            async for data in requests:
+                await under_way.put(group.create_task(self._stream_answer(data, context)))
             await under_way.put(None)
 
-    async def _stream_answer(
-        self, message: oip_pb2.ModelInferRequest, context: Context
-    ) -> oip_pb2.ModelStreamInferResponse:
+    async def _stream_answer(self, data: bytes, context: Context) -> oip_pb2.ModelStreamInferResponse:
+        message = oip_pb2.ModelInferRequest()
         try:
+            message = _parse(oip_pb2.ModelInferRequest, data)
             return oip_pb2.ModelStreamInferResponse(infer_response=await self.model_infer(message, context))
         except Exception as error:  # noqa: BLE001  # whatever it is, the other requests of the stream go on
             empty = oip_pb2.ModelInferResponse(model_name=message.model_name, id=message.id)
             return oip_pb2.ModelStreamInferResponse(error_message=self._explain(error)[1], infer_response=empty)
+
+    def _unary(self, name: str, answer: Callable[[Any, Context], Awaitable[Message]]) -> Any:
+        """Return a handler that parses here, where a message that is none is the caller's mistake, not ours."""
+        method = oip_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"].methods_by_name[name]
+        request, response = getattr(oip_pb2, method.input_type.name), getattr(oip_pb2, method.output_type.name)
+
+        async def parse_and_answer(data: bytes, context: Context) -> Message:
+            return await answer(_parse(request, data), context)
+
+        return grpc.unary_unary_rpc_method_handler(self._guarded(parse_and_answer), None, response.SerializeToString)
 
     def _guarded(self, answer: Callable[[Any, Context], Awaitable[Any]]) -> Callable[[Any, Context], Awaitable[Any]]:
         async def call(message: Any, context: Context) -> Any:
@@ -191,10 +200,11 @@ class Service:
         return grpc.StatusCode.INTERNAL, f"internal error {number}: the server's log has more"
 
 
-def _handler(name: str, make: Callable[..., Any], answer: Callable[[Any, Context], Awaitable[Any]]) -> Any:
-    method = oip_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"].methods_by_name[name]
-    request, response = getattr(oip_pb2, method.input_type.name), getattr(oip_pb2, method.output_type.name)
-    return make(answer, request.FromString, response.SerializeToString)
+def _parse(kind: type[_MessageType], data: bytes) -> _MessageType:
+    try:
+        return kind.FromString(data)
+    except DecodeError as error:
+        raise errors.InvalidRequest(f"the message is no {kind.DESCRIPTOR.name} of the protocol: {error}") from error
 
 
 def _at_once(answer: Callable[[Any], Message]) -> Callable[[Any, Context], Awaitable[Message]]:

@@ -263,6 +263,27 @@ async def test_the_limit_counts_bytes_after_decompression(bench: Any) -> None:
     assert code is Code.RESOURCE_EXHAUSTED
 
 
+@pytest.mark.parametrize("data", [b"\xff", b"\x0a\x02\xff\xfe", b"\x0a\x05ab"])
+async def test_bytes_that_are_no_message_are_the_caller_s_mistake(bench: Any, data: bytes) -> None:
+    code, details = await refused(bench.channel.unary_unary(f"/{reflect.SERVICE}/ModelInfer")(data))
+    assert code is Code.INVALID_ARGUMENT
+    assert "the message is no ModelInferRequest" in details
+    assert bench.door.metrics.rejected["invalid"] == 1
+
+
+async def test_bytes_that_are_no_message_do_not_end_a_stream(bench: Any, make_request: Any) -> None:
+    async def requests() -> Any:
+        yield b"\xff"
+        yield make_request(id="good").SerializeToString()
+
+    call = bench.channel.stream_stream(
+        f"/{reflect.SERVICE}/ModelStreamInfer", response_deserializer=oip_pb2.ModelStreamInferResponse.FromString
+    )
+    bad, good = [answer async for answer in call(requests())]
+    assert "the message is no ModelInferRequest" in bad.error_message
+    assert (good.error_message, good.infer_response.id) == ("", "good")
+
+
 async def test_statistics_count_good_and_bad_requests(bench: Any, make_request: Any) -> None:
     call = bench.call("ModelInfer")
     await call(make_request(rows=3))
