@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _serve(options: argparse.Namespace) -> int:
     # Imported here, so that --help and mistakes on the command line are answered at once.
-    from foresail_runtime import app, logs  # noqa: PLC0415
+    from foresail_runtime import app, logs, termination  # noqa: PLC0415
 
     chosen = _settings(options)
     logs.configure(chosen.log_format, chosen.log_level)
@@ -66,7 +66,7 @@ def _serve(options: argparse.Namespace) -> int:
     try:
         description = _description(options)
     except errors.ModelUnusable as failure:
-        app.write_termination(chosen.termination_path, failure, None)
+        termination.write(chosen.termination_path, failure, None)
         raise
 
     async def run() -> int:

@@ -19,7 +19,7 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from foresail_runtime import contract, errors, health, loading, logs, metrics, serving
+from foresail_runtime import contract, errors, health, loading, logs, metrics, serving, termination
 from foresail_runtime.web import dispatch, server
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 EXIT_FAILED: Final = 1
+WATCH_SECONDS: Final = 2.0
+"""How often runs are looked at that may hang."""
+HANG_FACTOR: Final = 10
 
 
 class GrpcServer(Protocol):
@@ -98,20 +101,44 @@ class App:
     async def _serve(self) -> int:
         load = asyncio.create_task(loading.load(self.description, self.settings, self.serving), name="load")
         stop = asyncio.create_task(self._stop.wait(), name="stop")
+        watch = asyncio.create_task(self._watch(), name="watch")
+        termination.foretell(self.settings.termination_path, self.description.name)
         try:
             await asyncio.wait((load, stop), return_when=asyncio.FIRST_COMPLETED)
             if load.done():
                 self._begin(load.result())
-                await stop
+                await asyncio.wait((watch, stop), return_when=asyncio.FIRST_COMPLETED)
+                if watch.done():
+                    watch.result()
             await self._drain()
         except errors.ModelUnusable as failure:
             self._fail(failure)
             return EXIT_FAILED
         finally:
-            for task in (load, stop):
+            for task in (load, stop, watch):
                 task.cancel()
-            await asyncio.gather(load, stop, return_exceptions=True)
+            await asyncio.gather(load, stop, watch, return_exceptions=True)
+        termination.forget(self.settings.termination_path)
         return 0
+
+    async def _watch(self) -> None:
+        """Look after runs that do not end: their thread can't be stopped, so the process has to.
+
+        Raises:
+            ModelUnusable: A run hangs.
+        """
+        limit = self.settings.hang_seconds
+        while limit:
+            await asyncio.sleep(min(WATCH_SECONDS, limit))
+            for model in self.serving.models():
+                usual = model.metrics.compute.mean
+                if model.batcher.running_seconds > max(limit, HANG_FACTOR * usual):
+                    raise errors.ModelUnusable(
+                        "ModelHung",
+                        f"a run of model {model.name!r} has not ended after {model.batcher.running_seconds:.0f} s; "
+                        f"usual are {usual:.3f} s",
+                    )
+        await asyncio.Event().wait()
 
     def _begin(self, model: serving.Model) -> None:
         self.serving.add(model)
@@ -131,7 +158,8 @@ class App:
             await asyncio.wait_for(self._hurry.wait(), self.settings.drain_seconds)
 
     async def _end(self) -> None:
-        grace = self.settings.shutdown_seconds
+        hung = any(model.batcher.running_seconds > self.settings.hang_seconds > 0 for model in self.serving.models())
+        grace = 0.0 if hung else self.settings.shutdown_seconds
         ends = [self._http.stop(grace)]
         if self._grpc is not None:
             ends.append(self._grpc.stop(grace))
@@ -145,7 +173,7 @@ class App:
     def _fail(self, failure: errors.ModelUnusable) -> None:
         self.health.fail(failure.reason, failure.message)
         log.error(failure.message, extra=logs.fields(model=self.description.name, reason=failure.reason))
-        write_termination(self.settings.termination_path, failure, self.description.name)
+        termination.write(self.settings.termination_path, failure, self.description.name)
 
     def _publish_gauges(self) -> None:
         gauges = self.metrics.gauges
@@ -153,16 +181,6 @@ class App:
         gauges["foresail_queued_requests"] = ("Requests that wait for the engine.", lambda: self.serving.queued)
         gauges["foresail_queued_bytes"] = ("Bytes of requests that wait.", lambda: self.serving.queued_bytes)
         self.metrics.state = lambda: self.health.status.state
-
-
-def write_termination(path: str | None, failure: errors.ModelUnusable, model: str | None) -> None:
-    """Leave the reason of the end where the kubelet reads it; a file that can't be written is only logged."""
-    if path is None:
-        return
-    try:
-        Path(path).write_text(contract.Termination(failure.reason, failure.message, model).encode())
-    except OSError as error:
-        log.warning("can't write the termination message", extra=logs.fields(path=path, error=error))
 
 
 def read_description(path: str) -> contract.ModelDescription:

@@ -44,6 +44,11 @@ class Histogram:
         """How many values were counted."""
         return sum(self.counts)
 
+    @property
+    def mean(self) -> float:
+        """The mean of the values; 0 before the first."""
+        return self.total / max(1, self.count)
+
     def buckets(self) -> list[tuple[str, float]]:
         """Return Prometheus' cumulative buckets."""
         names = [*(_bound(bound) for bound in self.bounds), "+Inf"]

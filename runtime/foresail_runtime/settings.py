@@ -41,9 +41,13 @@ class Settings:
     body_timeout_seconds: float = 60.0
     keepalive_seconds: float = 75.0
     """For a connection between two requests."""
+    connection_seconds: float = 300.0
+    """A connection is ended politely after this time, give or take a quarter, so that its client meets new replicas."""
     max_connections: int = 4096
     overload_status: int = 429
     """What a full queue answers; 503 for clients and proxies that know only this one."""
+    hang_seconds: float = 30.0
+    """A run that takes longer than this, and ten times longer than usual, ends the process; 0: never."""
     threads: int | None = None
     """Threads of one run; None: the CPU limit."""
     allow_fallback: bool = False
@@ -131,6 +135,8 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "FORESAIL_HEADER_TIMEOUT_SECONDS": ("header_timeout_seconds", _number(0.1, 3600)),
     "FORESAIL_BODY_TIMEOUT_SECONDS": ("body_timeout_seconds", _number(0.1, 3600)),
     "FORESAIL_KEEPALIVE_SECONDS": ("keepalive_seconds", _number(1, 3600)),
+    "FORESAIL_CONNECTION_SECONDS": ("connection_seconds", _number(0.01, 10**9)),
+    "FORESAIL_HANG_SECONDS": ("hang_seconds", _number(0, 10**9)),
     "FORESAIL_MAX_CONNECTIONS": ("max_connections", _whole(1, 2**20)),
     "FORESAIL_OVERLOAD_STATUS": ("overload_status", _status),
     "FORESAIL_ALLOW_FALLBACK": ("allow_fallback", _boolean),

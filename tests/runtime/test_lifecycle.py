@@ -13,9 +13,11 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
+import onnx
 import pytest
 
 from foresail_runtime import contract
+from tests.runtime.conftest import save_model
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -166,6 +168,66 @@ async def test_a_description_that_is_none_leaves_the_reason(start: Start, tmp_pa
     left = contract.Termination.decode((tmp_path / "termination").read_text())
     assert left is not None
     assert left.reason == "DescriptionInvalid"
+
+
+async def test_a_crash_in_native_code_names_the_model(start: Start, tmp_path: pathlib.Path, mlp: pathlib.Path) -> None:
+    process = await start("serve", **describe(tmp_path, path=str(mlp)))
+    await process.line("model ready")
+    process.process.send_signal(signal.SIGSEGV)
+    assert await process.code() == -signal.SIGSEGV
+    left = contract.Termination.decode((tmp_path / "termination").read_text())
+    assert left is not None
+    assert (left.reason, left.model) == ("ModelCrashed", "m")
+
+
+async def test_an_ordinary_end_leaves_no_reason(start: Start, tmp_path: pathlib.Path, mlp: pathlib.Path) -> None:
+    process = await start("serve", **describe(tmp_path, path=str(mlp)))
+    await process.line("model ready")
+    process.process.send_signal(signal.SIGTERM)
+    assert await process.code() == 0
+    assert (tmp_path / "termination").read_text() == ""
+
+
+def endless(folder: pathlib.Path) -> pathlib.Path:
+    """Save a model that counts up to its input: a small number is quick, a large one never ends."""
+    helper, kinds = onnx.helper, onnx.TensorProto
+    step = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["going"]), helper.make_node("Add", ["sum", "one"], ["next"])],
+        "step",
+        [
+            helper.make_tensor_value_info("i", kinds.INT64, []),
+            helper.make_tensor_value_info("go", kinds.BOOL, []),
+            helper.make_tensor_value_info("sum", kinds.INT64, []),
+        ],
+        [
+            helper.make_tensor_value_info("going", kinds.BOOL, []),
+            helper.make_tensor_value_info("next", kinds.INT64, []),
+        ],
+    )
+    nodes = [
+        helper.make_node("Constant", [], ["one"], value=helper.make_tensor("c", kinds.INT64, [], [1])),
+        helper.make_node("Constant", [], ["true"], value=helper.make_tensor("c", kinds.BOOL, [], [True])),
+        helper.make_node("Loop", ["x", "true", "one"], ["y"], body=step),
+    ]
+    return save_model(folder / "endless.onnx", nodes, {"x": (kinds.INT64, [])}, {"y": (kinds.INT64, [])})
+
+
+async def test_a_run_that_hangs_ends_the_process_and_names_the_model(start: Start, tmp_path: pathlib.Path) -> None:
+    environment = describe(tmp_path, path=str(endless(tmp_path)), warmup=False)
+    process = await start("serve", **environment, FORESAIL_HANG_SECONDS="0.3")
+    port, _ = ports(await process.line("listening"))
+    await process.line("model ready")
+    tensor = {"name": "x", "shape": [], "datatype": "INT64", "data": [5]}
+    async with aiohttp.ClientSession() as session:
+        url = f"http://127.0.0.1:{port}/v2/models/m/infer"
+        async with session.post(url, json={"inputs": [tensor]}) as response:
+            assert (await response.json())["outputs"][0]["data"] == [6]
+        with pytest.raises(aiohttp.ClientError):
+            await session.post(url, json={"inputs": [tensor | {"data": [2**62]}]})
+    assert await process.code() == 1
+    left = contract.Termination.decode((tmp_path / "termination").read_text())
+    assert left is not None
+    assert (left.reason, left.model) == ("ModelHung", "m")
 
 
 class Clients:

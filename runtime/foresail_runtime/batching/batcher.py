@@ -121,6 +121,7 @@ class Batcher:
         self._slow_runs = 0
         self._crowd = 0
         self._in_turn = False
+        self._run_since = 0.0
         self._closed = False
 
     @property
@@ -137,6 +138,11 @@ class Batcher:
     def busy(self) -> bool:
         """Whether the engine's thread is at work."""
         return bool(self._running)
+
+    @property
+    def running_seconds(self) -> float:
+        """How long the run under way on the engine's thread has taken; 0 if there is none."""
+        return self._clock() - self._run_since if self._running else 0.0
 
     @property
     def inline(self) -> bool:
@@ -337,6 +343,7 @@ class Batcher:
 
     def _send(self, batch: list[Ticket], start: float) -> None:
         self._running = batch
+        self._run_since = start
         future = self._loop.run_in_executor(self._executor, self._run, batch)
         future.add_done_callback(functools.partial(self._finished, batch, start))
 

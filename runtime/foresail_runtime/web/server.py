@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import random
 import socket
 from typing import TYPE_CHECKING, Any, Final
 
@@ -38,7 +39,7 @@ class Connection(web.RequestHandler):
     what comes behind it waits in aiohttp's queue.
     """
 
-    __slots__ = ("_express", "_listener", "_opened", "_taken", "_trip")
+    __slots__ = ("_ends", "_express", "_listener", "_opened", "_taken", "_trip")
 
     def __init__(self, listener: _Listener, **options: Any) -> None:
         super().__init__(listener, **options)
@@ -48,6 +49,7 @@ class Connection(web.RequestHandler):
         self._taken = False
         """aiohttp's loop took a request from its queue and has not begun to answer it."""
         self._opened = self._loop.time()
+        self._ends = self._opened + listener.lifetime_seconds()
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, and answer it at once if it is one small infer request."""
@@ -80,6 +82,10 @@ class Connection(web.RequestHandler):
     def is_idle(self) -> bool:
         """Whether no request is being read, answered, or waits behind another."""
         return self._trip is None and not (self._taken or self._request_in_progress or self._messages)
+
+    def is_of_age(self) -> bool:
+        """Whether its next answer had better be its last."""
+        return self._listener.closing or self._loop.time() > self._ends
 
     def is_overdue(self, now: float, header_timeout_seconds: float) -> bool:
         """Whether its first request has not come in time."""
@@ -123,12 +129,13 @@ class Connection(web.RequestHandler):
         transport = self.transport
         if transport is None:
             return
-        if self._listener.closing:
+        now = self._loop.time()
+        if now > self._ends or self._listener.closing:
             transport.write(response.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
             self.force_close()
             return
         transport.write(response)
-        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        self._next_keepalive_close_time = now + self._keepalive_timeout
         if self._messages and self._waiter is not None:
             _wake(self._waiter)
 
@@ -146,13 +153,19 @@ class _Listener(web.Server):
         handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
         short_way: express.Express,
         count_malformed: Callable[[], None],
+        connection_seconds: float,
         **options: Any,
     ) -> None:
         super().__init__(handler, request_factory=self._request, handler_cancellation=True, **options)
         self._options = options
         self.express = short_way
         self.count_malformed = count_malformed
+        self._connection_seconds = connection_seconds
         self.closing = False
+
+    def lifetime_seconds(self) -> float:
+        """Return how long the next connection may last: spread out, so that not all of them come back at once."""
+        return self._connection_seconds * random.uniform(0.75, 1.25)  # noqa: S311  # no secret
 
     def __call__(self) -> Connection:
         return Connection(self, loop=self._loop, **self._options)
@@ -193,6 +206,7 @@ class HttpServer:
             self._answer,
             self._dispatcher.express,
             self._dispatcher.count_malformed,
+            settings.connection_seconds,
             access_log=None,
             keepalive_timeout=settings.keepalive_seconds,
             auto_decompress=False,
@@ -238,7 +252,7 @@ class HttpServer:
         protocol: Any = request.protocol
         protocol.begin_answer()
         response = await self._dispatcher(request)
-        if self._server is not None and self._server.closing:
+        if protocol.is_of_age():
             response.force_close()
         return response
 
