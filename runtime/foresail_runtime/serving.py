@@ -6,6 +6,7 @@ that "not ready yet" and "no such model" are told apart.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -14,7 +15,7 @@ from foresail_runtime import errors
 from foresail_runtime.tensors import InferResponse, ModelInfo, Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from concurrent.futures import Executor
 
     import numpy.typing as npt
@@ -156,6 +157,22 @@ class Serving:
     def model_info(self, name: str, version: str = "") -> ModelInfo:
         """Return what the metadata endpoints say; raises as `model` does."""
         return self.model(name, version).info
+
+    @contextlib.contextmanager
+    def counted(self, model: Model, way: str) -> Iterator[None]:
+        """Count what is done within as one request of a model, with its time and how it ended."""
+        start = self.clock()
+        self.in_flight += 1
+        status = 500
+        try:
+            yield
+            status = 200
+        except errors.ForesailError as failure:
+            status = failure.http_status
+            raise
+        finally:
+            self.in_flight -= 1
+            model.metrics.answered(way, status, self.clock() - start)
 
     async def infer(self, name: str, version: str, request: InferRequest, size: int = 0) -> InferResponse:
         """Answer a decoded request and count it; `size` is the bytes it holds while it waits.

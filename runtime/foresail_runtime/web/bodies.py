@@ -52,6 +52,13 @@ async def read(request: web.BaseRequest, limit: int, timeout_seconds: float) -> 
         raise errors.RequestTimeout(f"the body did not arrive within {timeout_seconds:g} s") from error
 
 
+async def whole(request: web.BaseRequest, limit: int, timeout_seconds: float) -> bytes:
+    """Return the body as it was before it was packed; raises as `read` and `unpack` do."""
+    body = await read(request, limit, timeout_seconds)
+    encoding = request.headers.get("Content-Encoding")
+    return body if encoding is None else await unpack(body, encoding, limit)
+
+
 async def _collect(request: web.BaseRequest, limit: int) -> bytes:
     parts: list[bytes] = []
     size = 0

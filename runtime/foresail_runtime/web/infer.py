@@ -26,29 +26,14 @@ class InferHandler:
 
     async def __call__(self, request: web.BaseRequest, values: Mapping[str, str]) -> web.StreamResponse:
         """Answer one request and count it."""
-        serving = self._serving
-        model = serving.model(values["name"], values.get("version", ""))
-        start = serving.clock()
-        serving.in_flight += 1
-        status = 500
-        try:
-            response = await self._answer(request, model)
-            status = response.status
-        except errors.ForesailError as failure:
-            status = failure.http_status
-            raise
-        finally:
-            serving.in_flight -= 1
-            model.metrics.answered("infer", status, serving.clock() - start)
-        return response
+        model = self._serving.model(values["name"], values.get("version", ""))
+        with self._serving.counted(model, "infer"):
+            return await self._answer(request, model)
 
     async def _answer(self, request: web.BaseRequest, model: Model) -> web.Response:
         settings, headers = self._settings, request.headers
-        body = await bodies.read(request, settings.max_body_bytes, settings.body_timeout_seconds)
+        body = await bodies.whole(request, settings.max_body_bytes, settings.body_timeout_seconds)
         self._serving.metrics.received_bytes += len(body)
-        encoding = headers.get("Content-Encoding")
-        if encoding is not None:
-            body = await bodies.unpack(body, encoding, settings.max_body_bytes)
         length = headers.get(answers.HEADER_LENGTH)
         wanted, form = rest.decode(model.signature, body, None if length is None else parse_length(length))
         arrays = model.batcher.run_alone(wanted) if self._serving.in_flight == 1 else None

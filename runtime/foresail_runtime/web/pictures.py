@@ -38,21 +38,9 @@ class PictureHandlers:
         return await self._count("classify", request, values)
 
     async def _count(self, way: str, request: web.BaseRequest, values: Mapping[str, str]) -> web.Response:
-        serving = self._serving
-        model = serving.model(values["name"], values.get("version", ""))
-        start = serving.clock()
-        serving.in_flight += 1
-        status = 500
-        try:
-            response = await self._answer(way, request, model)
-            status = response.status
-        except errors.ForesailError as failure:
-            status = failure.http_status
-            raise
-        finally:
-            serving.in_flight -= 1
-            model.metrics.answered(way, status, serving.clock() - start)
-        return response
+        model = self._serving.model(values["name"], values.get("version", ""))
+        with self._serving.counted(model, way):
+            return await self._answer(way, request, model)
 
     async def _answer(self, way: str, request: web.BaseRequest, model: Model) -> web.Response:
         task = model.picture
@@ -77,10 +65,7 @@ class PictureHandlers:
 
     async def _picture(self, request: web.BaseRequest) -> bytes:
         settings = self._settings
-        body = await bodies.read(request, settings.max_body_bytes, settings.body_timeout_seconds)
-        encoding = request.headers.get("Content-Encoding")
-        if encoding is not None:
-            body = await bodies.unpack(body, encoding, settings.max_body_bytes)
+        body = await bodies.whole(request, settings.max_body_bytes, settings.body_timeout_seconds)
         self._serving.metrics.received_bytes += len(body)
         picture = multipart.first_file(request.headers.get("Content-Type", ""), body)
         if not picture:

@@ -29,21 +29,9 @@ class TableHandler:
 
     async def __call__(self, request: web.BaseRequest, values: Mapping[str, str]) -> web.Response:
         """Answer one request and count it."""
-        serving = self._serving
-        model = serving.model(values["name"], values.get("version", ""))
-        start = serving.clock()
-        serving.in_flight += 1
-        status = 500
-        try:
-            response = await self._answer(request, model)
-            status = response.status
-        except errors.ForesailError as failure:
-            status = failure.http_status
-            raise
-        finally:
-            serving.in_flight -= 1
-            model.metrics.answered("predict", status, serving.clock() - start)
-        return response
+        model = self._serving.model(values["name"], values.get("version", ""))
+        with self._serving.counted(model, "predict"):
+            return await self._answer(request, model)
 
     async def _answer(self, request: web.BaseRequest, model: Model) -> web.Response:
         if model.table is None:
@@ -52,10 +40,7 @@ class TableHandler:
                 "or set the model's task to tabular"
             )
         settings = self._settings
-        body = await bodies.read(request, settings.max_body_bytes, settings.body_timeout_seconds)
-        encoding = request.headers.get("Content-Encoding")
-        if encoding is not None:
-            body = await bodies.unpack(body, encoding, settings.max_body_bytes)
+        body = await bodies.whole(request, settings.max_body_bytes, settings.body_timeout_seconds)
         self._serving.metrics.received_bytes += len(body)
         try:
             document = orjson.loads(body)
