@@ -1,0 +1,32 @@
+import pytest
+
+from foresail_operator.scaling import front_proxy
+from foresail_operator.scaling.front_proxy import FrontProxy, FrontProxyError
+
+CA = "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n"
+PEER = {"subject": ((("organizationName", "k8s"),), (("commonName", "front-proxy-client"),))}
+
+
+def config(**data: str) -> dict[str, dict[str, str]]:
+    return {"data": {key.replace("_", "-"): value for key, value in data.items()}}
+
+
+def test_the_aggregator_is_known_by_its_authority_and_names() -> None:
+    read = front_proxy.read(
+        config(requestheader_client_ca_file=CA, requestheader_allowed_names='["front-proxy-client"]')
+    )
+    assert read == FrontProxy(CA, frozenset({"front-proxy-client"}))
+    assert read.admits(PEER)
+    assert not read.admits({"subject": ((("commonName", "other"),),)})
+    assert not read.admits(None)
+    assert not read.admits({"subject": ()})
+
+
+def test_without_names_any_certificate_of_the_authority_will_do() -> None:
+    assert front_proxy.read(config(requestheader_client_ca_file=CA)).admits(PEER)
+
+
+@pytest.mark.parametrize("data", [{}, {"requestheader_client_ca_file": CA, "requestheader_allowed_names": "nonsense"}])
+def test_a_config_map_that_does_not_say_who_is_refused(data: dict[str, str]) -> None:
+    with pytest.raises(FrontProxyError, match="extension-apiserver-authentication"):
+        front_proxy.read(config(**data))

@@ -1,0 +1,42 @@
+from typing import Any
+
+import pytest
+
+from foresail_operator.scaling import mode
+from foresail_operator.scaling.mode import Mode, Service
+
+OURS = Service("foresail", "foresail-metrics")
+ADAPTER = Service("monitoring", "prometheus-adapter")
+KEDA = Service("keda", "keda-metrics-apiserver")
+
+
+def api(group: str, version: str, service: Service | None) -> dict[str, Any]:
+    named = {"namespace": service.namespace, "name": service.name} if service else None
+    return {"spec": {"group": f"{group}.metrics.k8s.io", "version": version, "service": named}}
+
+
+@pytest.mark.parametrize(
+    ("served", "chosen", "words"),
+    [
+        ([api("custom", "v1beta2", OURS), api("custom", "v1beta1", OURS)], Mode.CUSTOM, "over custom"),
+        ([api("custom", "v1beta2", OURS), api("external", "v1beta1", KEDA)], Mode.CUSTOM, "over custom"),
+        (
+            [api("custom", "v1beta2", OURS), api("custom", "v1beta1", ADAPTER), api("external", "v1beta1", OURS)],
+            Mode.EXTERNAL,
+            "custom.metrics.k8s.io belongs to Service monitoring/prometheus-adapter",
+        ),
+        (
+            [api("custom", "v1beta1", ADAPTER), api("external", "v1beta1", KEDA)],
+            Mode.BOUNDS,
+            "and external.metrics.k8s.io belongs to Service keda/keda-metrics-apiserver",
+        ),
+        ([api("external", "v1beta1", OURS)], Mode.EXTERNAL, "over external"),
+        ([api("custom", "v1beta1", None)], Mode.BOUNDS, "belongs to the API server"),
+        ([], Mode.BOUNDS, "the operator sets the HPA's bounds itself"),
+        (None, Mode.BOUNDS, "no metrics API of its own"),
+    ],
+)
+def test_a_foreign_metrics_api_is_gone_around(served: list[dict[str, Any]] | None, chosen: Mode, words: str) -> None:
+    choice = mode.choose(served, OURS)
+    assert choice.mode is chosen
+    assert words in choice.reason
