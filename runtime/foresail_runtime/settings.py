@@ -34,6 +34,8 @@ class Settings:
     """Of a request, also after decompression."""
     max_queue_bytes: int = 256 * 2**20
     """Of all requests that wait."""
+    max_held_bytes: int = 512 * 2**20
+    """Of all requests that are being received or answered; who comes over it is refused before the body is read."""
     max_pixels: int = 50_000_000
     """Of a picture, looked at before it is decoded."""
     header_timeout_seconds: float = 10.0
@@ -131,6 +133,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "FORESAIL_SHUTDOWN_SECONDS": ("shutdown_seconds", _number(0, 3600)),
     "FORESAIL_MAX_BODY_BYTES": ("max_body_bytes", _whole(1, 2**34)),
     "FORESAIL_MAX_QUEUE_BYTES": ("max_queue_bytes", _whole(1, 2**40)),
+    "FORESAIL_MAX_HELD_BYTES": ("max_held_bytes", _whole(1, 2**40)),
     "FORESAIL_MAX_PIXELS": ("max_pixels", _whole(1, 2**31)),
     "FORESAIL_HEADER_TIMEOUT_SECONDS": ("header_timeout_seconds", _number(0.1, 3600)),
     "FORESAIL_BODY_TIMEOUT_SECONDS": ("body_timeout_seconds", _number(0.1, 3600)),

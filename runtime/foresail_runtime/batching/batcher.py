@@ -174,6 +174,17 @@ class Batcher:
         finally:
             self._observe(rows, 1, self._clock() - start)
 
+    def check_room(self, ahead: int) -> None:
+        """Refuse early what would not get into the queue: `ahead` more are on their way to it.
+
+        Raises:
+            QueueFull: Too much waits already, or will.
+        """
+        if self._queue.count + ahead >= self._limits.queue_count:
+            raise errors.QueueFull(
+                f"{self._queue.count + ahead} requests wait already: try again in a second, or let the model scale out"
+            )
+
     def submit(self, request: InferRequest, size: int, timeout_seconds: float, done: Done) -> Ticket | None:
         """Let a request wait for its run; `done` is called on the loop with its outputs or its error.
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+UNTOLD_BYTES: Final = 2**20
+"""What a body counts for whose length is not told beforehand."""
+
 
 class Dispatcher:
     """Callable with a request; never raises but for cancellation."""
@@ -27,6 +30,7 @@ class Dispatcher:
         self._serving = serving
         self._settings = settings
         self._logs_access = settings.access_log
+        self._held_bytes = 0
         long_way = infer.InferHandler(serving, settings)
         self._routes = table(serving, settings, long_way)
         self.express = express.Express(serving, self._routes, long_way, settings)
@@ -61,7 +65,17 @@ class Dispatcher:
         if request.method == "OPTIONS":
             return self._options(path)
         handler, values = self._routes.find(request.method, path)
-        return await handler(request, values)
+        if not request.can_read_body:
+            return await handler(request, values)
+        size = UNTOLD_BYTES if request.content_length is None else request.content_length
+        # One body that is larger than all may be together is let through, to be told its own limit.
+        if self._held_bytes and self._held_bytes + size > self._settings.max_held_bytes:
+            raise errors.QueueFull("the bodies of other requests fill the memory there is for them: try again")
+        self._held_bytes += size
+        try:
+            return await handler(request, values)
+        finally:
+            self._held_bytes -= size
 
     def _options(self, path: str) -> web.Response:
         try:

@@ -28,6 +28,8 @@ class PictureHandlers:
     def __init__(self, serving: Serving, settings: Settings) -> None:
         self._serving = serving
         self._settings = settings
+        self._preparing = 0
+        """Pictures that are being decoded, or wait for a worker to decode them."""
 
     async def detect(self, request: web.BaseRequest, values: Mapping[str, str]) -> web.Response:
         """Answer with boxes, or with the picture and its boxes drawn in (`format=png`)."""
@@ -55,7 +57,13 @@ class PictureHandlers:
             case _:
                 raise errors.InvalidRequest(_other_task(way, model))
         body = await self._picture(request)
-        prepared = await self._work(functools.partial(prepare, body, max_pixels=settings.max_pixels))
+        # Decoding costs more than being told to come back: so what has no room in the queue is not decoded.
+        model.batcher.check_room(self._preparing)
+        self._preparing += 1
+        try:
+            prepared = await self._work(functools.partial(prepare, body, max_pixels=settings.max_pixels))
+        finally:
+            self._preparing -= 1
         response = await model.infer(InferRequest(prepared.inputs, task.outputs), len(body))
         answer = await self._work(task.answer, prepared, response.outputs, options)
         if way == "detect" and options.format == "png":

@@ -275,6 +275,18 @@ async def test_a_full_queue_answers_429_while_the_engine_works(serve: Start, mlp
         await wire.close()
 
 
+async def test_bodies_that_fill_the_memory_for_them_are_refused_unread(serve: Start, mlp: pathlib.Path) -> None:
+    server = await serve(mlp, max_held_bytes=100_000)
+    slow, next_one = await Wire.open(server), await Wire.open(server)
+    await slow.send(post(body("slow", rows=600))[:60_000])
+    await until(lambda: server.app.serving.in_flight == 1)
+    await next_one.send(post(body("refused", rows=600))[:500])
+    status, headers, document = await next_one.answer()
+    assert (status, headers["retry-after"], set(document)) == (429, "1", {"error"})
+    await slow.send(post(body("slow", rows=600))[60_000:])
+    assert (await slow.answer())[2]["id"] == "slow"
+
+
 async def test_a_deadline_in_the_queue_is_504(server: Server) -> None:
     gate = Gate(server)
     first, late = await Wire.open(server), await Wire.open(server)
