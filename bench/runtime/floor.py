@@ -7,6 +7,7 @@ same run on the same machine. Usage: floor.py MODEL.onnx PORT [http]
 
 import asyncio
 import sys
+from collections.abc import Awaitable, Callable
 
 import numpy as np
 import onnxruntime as ort
@@ -23,7 +24,7 @@ def answer(array: np.ndarray, **more: object) -> bytes:
     return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def make_handler(path: str, http_only: bool):
+def make_handler(path: str, http_only: bool) -> Callable[[web.BaseRequest], Awaitable[web.Response]]:
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     run = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"]).run

@@ -152,9 +152,9 @@ def test_size_passes_from_us_to_the_autoscaler_and_back_without_a_reset(operator
         ],
         log=operator.log.with_suffix(".sizes"),
     )
-    models.kubectl("patch", "mdep/fraud", "--type=json", "-p", json.dumps(
-        [{"op": "remove", "path": "/spec/replicas"}, {"op": "add", "path": "/spec/scaling", "value": {"maxReplicas": 5}}]
-    ))  # fmt: skip
+    scaled = {"op": "add", "path": "/spec/scaling", "value": {"maxReplicas": 5}}
+    patch = json.dumps([{"op": "remove", "path": "/spec/replicas"}, scaled])
+    models.kubectl("patch", "mdep/fraud", "--type=json", "-p", patch)
     eventually(lambda: models.get("hpa"), "the autoscaler is there")
     models.wait_settled(operator)
     assert spec(models, "deployment")["replicas"] == 3

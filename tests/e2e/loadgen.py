@@ -30,7 +30,7 @@ async def ask(session: aiohttp.ClientSession, url: str, stop: asyncio.Event, cou
                 text = await answer.text()
                 counts["ok" if answer.status == 200 else f"HTTP {answer.status}: {text[:100]}"] += 1
                 if answer.status == 200:
-                    ASKING.touch()  # noqa: ASYNC240  # a file of no bytes, once a request
+                    ASKING.touch()  # a file of no bytes, once a request
                     counts[f"version {json.loads(text).get('model_version')}"] += 1
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             counts[f"{type(error).__name__}: {error}"] += 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -64,7 +63,7 @@ def test_a_link_that_leads_outside_is_refused(tmp_path: pathlib.Path) -> None:
     folder = tmp_path / "model"
     folder.mkdir()
     (tmp_path / "secret").write_bytes(bytes(16))
-    os.symlink(tmp_path / "secret", folder / "weights")
+    (folder / "weights").symlink_to(tmp_path / "secret")
     with pytest.raises(errors.ModelUnusable, match="a link that leads outside"):
         external.check(save(folder / "m.onnx", "weights"))
 
@@ -88,9 +87,9 @@ def test_a_mounted_configmap_links_within_its_folder(tmp_path: pathlib.Path) -> 
     version.mkdir()
     (version / "weights").write_bytes(bytes(16))
     save(version / "m.onnx", "weights")
-    os.symlink("..2026", tmp_path / "..data")
+    (tmp_path / "..data").symlink_to("..2026")
     for name in ("m.onnx", "weights"):
-        os.symlink(f"..data/{name}", tmp_path / name)
+        (tmp_path / name).symlink_to(f"..data/{name}")
     external.check(tmp_path / "m.onnx")
 
 
