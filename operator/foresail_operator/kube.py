@@ -71,10 +71,11 @@ class Kube:
         """Create an object; Conflict when its name is taken."""
         return await self._write("POST", kind, kind.path(manifest["metadata"]["namespace"]), manifest)
 
-    async def replace(self, kind: Kind, manifest: Manifest) -> Manifest:
+    async def replace(self, kind: Kind, manifest: Manifest, subresource: str | None = None) -> Manifest:
         """Replace the version of an object that the manifest carries; Conflict when there is a newer one."""
         metadata = manifest["metadata"]
-        return await self._write("PUT", kind, kind.path(metadata["namespace"], metadata["name"]), manifest)
+        path = kind.path(metadata.get("namespace"), metadata["name"], subresource)
+        return await self._write("PUT", kind, path, manifest)
 
     async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
         """Delete the object of this uid; that it is gone already is as good."""
@@ -84,9 +85,9 @@ class Kube:
         except (errors.NotFound, errors.Conflict):
             return
 
-    async def get(self, kind: Kind, namespace: str, name: str) -> Manifest:
-        """Return an object."""
-        return await self._request("GET", kind, kind.path(namespace, name))
+    async def get(self, kind: Kind, namespace: str | None, name: str, subresource: str | None = None) -> Manifest:
+        """Return an object, or its subresource; no namespace for what lives in none."""
+        return await self._request("GET", kind, kind.path(namespace, name, subresource))
 
     async def list(self, kind: Kind, namespace: str | None, query: dict[str, str]) -> list[Manifest]:
         """Return one page of objects."""

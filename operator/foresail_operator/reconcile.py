@@ -6,18 +6,20 @@ stops at nothing half done that the next look would not carry on.
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import pydantic
 
 from foresail_operator import checks, errors, live
 from foresail_operator.api import kinds, v1alpha1
 from foresail_operator.api.conditions import Reason
-from foresail_operator.desired import description, names, pace, plan, removal
+from foresail_operator.desired import names, pace, plan, removal
 from foresail_operator.desired.images import Pin
 from foresail_operator.events import choose
+from foresail_operator.explain import Explainer
 from foresail_operator.status import build, change, facts
 from foresail_operator.status.facts import Problem
 
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from foresail_operator.live import Key, Live
     from foresail_operator.observe import Cache, Observed
 
+_MadeFor: TypeAlias = "tuple[str, int, Pin | None]"
+_PLANS_KEPT: Final = 128
 _LOG: Final = logging.getLogger(__name__)
 _AGAIN_SECONDS: Final = {Reason.CONFLICT: 30.0, Reason.REFUSED: 30.0, Reason.WAITING_FOR_REMOVAL: 1.0}
 """How soon to look again where no watch tells that the cause has gone."""
@@ -61,13 +65,14 @@ class Reconciler:
         self._clocks = clocks
         self._paces: dict[Key, pace.Pace] = {}
         self._said_at: dict[Key, float] = {}
+        self._plans: collections.OrderedDict[Key, tuple[_MadeFor, Plan]] = collections.OrderedDict()
+        self._explainer = Explainer(kube)
 
     async def look(self, key: Key) -> float | None:
         """Look at a key; return after how many seconds to look again without being asked, or None."""
         seen = self._cache.observe(key)
         if seen.model is None:
-            self._paces.pop(key, None)
-            self._said_at.pop(key, None)
+            self._forget(key)
             return None
         raw = seen.model.read()
         if "deletionTimestamp" in raw["metadata"]:
@@ -82,8 +87,26 @@ class Reconciler:
             return await self._say(model, raw, seen, None, problem)
         return await self._carry_out(model, raw, seen)
 
+    def _forget(self, key: Key) -> None:
+        self._paces.pop(key, None)
+        self._said_at.pop(key, None)
+        self._plans.pop(key, None)
+        self._explainer.forget(key)
+
+    def _plan(self, model: ModelDeployment, recorded: Pin | None) -> Plan:
+        """Return the plan; one that was made lately for the same spec is taken again, as looks come in bursts."""
+        made_for = (model.metadata.uid, model.metadata.generation, recorded)
+        found = self._plans.get(model.key)
+        if found is None or found[0] != made_for:
+            found = (made_for, plan.build(model, recorded, self._images))
+        self._plans[model.key] = found
+        self._plans.move_to_end(model.key)
+        if len(self._plans) > _PLANS_KEPT:
+            self._plans.popitem(last=False)
+        return found[1]
+
     async def _carry_out(self, model: ModelDeployment, raw: dict[str, Any], seen: Observed) -> float | None:
-        planned = plan.build(model, _recorded(raw), self._images)
+        planned = self._plan(model, _recorded(raw))
         if (wait := self._too_soon(model, planned, seen)) is not None:
             return wait
         problem = await self._write(model, planned, seen)
@@ -109,7 +132,7 @@ class Reconciler:
         for child in planned.children:
             found = seen.of(kinds.BY_NAME[child["kind"]], child["metadata"]["name"])
             problems.append(await self._ensure(child, found))
-        await self._remove_descriptions(model, seen)
+        await self._remove_descriptions(model, planned, seen)
         return next((problem for problem in problems if problem is not None), None)
 
     async def _ensure(self, child: dict[str, Any], found: Live | None) -> Problem | None:
@@ -127,7 +150,7 @@ class Reconciler:
         if model.spec.scaling is None and found is not None and _ours(found, model):
             await self._delete(kinds.AUTOSCALER, model, name, found.uid)
 
-    async def _remove_descriptions(self, model: ModelDeployment, seen: Observed) -> None:
+    async def _remove_descriptions(self, model: ModelDeployment, planned: Plan, seen: Observed) -> None:
         """Take descriptions away that no pod will read again."""
         there = {
             name: found
@@ -139,7 +162,7 @@ class Reconciler:
         deployment = seen.of(kinds.DEPLOYMENT, names.deployment(model.metadata.name))
         complete = facts.rollout(deployment.read() if deployment else None).complete
         mounted = {pod.description for pod in seen.pods if pod.description is not None}
-        for name in removal.descriptions(there, description.name(model), mounted, complete=complete):
+        for name in removal.descriptions(there, planned.description, mounted, complete=complete):
             await self._delete(kinds.CONFIG_MAP, model, name, there[name].uid)
 
     async def _delete(self, kind: Kind, model: ModelDeployment, name: str, uid: str) -> None:
@@ -154,18 +177,27 @@ class Reconciler:
         previous = raw.get("status") or {}
         now = self._clocks.now()
         known = _facts(model, seen, planned, problem, previous)
+        known, ask_again = await self._explained(model, known)
         status = build.build(model, known, planned.pin if planned else None, previous, now)
         since = self._clocks.monotonic() - self._said_at.get(model.key, float("-inf"))
         match change.kind(previous, status):
             case change.Change.NONE:
-                return None
+                return ask_again
             case change.Change.NUMBERS if since < change.NUMBERS_SECONDS:
                 return change.NUMBERS_SECONDS - since
         await self._write_status(model, status)
         self._said_at[model.key] = self._clocks.monotonic()
         if (event := choose(previous.get("conditions") or [], status["conditions"])) is not None:
             await self._recorder.record(model, *event, now)
-        return None
+        return ask_again
+
+    async def _explained(self, model: ModelDeployment, known: facts.Facts) -> tuple[facts.Facts, float | None]:
+        """Add what Events tell of a pod that says nothing itself; return when to ask again, too."""
+        if (pod := known.starting) is None:
+            self._explainer.forget(model.key)
+            return known, None
+        hint, again = await self._explainer.explain(model.key, pod, self._clocks.monotonic())
+        return dataclasses.replace(known, hint=hint), again
 
     async def _write_status(self, model: ModelDeployment, status: dict[str, Any]) -> None:
         manifest = {

@@ -177,6 +177,21 @@ class Reason(enum.StrEnum):
         "The engine does not take the model; the message has its words.",
         "Export the model again, or for an older opset.",
     )
+    EXTERNAL_DATA_MISSING = (
+        "ExternalDataMissing",
+        "The model keeps its weights in a file beside it, which is not there.",
+        "Put that file beside the model on a claim, or export the model as one file.",
+    )
+    EXTERNAL_DATA_OUTSIDE = (
+        "ExternalDataOutside",
+        "The model names a file outside its own folder, which is never read.",
+        "Export the model again with its data beside it, and ask where this file came from.",
+    )
+    MODEL_HUNG = (
+        "ModelHung",
+        "A run of the model did not end.",
+        "Try the model where it was made; give more CPU or memory, or another execution provider.",
+    )
     UNSUPPORTED_SIGNATURE = (
         "UnsupportedSignature",
         "An input or output of the model is no tensor.",
@@ -248,6 +263,9 @@ FROM_RUNTIME: Final = frozenset(
         Reason.DIGEST_MISMATCH,
         Reason.NOT_A_MODEL,
         Reason.MODEL_INVALID,
+        Reason.EXTERNAL_DATA_MISSING,
+        Reason.EXTERNAL_DATA_OUTSIDE,
+        Reason.MODEL_HUNG,
         Reason.UNSUPPORTED_SIGNATURE,
         Reason.PROVIDER_MISSING,
         Reason.PROVIDER_FELL_BACK,

@@ -34,12 +34,8 @@ def describe(model: ModelDeployment) -> contract.ModelDescription:
     )
 
 
-def name(model: ModelDeployment) -> str:
-    """Return the ConfigMap's name."""
-    return names.description(model.metadata.name, describe(model).encode())
-
-
 def build(model: ModelDeployment) -> Manifest:
     """Return the ConfigMap."""
-    content = {contract.DESCRIPTION_KEY: describe(model).encode()}
-    return meta.child(model, CONFIG_MAP, name(model), data=content, immutable=True)
+    text = describe(model).encode()
+    name = names.description(model.metadata.name, text)
+    return meta.child(model, CONFIG_MAP, name, data={contract.DESCRIPTION_KEY: text}, immutable=True)

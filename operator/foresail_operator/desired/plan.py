@@ -19,23 +19,27 @@ class Plan:
 
     children: tuple[Manifest, ...]
     revision: str
+    description: str
+    """Name of the ConfigMap that this revision's pods mount."""
     pin: Pin
 
 
 def build(model: ModelDeployment, recorded: Pin | None, images: Images) -> Plan:
     """Return the plan; `recorded` is the image that status remembers, None for a new model."""
     pin = choose(model, recorded, images)
-    pod = template.build(model, pin.image, images.pull_policy)
+    said = description.build(model)
+    mounted: str = said["metadata"]["name"]
+    pod = template.build(model, pin.image, images.pull_policy, mounted)
     revision = digests.short(pod)
     children = (
-        description.build(model),
+        said,
         deployment.build(model, _labelled(pod, revision)),
         service.build(model),
         service.build_headless(model),
         autoscaler.build(model),
         disruption.build(model),
     )
-    return Plan(tuple(child for child in children if child is not None), revision, pin)
+    return Plan(tuple(child for child in children if child is not None), revision, mounted, pin)
 
 
 def _labelled(pod: Manifest, revision: str) -> Manifest:

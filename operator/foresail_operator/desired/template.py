@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from foresail_operator.desired import accelerator, description, meta, quantities, source
+from foresail_operator.desired import accelerator, meta, quantities, source
 from foresail_runtime import contract
 
 if TYPE_CHECKING:
@@ -36,15 +36,15 @@ _SCRATCH_VOLUME: Final = "scratch"
 _CREDENTIALS_VOLUME: Final = "credentials"
 
 
-def build(model: ModelDeployment, image: str, pull_policy: str) -> Manifest:
-    """Return the template without its revision label, which is made from it."""
+def build(model: ModelDeployment, image: str, pull_policy: str, description: str) -> Manifest:
+    """Return the template without its revision label, which is made from it; `description` is a ConfigMap's name."""
     pod = model.spec.pod
     annotations = {**pod.annotations, meta.MODEL_ANNOTATION: model.metadata.name}
     return {
         "metadata": {"labels": {**pod.labels, **meta.labels(model)}, "annotations": annotations},
         "spec": {
             "containers": [_container(model, image, pull_policy)],
-            "volumes": _volumes(model),
+            "volumes": _volumes(model, description),
             "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
@@ -138,9 +138,9 @@ def _resources(model: ModelDeployment) -> Manifest:
     return {"requests": requests(model.spec.resources), "limits": {**limits(model.spec.resources), **cards}}
 
 
-def _volumes(model: ModelDeployment) -> list[Manifest]:
+def _volumes(model: ModelDeployment, description: str) -> list[Manifest]:
     volumes: list[Manifest] = [
-        {"name": DESCRIPTION_VOLUME, "configMap": {"name": description.name(model), "defaultMode": 0o444}},
+        {"name": DESCRIPTION_VOLUME, "configMap": {"name": description, "defaultMode": 0o444}},
         {"name": _MODELS_VOLUME, "emptyDir": {}},
         {"name": _SCRATCH_VOLUME, "emptyDir": {}},
     ]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from foresail_operator.status.facts import Facts
     from foresail_operator.status.pods import Pod, Trouble
 
-_STALLING: Final = (FROM_RUNTIME - {Reason.DOWNLOAD_FAILED}) | {
+_STALLING: Final = (FROM_RUNTIME - {Reason.DOWNLOAD_FAILED, Reason.MODEL_HUNG}) | {
     Reason.INVALID_SPEC,
     Reason.CONFLICT,
     Reason.REFUSED,
@@ -80,7 +80,7 @@ def _state(facts: Facts) -> _State | None:
         return _worded(Reason.NOT_PROGRESSING, rollout.stuck)
     if rollout.complete:
         return None
-    return _moving(facts)
+    return _moving(facts) if facts.hint is None else _worded(facts.hint.reason, facts.hint.words)
 
 
 def _moving(facts: Facts) -> _State:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from foresail_operator.api.conditions import Reason
 
 if TYPE_CHECKING:
-    from foresail_operator.status.pods import Pod
+    from foresail_operator.status.pods import Pod, Trouble
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -60,6 +60,14 @@ class Facts:
     scaler: Scaler | None
     """None: the size is fixed."""
     problem: Problem | None = None
+    hint: Trouble | None = None
+    """Why pods that say nothing themselves don't start, where Events told."""
+
+    @property
+    def starting(self) -> Pod | None:
+        """Return a pod of this revision that has been scheduled, does not answer and does not say why."""
+        silent = (pod for pod in self.pods if pod.revision == self.revision and not pod.ready and not pod.ending)
+        return next((pod for pod in silent if pod.trouble is None), None)
 
 
 def rollout(deployment: dict[str, Any] | None) -> Rollout:

@@ -6,17 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from foresail_operator.desired import digests, meta, template
+from foresail_operator.desired import meta, template
 from foresail_runtime import contract
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from foresail_operator.api.v1alpha1 import ModelDeployment
+    from foresail_operator.desired.plan import Plan
 
 
 def build(model: ModelDeployment) -> dict[str, Any]:
-    return template.build(model, "runtime:1", "IfNotPresent")
+    return template.build(model, "runtime:1", "IfNotPresent", "fraud-model-1")
 
 
 def container(model: ModelDeployment) -> dict[str, Any]:
@@ -25,14 +26,20 @@ def container(model: ModelDeployment) -> dict[str, Any]:
     return found
 
 
-def test_template_of_an_unchanged_spec_never_changes(make_model: Callable[..., ModelDeployment]) -> None:
-    """An operator upgrade must not restart a model. If this fails, running models would be restarted by the
-    release: keep the old template for specs that are recorded with it, do not just write the new digest here."""
-    assert digests.short(build(make_model()), 16) == "0b31c0a02e1698b7"
+def test_template_of_an_unchanged_spec_never_changes(
+    make_model: Callable[..., ModelDeployment], make_plan: Callable[..., Plan]
+) -> None:
+    """An operator upgrade must not restart a model. If this fails, the release would restart running models: keep
+    the old template for the specs that are recorded with it; do not just write the new digest here."""
+    assert make_plan(make_model()).revision == "0b31c0a02e"
     everything = make_model(
-        gpu={"memory": "16Gi"}, serving={"timeoutSeconds": 5}, pod={"labels": {"a": "b"}, "nodeSelector": {"c": "d"}}
+        model={"uri": "pvc://claim/a.onnx", "credentials": {"secretName": "s"}},
+        gpu={"memory": "16Gi"},
+        serving={"timeoutSeconds": 5},
+        resources={"limits": {"cpu": "2"}},
+        pod={"labels": {"a": "b"}, "nodeSelector": {"c": "d"}, "env": [{"name": "A", "value": "1"}]},
     )
-    assert digests.short(build(everything), 16) == "c2d966398094a739"
+    assert make_plan(everything).revision == "b8b48e158a"
 
 
 def test_pod_passes_the_restricted_standard(make_model: Callable[..., ModelDeployment]) -> None:

@@ -130,6 +130,23 @@ def test_a_model_that_can_not_be_loaded_is_said_to_be_not_loaded() -> None:
     assert found[Type.MODEL_LOADED] == ("False", Reason.NOT_A_MODEL, f"a page. {Reason.NOT_A_MODEL.remedy}")
 
 
+def test_what_events_tell_of_a_silent_pod_is_the_reason() -> None:
+    silent = pod(ready=False)
+    known = Facts(
+        generation=1,
+        revision="new",
+        rollout=STARTING,
+        pods=(silent,),
+        scaler=None,
+        hint=Trouble(Reason.VOLUME, "configmap not found"),
+    )
+    ready = next(one for one in conditions.compute(known) if one.type is Type.READY)
+    assert (ready.reason, "configmap not found" in ready.message) == (Reason.VOLUME, True)
+    assert known.starting is silent
+    for other in (pod(), pod(ready=False, ending=True), pod(ready=False, revision="old")):
+        assert Facts(1, "new", STARTING, (other,), None).starting is None
+
+
 def test_an_old_revisions_trouble_is_not_this_ones() -> None:
     old = pod(revision="old", ready=False, trouble=Trouble(Reason.CRASH, "x"))
     assert state(STARTING, (old, pod(name="q", ready=False)))[Type.READY][1] is Reason.PODS_STARTING
