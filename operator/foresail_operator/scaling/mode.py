@@ -68,6 +68,11 @@ def choose(api_services: Iterable[Mapping[str, Any]] | None, ours: Service) -> C
     return Choice(Mode.BOUNDS, f"the operator sets the HPA's bounds itself{_because(foreign)}")
 
 
+def belongs(item: Mapping[str, Any], ours: Service) -> bool:
+    """Return whether an APIService leads to our Service."""
+    return _service(item) == ours
+
+
 def _service(item: Mapping[str, Any]) -> Service | None:
     service = item["spec"].get("service")
     return Service(service["namespace"], service["name"]) if service else None

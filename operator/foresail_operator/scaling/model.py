@@ -61,6 +61,24 @@ class ModelScaler:
         self._allowance = {g.kind: LatencyAllowance(g.target / 1000) for g in plan.goals if g.kind is Kind.LATENCY}
         self._steady = {goal.kind: Steady(plan.scale_down_delay_seconds) for goal in plan.goals}
 
+    def replan(self, plan: Plan) -> None:
+        """Go on under another plan; what was seen stays, as far as the new plan's signals were seen."""
+        before = self.plan
+        self.plan = plan
+        if plan.growth.memory_seconds > before.growth.memory_seconds:
+            self._sizes = Window(plan.growth.memory_seconds)
+        kept = {} if plan.scale_down_delay_seconds != before.scale_down_delay_seconds else self._steady
+        old = {goal.kind: goal.target for goal in before.goals}
+        for goal in plan.goals:
+            if goal.kind is Kind.LATENCY and goal.target != old.get(goal.kind):
+                self._allowance[goal.kind] = LatencyAllowance(goal.target / 1000)
+                kept = {kind: steady for kind, steady in kept.items() if kind is not Kind.LATENCY}
+        missing = [goal.kind for goal in plan.goals if goal.kind not in kept]
+        fresh = {kind: Steady(plan.scale_down_delay_seconds) for kind in missing}
+        self._steady = {goal.kind: (kept | fresh)[goal.kind] for goal in plan.goals}
+        if fresh and self._sampled_at is not None:
+            self._since = self._sampled_at  # their memory begins now: the size is kept for as long as the delay
+
     def take(self, sample: Sample | None, replicas: int, now: float) -> None:
         """Take a sample of the load (None: nobody answered) and the size at that moment."""
         self._note_size(replicas, now)

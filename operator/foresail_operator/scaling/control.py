@@ -1,0 +1,194 @@
+"""The half-second look: loads in, numbers for the metrics API and immediate rises out.
+
+pods ── Scraper ──> signal.combine ──> ModelScaler ──┬──> MetricsApi (any replica)
+├──> burst.raise_to (the leader)
+└──> status.scaling, wake and sleep (the leader's reconcile)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from foresail_operator import errors
+from foresail_operator.scaling import signal, target
+from foresail_operator.scaling.model import Goal, ModelScaler, Plan
+from foresail_operator.scaling.signal import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+    from foresail_operator.scaling.decide import Advice
+    from foresail_operator.scaling.metrics_api import Described
+    from foresail_operator.scaling.scrape import Pod, Scraper
+
+_LOG: Final = logging.getLogger(__name__)
+Key: TypeAlias = tuple[str, str]
+"""Namespace and name of a ModelDeployment."""
+TARGET_CHANGE: Final = 0.25
+"""A measured target replaces the one in use only when it differs by more."""
+RISES_LIMIT: Final = 16
+"""So many Deployments are raised at a time."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Scaled:
+    """A model that scales on its load, as the operator's cache has it."""
+
+    key: Key
+    plan: Plan
+    """A concurrency goal without a number of its owner's carries target.UNKNOWN and `measured` below."""
+    replicas: int
+    """The Deployment's spec.replicas."""
+    pods: tuple[Pod, ...]
+    """The ready ones; `key` is the pod's uid, `latency` set where the plan has a latency goal."""
+    measured: bool = False
+    """Whether the concurrency target comes from the pods' own measurement."""
+    described: Described | None = None
+    """How the metrics API calls it; None when it is not to be found there."""
+    held: int = 0
+    """Requests that wait for it at the activator."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Outlook:
+    """What status.scaling says of a model."""
+
+    desired: int
+    reason: str
+    kind: Kind | None
+    load: float | None
+    """What it carries now, in the unit of the concurrency signal; None when unknown."""
+    silent: int
+    """Ready pods that do not answer."""
+    idle: bool
+
+
+class Control:
+    """Keeps a ModelScaler for each model; `rise` is called, without being waited for, with what to raise."""
+
+    def __init__(
+        self,
+        scraper: Scraper,
+        scaled: Callable[[], Iterable[Scaled]],
+        rise: Callable[[Key, Advice], Awaitable[None]],
+        leads: Callable[[], bool],
+    ) -> None:
+        self._scraper = scraper
+        self._scaled = scaled
+        self._rise = rise
+        self._leads = leads
+        self._scalers: dict[Key, ModelScaler] = {}
+        self._models: dict[Key, Scaled] = {}
+        self._samples: dict[Key, signal.Sample | None] = {}
+        self._targets: dict[Key, float] = {}
+        self._rising: dict[Key, asyncio.Task[None]] = {}
+
+    async def run(self, interval_seconds: float = 0.5) -> None:
+        """Look again and again, until cancelled."""
+        loop = asyncio.get_running_loop()
+        scraping = asyncio.create_task(self._scraper.run(), name="scrape")
+        due = loop.time()
+        try:
+            while not scraping.done():
+                self.look(loop.time())
+                due = max(due + interval_seconds, loop.time())
+                await asyncio.sleep(due - loop.time())
+            await scraping
+        finally:
+            tasks = (scraping, *self._rising.values())
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def look(self, now: float) -> None:
+        """Take one look at every model."""
+        self._models = {model.key: self._resolved(model) for model in self._scaled()}
+        self._scraper.watch(pod for model in self._models.values() for pod in model.pods)
+        for gone in self._scalers.keys() - self._models.keys():
+            del self._scalers[gone]
+            self._targets.pop(gone, None)
+            self._samples.pop(gone, None)
+        for key, model in self._models.items():
+            self._look(key, model, now)
+
+    def models(self, namespace: str) -> Iterable[Described]:
+        """Return the models of a namespace, for the metrics API."""
+        return [
+            model.described
+            for model in self._models.values()
+            if model.described is not None and model.key[0] == namespace
+        ]
+
+    def number(self, namespace: str, name: str, kind: Kind) -> float | None:
+        """Return what is served for a model now, for the metrics API; None when it is unknown."""
+        key = (namespace, name)
+        if key not in self._scalers:
+            return None
+        return self._scalers[key].served(kind, self._models[key].replicas, asyncio.get_running_loop().time())
+
+    def outlook(self, key: Key) -> Outlook | None:
+        """Return what there is to say of a model; None when it does not scale on its load."""
+        if key not in self._scalers:
+            return None
+        now, model, sample = asyncio.get_running_loop().time(), self._models[key], self._samples[key]
+        advice = self._scalers[key].advise(model.replicas, now)
+        return Outlook(
+            desired=advice.replicas,
+            reason=advice.reason,
+            kind=advice.kind,
+            load=sample.concurrency if sample else None,
+            silent=sample.silent if sample else len(model.pods),
+            idle=self._scalers[key].idle(now),
+        )
+
+    def concurrency_target(self, key: Key) -> float | None:
+        """Return the target in use where the pods measured it; the HPA must be given the same one."""
+        return self._targets.get(key)
+
+    def _look(self, key: Key, model: Scaled, now: float) -> None:
+        scaler = self._scalers.get(key)
+        if scaler is None:
+            scaler = self._scalers[key] = ModelScaler(model.plan, now)
+        elif scaler.plan != model.plan:
+            scaler.replan(model.plan)
+        rates = self._scraper.rates(pod.key for pod in model.pods)
+        starting = not model.pods and model.replicas > 0 and not model.held
+        sample = None if starting else signal.combine(rates, now, model.held)
+        self._samples[key] = sample
+        scaler.take(sample, model.replicas, now)
+        if self._leads() and model.replicas > 0 and key not in self._rising and len(self._rising) < RISES_LIMIT:
+            advice = scaler.rise(model.replicas, now)
+            if advice is not None:
+                self._start_rise(key, advice)
+
+    def _start_rise(self, key: Key, advice: Advice) -> None:
+        task = self._rising[key] = asyncio.create_task(self._raise(key, advice), name=f"raise {key}")
+        task.add_done_callback(lambda _: self._rising.pop(key, None))
+
+    async def _raise(self, key: Key, advice: Advice) -> None:
+        fields: Mapping[str, object] = {"namespace": key[0], "model": key[1], "replicas": advice.replicas}
+        try:
+            await self._rise(key, advice)
+        except errors.NotLeading:
+            return
+        except errors.ApiError as error:  # the next look tries again
+            _LOG.warning("could not raise a model", extra={**fields, "error": str(error)})
+        else:
+            _LOG.info("raised a model", extra={**fields, "reason": advice.reason})
+
+    def _resolved(self, model: Scaled) -> Scaled:
+        """Put the measured target into the plan."""
+        if not model.measured:
+            return model
+        loads = (self._scraper.load(pod.key) for pod in model.pods)
+        best = next((load for load in loads if load and load.batch_size and load.batch_seconds), None)
+        used = self._targets.get(model.key, target.UNKNOWN)
+        if best is not None:
+            found = target.concurrency(best.batch_size, best.batch_seconds)
+            if model.key not in self._targets or abs(found - used) > TARGET_CHANGE * used:
+                used = self._targets[model.key] = found
+        goals = tuple(Goal(goal.kind, used) if goal.kind is Kind.CONCURRENCY else goal for goal in model.plan.goals)
+        return dataclasses.replace(model, plan=dataclasses.replace(model.plan, goals=goals))
