@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import json
 import time
+import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +28,7 @@ PICTURE: Final = "tests/pictures/astronaut.png"
 SERVICE_PORT: Final = 80
 READY_SECONDS: Final = 180.0
 LOAD_SECONDS: Final = 150.0
+PROXY_SECONDS: Final = 10.0
 QUIET_SECONDS: Final = 4.0
 QUIET_RATE, BUSY_RATE = 1.0, 14.0
 """Requests a second: one replica's CPU is a few per cent busy, then far over its target."""
@@ -123,9 +125,18 @@ def post(address: str) -> bytes:
     """Post the picture and return the answer's body."""
     headers = {"Content-Type": "image/png"}
     request = urllib.request.Request(address, (ROOT / PICTURE).read_bytes(), headers)  # noqa: S310  # http, ours
-    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
-        body: bytes = answer.read()
-    return body
+    began = time.monotonic()
+    while True:
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+                body: bytes = answer.read()
+        except urllib.error.URLError as error:
+            # A Service is new for a moment: the model is ready before each node's proxy knows its address.
+            if not isinstance(error.reason, ConnectionRefusedError) or time.monotonic() - began > PROXY_SECONDS:
+                raise
+            time.sleep(0.2)
+        else:
+            return body
 
 
 def save(demo: Demo, name: str, body: bytes) -> None:
