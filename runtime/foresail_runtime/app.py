@@ -199,4 +199,7 @@ def _make_grpc(door: serving.Serving, settings: Settings, port: int) -> GrpcServ
     # Imported here: grpc takes longer to import than everything else, and is not always asked for.
     from foresail_runtime.grpc import server as grpc_server  # noqa: PLC0415
 
-    return grpc_server.GrpcServer(door, settings.host, port, settings.max_body_bytes)
+    # Callers are led elsewhere while a pod drains; without a drain they have nowhere else to go.
+    age = grpc_server.POD_CONNECTION_AGE_SECONDS if settings.drain_seconds > 0 else None
+    limits = grpc_server.Limits(max_connection_age_seconds=age)
+    return grpc_server.GrpcServer(door, settings.host, port, settings.max_body_bytes, limits=limits)

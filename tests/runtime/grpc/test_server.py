@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Code = grpc.StatusCode
+MAX_MESSAGE_BYTES = 1_000_000
 
 
 async def refused(call: Any) -> tuple[grpc.StatusCode, str]:
@@ -28,7 +30,7 @@ async def refused(call: Any) -> tuple[grpc.StatusCode, str]:
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110  # what is waited for has no event of its own
+        while not condition():  # what is waited for has no event of its own
             await asyncio.sleep(0)
 
 
@@ -348,16 +350,86 @@ async def test_a_stop_ends_what_is_in_flight_and_takes_nothing_more(bench: Any, 
     stop = asyncio.create_task(bench.server.stop(5))
     async with grpc.aio.insecure_channel(f"127.0.0.1:{bench.port}") as late:
         code, _ = await refused(bench.call("ModelInfer", late)(make_request(), timeout=5))
-    assert code in (Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED)
+    assert code in (Code.UNAVAILABLE, Code.CANCELLED, Code.DEADLINE_EXCEEDED)
     bench.engine.go.set()
     assert (await first).id == "last"
     await stop
 
 
+class Endpoint:
+    """A port that leads to a server until it is taken away; connections that are open then stay, as with a Service."""
+
+    def __init__(self, target: int) -> None:
+        self._target = target
+
+    async def open(self) -> int:
+        self._listener = await asyncio.start_server(self._lead, "127.0.0.1", 0)
+        return int(self._listener.sockets[0].getsockname()[1])
+
+    async def _lead(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", self._target)
+        await asyncio.gather(self._copy(reader, back), self._copy(there, writer))
+
+    @staticmethod
+    async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    def take_away(self) -> None:
+        self._listener.close()
+
+
+async def test_callers_lose_nothing_when_one_of_two_servers_stops(bench: Any, make_request: Any) -> None:
+    limits = server.Limits(max_connection_age_seconds=0.3)
+    servers = [server.GrpcServer(bench.door, "127.0.0.1", 0, MAX_MESSAGE_BYTES, limits=limits) for _ in range(2)]
+    endpoints = [Endpoint(await each.start()) for each in servers]
+    address = "ipv4:" + ",".join([f"127.0.0.1:{await each.open()}" for each in endpoints])
+    stopped = asyncio.Event()
+    async with grpc.aio.insecure_channel(address, options=[("grpc.lb_policy_name", "round_robin")]) as channel:
+        call = bench.call("ModelInfer", channel)
+
+        async def go_on() -> int:
+            count = 0
+            while not stopped.is_set():
+                assert (await call(make_request(id=str(count)))).id == str(count)
+                count += 1
+            return count
+
+        async with asyncio.timeout(30), asyncio.TaskGroup() as callers:
+            counts = [callers.create_task(go_on()) for _ in range(2)]
+            await until(lambda: bench.model.metrics.outcomes["grpc", 200] > 50)
+            endpoints[1].take_away()
+            await servers[1].stop(10)
+            stopped.set()
+    assert sum(task.result() for task in counts) == bench.model.metrics.outcomes["grpc", 200]
+    endpoints[0].take_away()
+    await servers[0].stop(5)
+
+
+async def test_a_server_without_connections_stops_at_once(bench: Any) -> None:
+    limits = server.Limits(max_connection_age_seconds=60)
+    other = server.GrpcServer(bench.door, "127.0.0.1", 0, MAX_MESSAGE_BYTES, limits=limits)
+    await other.start()
+    async with asyncio.timeout(5):
+        await other.stop(30)
+
+
+async def test_connections_that_stay_do_not_hold_a_stop_beyond_its_grace(bench: Any) -> None:
+    limits = server.Limits(max_connection_age_seconds=60)
+    other = server.GrpcServer(bench.door, "127.0.0.1", 0, MAX_MESSAGE_BYTES, limits=limits)
+    port = await other.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel, asyncio.timeout(5):
+        await bench.call("ServerLive", channel)(oip_pb2.ServerLiveRequest())
+        await other.stop(0.2)
+
+
 async def test_a_connection_is_ended_politely_when_it_is_old(bench: Any, make_request: Any) -> None:
     """A call that is under way when the age is reached ends well, and the next one gets a connection of its own."""
     limits = server.Limits(max_connection_age_seconds=0.1, max_connection_age_grace_seconds=5)
-    second = server.GrpcServer(bench.door, "127.0.0.1", 0, 1_000_000, limits=limits)
+    second = server.GrpcServer(bench.door, "127.0.0.1", 0, MAX_MESSAGE_BYTES, limits=limits)
     port = await second.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel, asyncio.timeout(20):
         call = bench.call("ModelInfer", channel)
@@ -373,6 +445,6 @@ async def test_a_connection_is_ended_politely_when_it_is_old(bench: Any, make_re
 
 
 async def test_a_port_in_use_is_said_in_words(bench: Any) -> None:
-    second = server.GrpcServer(bench.door, "127.0.0.1", bench.port, 1_000_000)
+    second = server.GrpcServer(bench.door, "127.0.0.1", bench.port, MAX_MESSAGE_BYTES)
     with pytest.raises(OSError, match="choose another with --grpc-port"):
         await second.start()
