@@ -72,6 +72,10 @@ class RequestTimeout(ForesailError):
     reason = "slow_client"
 
 
+class BrokenBody(InvalidRequest):
+    """What follows the headers is no body; where the next request would begin is not known."""
+
+
 class UnsupportedEncoding(ForesailError):
     """The body is packed in a way that is not spoken here."""
 

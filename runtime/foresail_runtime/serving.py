@@ -6,6 +6,7 @@ that "not ready yet" and "no such model" are told apart.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import time
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from foresail_runtime.metrics import Metrics, ModelMetrics
     from foresail_runtime.tasks import classification, detection, tabular
     from foresail_runtime.tensors import InferRequest, Signature
+
+CLIENT_GONE: Final = 499
+"""Counted for a request whose client did not wait for the answer; the number that nginx has for it."""
 
 
 @dataclasses.dataclass(eq=False, slots=True)
@@ -169,6 +173,9 @@ class Serving:
             status = 200
         except errors.ForesailError as failure:
             status = failure.http_status
+            raise
+        except (asyncio.CancelledError, ConnectionError):
+            status = CLIENT_GONE
             raise
         finally:
             self.in_flight -= 1

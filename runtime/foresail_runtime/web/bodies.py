@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from typing import TYPE_CHECKING, Final
+from typing import Final
+
+from aiohttp import web
 
 from foresail_runtime import errors
 
-if TYPE_CHECKING:
-    from aiohttp import web
 
 _GZIP_WINDOW: Final = 31
 _ZLIB_WINDOW: Final = 15
@@ -48,6 +48,8 @@ async def read(request: web.BaseRequest, limit: int, timeout_seconds: float) -> 
     try:
         async with asyncio.timeout(timeout_seconds):
             return await _collect(request, limit)
+    except web.RequestPayloadError as error:
+        raise errors.BrokenBody("the body is not as its Transfer-Encoding says, or ends early") from error
     except TimeoutError as error:
         raise errors.RequestTimeout(f"the body did not arrive within {timeout_seconds:g} s") from error
 

@@ -47,7 +47,7 @@ class Dispatcher:
         except errors.ForesailError as failure:
             self._serving.metrics.rejected[failure.reason] += 1
             response = answers.error(failure, self._settings.overload_status)
-            if isinstance(failure, errors.TooLarge | errors.RequestTimeout):
+            if isinstance(failure, errors.TooLarge | errors.RequestTimeout | errors.BrokenBody):
                 response.force_close()
         except asyncio.CancelledError:
             raise

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from foresail_runtime import errors
+from foresail_runtime import errors, serving
 from foresail_runtime.codec import rest
 from foresail_runtime.web import access, answers, infer, routes
 
@@ -105,10 +105,9 @@ class Express:
 
     def begin(self, message: Any, body: bytes, model: Model, finish: Callable[[bytes], None], *, at_once: bool) -> Trip:
         """Answer a request now, or (not if `at_once`) when its turn comes; `under_way` of the trip tells which."""
-        serving = self._serving
-        trip = Trip(message, model, serving.clock(), finish)
-        serving.in_flight += 1
-        serving.metrics.received_bytes += len(body)
+        trip = Trip(message, model, self._serving.clock(), finish)
+        self._serving.in_flight += 1
+        self._serving.metrics.received_bytes += len(body)
         try:
             length = message.headers.get(answers.HEADER_LENGTH)
             length = None if length is None else infer.parse_length(length)
@@ -133,6 +132,7 @@ class Express:
             return
         trip.ticket = trip.task = None
         self._serving.in_flight -= 1
+        trip.model.metrics.answered("infer", serving.CLIENT_GONE, self._serving.clock() - trip.start)
 
     def _queue(self, trip: Trip, request: InferRequest, size: int) -> None:
         batcher, timeout = trip.model.batcher, trip.model.timeout(request)

@@ -172,6 +172,31 @@ async def test_what_is_no_http_is_400_and_the_end_of_the_connection(server: Serv
     assert (await server.call("GET", "/v2/health/live"))[0] == 200
 
 
+@pytest.mark.parametrize("chunk", [b"zz\r\nabc", b"-1\r\n", b"5\r\nabcdefgh\r\n", b"ffffffffffffffffffff\r\n"], ids=repr)
+async def test_chunks_that_are_none_are_refused(server: Server, chunk: bytes) -> None:
+    wire = await Wire.open(server)
+    head = b"POST /v2/models/m/infer HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    await wire.send(head)
+    await asyncio.sleep(0)
+    await wire.send(chunk)
+    status, _, document = await wire.answer()
+    assert (status, set(document)) == (400, {"error"})
+    assert await wire.ended()
+
+
+async def test_a_client_that_hangs_up_in_its_body_is_no_failure_of_ours(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    wire = await Wire.open(server)
+    await wire.send(post(body("x", rows=300))[:1000])
+    await until(lambda: server.app.serving.in_flight == 1)
+    await wire.close()
+    await until(lambda: server.app.serving.in_flight == 0)
+    (model,) = server.app.serving.models()
+    assert dict(model.metrics.outcomes) == {("infer", 499): 1}
+    assert caplog.text == ""
+
+
 async def test_a_body_that_never_ends_is_given_up(serve: Start, mlp: pathlib.Path) -> None:
     server = await serve(mlp, body_timeout_seconds=0.1)
     wire = await Wire.open(server)
