@@ -47,8 +47,8 @@ class Applier:
     def __init__(self, kube: Kube, cache: Cache) -> None:
         self._kube = kube
         self._cache = cache
-        self._settled: dict[str, tuple[str, str]] = {}
-        """By uid: the digest of what we wrote, and of what the server answered."""
+        self._accepted: dict[str, tuple[str, int]] = {}
+        """By uid: the digest of what is wanted, and the hash of the live body that was found or made to be it."""
 
     async def ensure(self, wanted: Manifest, seen: Live | None) -> Problem | None:
         """Make the child what is wanted; return why that can't be, if it can't."""
@@ -56,13 +56,16 @@ class Applier:
         owner = wanted["metadata"]["ownerReferences"][0]
         if seen is None:
             return await self._create(kind, wanted, owner)
+        if self._accepted.get(seen.uid) == (_digest(wanted), hash(seen.body)):
+            return None
         body = seen.read()
         if "deletionTimestamp" in body["metadata"]:
             return Problem(Reason.WAITING_FOR_REMOVAL, f"{_call(wanted)} is being deleted and will be made again")
         if belongs(body, owner) is not Belongs.TO_US:
             return _foreign(wanted, body, owner)
         path = compare.difference(body, wanted)
-        if path is None or self._settled.get(seen.uid) == (_digest(wanted), live.digest(body)):
+        if path is None:
+            self._accept(wanted, seen)
             return None
         if kind is kinds.DEPLOYMENT and seen.owns_size and "replicas" not in wanted["spec"]:
             await self._hand_over_size(wanted, seen, body)
@@ -71,7 +74,7 @@ class Applier:
 
     def forget(self, uid: str) -> None:
         """Drop what is remembered of an object that is gone."""
-        self._settled.pop(uid, None)
+        self._accepted.pop(uid, None)
 
     async def _create(self, kind: Kind, wanted: Manifest, owner: dict[str, Any]) -> Problem | None:
         try:
@@ -79,6 +82,7 @@ class Applier:
         except errors.Conflict:
             return await self._meet(kind, wanted, owner)
         self._cache.note(kind, answer)
+        self._accept(wanted, live.trim(answer))
         return None
 
     async def _meet(self, kind: Kind, wanted: Manifest, owner: dict[str, Any]) -> Problem | None:
@@ -97,7 +101,11 @@ class Applier:
         _LOG.info("changing a child", extra={"child": _call(wanted), "field": path})
         answer = await self._kube.apply(kind, wanted, seen.uid)
         self._cache.note(kind, answer)
-        self._settled[seen.uid] = (_digest(wanted), live.digest(live.trim(answer).read()))
+        self._accept(wanted, live.trim(answer))
+
+    def _accept(self, wanted: Manifest, found: Live) -> None:
+        """Remember that this body is as wanted: it matched, or it is what the server made of our write."""
+        self._accepted[found.uid] = (_digest(wanted), hash(found.body))
 
     async def _hand_over_size(self, wanted: Manifest, seen: Live, body: dict[str, Any]) -> None:
         """Let another field manager hold the size before ours lets go of it, or the server would reset it to 1."""

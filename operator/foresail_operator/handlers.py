@@ -40,6 +40,25 @@ class _NoDiffBase(kopf.DiffBaseStorage):
         """Keep nothing."""
 
 
+class _NoProgress(kopf.ProgressStorage):
+    """Keeps no progress of handlers: those of events have none."""
+
+    def fetch(self, **_: Any) -> kopf.ProgressRecord | None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        """Keep nothing."""
+
+    def purge(self, **_: Any) -> None:
+        """Keep nothing."""
+
+    def touch(self, **_: Any) -> None:
+        """Keep nothing."""
+
+    def clear(self, *, essence: kopf.BodyEssence) -> kopf.BodyEssence:
+        return essence
+
+
 def settings() -> kopf.OperatorSettings:
     """Return kopf's settings for us."""
     result = kopf.OperatorSettings()
@@ -47,6 +66,7 @@ def settings() -> kopf.OperatorSettings:
     result.posting.enabled = False
     result.scanning.disabled = True  # needs no rights on CRDs and namespaces; `app` waits for the CRD
     result.persistence.diffbase_storage = _NoDiffBase()
+    result.persistence.progress_storage = _NoProgress()
     result.process.ultimate_exiting_timeout = 30
     result.watching.server_timeout = _WATCH_SECONDS
     result.watching.inactivity_timeout = _SILENCE_SECONDS
