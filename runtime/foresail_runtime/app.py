@@ -33,6 +33,8 @@ EXIT_FAILED: Final = 1
 WATCH_SECONDS: Final = 2.0
 """How often runs are looked at that may hang."""
 HANG_FACTOR: Final = 10
+RESERVE_SECONDS: Final = 2.0
+"""For the answers of requests that ended at their deadline to be written."""
 
 
 class GrpcServer(Protocol):
@@ -159,7 +161,8 @@ class App:
 
     async def _end(self) -> None:
         hung = any(model.batcher.running_seconds > self.settings.hang_seconds > 0 for model in self.serving.models())
-        grace = 0.0 if hung else self.settings.shutdown_seconds
+        longest = self.description.timeout_seconds + RESERVE_SECONDS
+        grace = 0.0 if hung else longest if self.settings.shutdown_seconds is None else self.settings.shutdown_seconds
         ends = [self._http.stop(grace)]
         if self._grpc is not None:
             ends.append(self._grpc.stop(grace))

@@ -28,8 +28,8 @@ class Settings:
     """None: no gRPC."""
     drain_seconds: float = 0.0
     """How long a stopping server keeps accepting connections after it has said it is not ready."""
-    shutdown_seconds: float = 30.0
-    """How long requests in flight may take to finish once no new connection is accepted."""
+    shutdown_seconds: float | None = None
+    """How long requests in flight may take to finish once no new connection is accepted; None: as long as any may."""
     max_body_bytes: int = 64 * 2**20
     """Of a request, also after decompression."""
     max_queue_bytes: int = 256 * 2**20
@@ -70,7 +70,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         SettingError: One of them has no sense.
     """
     values: dict[str, Any] = {}
-    for variable, (field, parse) in _VARIABLES.items():
+    for variable, (field, parse) in VARIABLES.items():
         text = environment.get(variable, "")
         if not text:
             continue
@@ -124,7 +124,7 @@ def _grpc_port(text: str) -> int | None:
     return None if text == "off" else _whole(0, 65535)(text)
 
 
-_VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
+VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
     contract.ENV_DRAIN_SECONDS: ("drain_seconds", _number(0, 3600)),
     contract.ENV_CPU_LIMIT: ("threads", _whole(1, 1024)),
     "FORESAIL_HOST": ("host", str),

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import pathlib
 from typing import Any
 
 import pytest
 
 from foresail_runtime import contract, settings
+
+DOCUMENT = pathlib.Path(__file__).parents[2] / "docs" / "runtime.md"
+
+
+def test_the_documentation_has_every_variable() -> None:
+    text = DOCUMENT.read_text()
+    assert [variable for variable in settings.VARIABLES if f"`{variable}`" not in text] == []
 
 
 def test_nothing_set_is_the_defaults() -> None:
