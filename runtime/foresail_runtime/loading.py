@@ -71,7 +71,7 @@ def serve(loaded: Loaded, description: ModelDescription, settings: Settings, doo
         engine,
         plan.Limits(
             merge_rows=wished or profile.max_rows,
-            split_rows=wished or warmup.DEFAULT_MAX_ROWS,
+            split_rows=wished or profile.split_rows,
             queue_count=description.max_queue_size,
             queue_bytes=settings.max_queue_bytes,
         ),

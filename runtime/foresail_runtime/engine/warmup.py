@@ -33,6 +33,9 @@ DEFAULT_MAX_ROWS: Final = 64
 MEASURED_RUNS: Final = 10
 ENOUGH_SECONDS: Final = 0.03
 """Measuring ends after this time: a run this long is measured once, since the start waits for it."""
+PIECE_SECONDS: Final = 0.005
+"""Pieces of a large request are as large as runs in about this time: others wait no longer for it."""
+MAX_PIECE_ROWS: Final = 4096
 SLOW_SECONDS: Final = 1.0
 """Models slower than this are not probed for the use of batches: it would hold up the start."""
 
@@ -47,6 +50,8 @@ class Profile:
     """Requests may share a run."""
     max_rows: int
     """Rows worth putting into one run: 1 where a batch saves nothing."""
+    split_rows: int = DEFAULT_MAX_ROWS
+    """Rows of one request that run at once; more are run in pieces, so that others get their turn."""
     note: str = ""
     """What was not as hoped, for the log."""
 
@@ -65,21 +70,21 @@ def warm(engine: Engine, clock: Callable[[], float]) -> Profile:
     """
     guess, failure = _first_that_runs(engine)
     if guess is None:
-        return Profile(None, False, 1, f"no warm-up: none of the guessed shapes ran ({failure})")
+        return Profile(None, False, 1, note=f"no warm-up: none of the guessed shapes ran ({failure})")
     row = example(engine.signature, guess, seed=0)
     seconds = _measure(engine, row, clock)
     if not is_batched(engine.signature):
         return Profile(seconds, False, 1)
     other = example(engine.signature, guess, seed=1)
     if not _rows_are_independent(engine, row, other):
-        return Profile(seconds, False, 1, "rows of a batch change each other's answers: every request runs alone")
-    return Profile(seconds, True, _worthwhile_rows(engine, row, seconds, clock))
+        return Profile(seconds, False, 1, note="rows of a batch change each other's answers: every request runs alone")
+    return _measure_batch(engine, row, seconds, clock)
 
 
 def unmeasured(signature: Signature) -> Profile:
     """Return what can be said without a run: the signature alone decides."""
     batched = is_batched(signature)
-    return Profile(None, batched, DEFAULT_MAX_ROWS if batched else 1, "not warmed up, as asked")
+    return Profile(None, batched, DEFAULT_MAX_ROWS if batched else 1, note="not warmed up, as asked")
 
 
 def example(signature: Signature, guess: int, seed: int) -> dict[str, npt.NDArray[Any]]:
@@ -159,10 +164,16 @@ def agree(datatype: Datatype, one: npt.NDArray[Any], other: npt.NDArray[Any]) ->
     return bool(np.allclose(one, other, rtol=tolerance, atol=tolerance * 0.1, equal_nan=True))
 
 
-def _worthwhile_rows(engine: Engine, row: Feed, seconds: float, clock: Callable[[], float]) -> int:
+def _measure_batch(engine: Engine, row: Feed, seconds: float, clock: Callable[[], float]) -> Profile:
     if seconds > SLOW_SECONDS:
-        return 1
+        return Profile(seconds, True, 1)
     batch = {name: np.concatenate([array] * PROBE_ROWS) for name, array in row.items()}
     engine.run(batch, engine.output_names)
     together = _measure(engine, batch, clock)
-    return DEFAULT_MAX_ROWS if together < PROBE_ROWS * seconds * WORTHWHILE else 1
+    fitting = int(PIECE_SECONDS * PROBE_ROWS / max(together, 1e-9))
+    return Profile(
+        seconds,
+        True,
+        DEFAULT_MAX_ROWS if together < PROBE_ROWS * seconds * WORTHWHILE else 1,
+        split_rows=min(MAX_PIECE_ROWS, max(DEFAULT_MAX_ROWS, fitting)),
+    )

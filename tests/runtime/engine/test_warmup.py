@@ -51,6 +51,11 @@ def test_a_model_whose_rows_cost_less_together_is_batched() -> None:
     assert profile.run_seconds == pytest.approx(0.001)
 
 
+@pytest.mark.parametrize(("row_seconds", "expected"), [(1e-9, 4096), (1e-5, 500), (0.01, 64)])
+def test_a_large_request_is_cut_into_pieces_that_are_soon_over(row_seconds: float, expected: int) -> None:
+    assert warm(lambda x: x, lambda rows: row_seconds * rows).split_rows == pytest.approx(expected, abs=1)
+
+
 def test_a_model_whose_rows_cost_as_much_together_runs_one_request_at_a_time() -> None:
     profile = warm(lambda x: x * 2, lambda rows: 0.01 * rows)
     assert (profile.batchable, profile.max_rows) == (True, 1)

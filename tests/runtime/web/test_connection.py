@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import orjson
 import pytest
 
+from foresail_runtime import contract
+
 if TYPE_CHECKING:
     import pathlib
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -80,7 +82,7 @@ async def hang_up() -> AsyncIterator[None]:
 
 @pytest.fixture
 async def server(serve: Start, mlp: pathlib.Path) -> Server:
-    made: Server = await serve(mlp)
+    made: Server = await serve(mlp, {"batching": contract.Batching(max_size=64)})
     return made
 
 

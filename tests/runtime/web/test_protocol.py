@@ -12,6 +12,7 @@ import orjson
 import pytest
 
 import foresail_runtime
+from foresail_runtime import contract
 
 if TYPE_CHECKING:
     import pathlib
@@ -36,6 +37,13 @@ def request(*inputs: Any, **more: Any) -> dict[str, Any]:
 @pytest.fixture
 async def server(serve: Start, mlp: pathlib.Path) -> Server:
     made: Server = await serve(mlp, max_body_bytes=100_000)
+    return made
+
+
+@pytest.fixture
+async def cutting(serve: Start, mlp: pathlib.Path) -> Server:
+    """A server that runs no more than 8 rows at once."""
+    made: Server = await serve(mlp, {"batching": contract.Batching(max_size=8)})
     return made
 
 
@@ -80,7 +88,8 @@ async def test_an_answer_names_model_version_and_id(server: Server) -> None:
     assert "id" not in (await server.infer(request()))[1]
 
 
-async def test_many_rows_give_what_each_gives_alone(server: Server) -> None:
+async def test_many_rows_give_what_each_gives_alone(cutting: Server) -> None:
+    server = cutting
     rows = [[value * factor for value in ROW] for factor in range(1, 101)]  # more than one run takes
     alone = [(await server.infer(request(tensor(data=row))))[1]["outputs"][0]["data"] for row in rows[::33]]
     status, document = await server.infer(request(tensor(shape=[100, 32], data=rows)))
