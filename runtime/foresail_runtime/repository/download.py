@@ -11,16 +11,16 @@ import asyncio
 import dataclasses
 import logging
 import random
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 
-from foresail_runtime import errors, logs, repository
-from foresail_runtime.repository import digest, partial
+from foresail_runtime import contract, errors, logs, repository
+from foresail_runtime.repository import credentials, digest, partial
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from foresail_runtime.contract import ModelDescription
 
@@ -51,6 +51,7 @@ class _Transfer:
     description: ModelDescription
     part: partial.Partial
     progress: Callable[[int, int | None], None]
+    credentials: credentials.Credentials
 
     @property
     def name(self) -> str:
@@ -62,6 +63,7 @@ async def download(
     target: Path,
     progress: Callable[[int, int | None], None],
     pause: Callable[[float], Any] = asyncio.sleep,
+    secret: Path = Path(contract.CREDENTIALS_FOLDER),
 ) -> Path:
     """Return `target` once it holds the whole, checked file; one that an earlier start has fetched is used again.
 
@@ -71,7 +73,9 @@ async def download(
     if await asyncio.to_thread(_is_there, description, target):
         log.info("the model was fetched before", extra=logs.fields(path=target))
         return target
-    transfer = _Transfer(description, partial.Partial(target), progress)
+    transfer = _Transfer(
+        description, partial.Partial(target), progress, await asyncio.to_thread(credentials.read, secret)
+    )
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=STALL_SECONDS)
     failure = ""
     async with aiohttp.ClientSession(timeout=timeout, auto_decompress=False, trust_env=True) as session:
@@ -109,8 +113,10 @@ async def _attempt(session: aiohttp.ClientSession, transfer: _Transfer) -> None:
         headers = {"Accept": "application/octet-stream, */*", "Accept-Encoding": "identity"}
         if state.size:
             headers |= {"Range": f"bytes={state.size}-", "If-Range": state.validator}
-        uri = transfer.description.uri
-        async with session.get(uri, headers=headers, max_redirects=MAX_REDIRECTS) as response:
+        known = transfer.credentials
+        async with session.get(
+            transfer.description.uri, headers=headers | known.headers, ssl=known.trust, max_redirects=MAX_REDIRECTS
+        ) as response:
             start = _check_response(transfer, response, state)
             await _receive(transfer, response, start, state)
     except aiohttp.TooManyRedirects as error:
@@ -125,7 +131,9 @@ async def _attempt(session: aiohttp.ClientSession, transfer: _Transfer) -> None:
         raise _BreakError(f"the name {error.host} can't be resolved") from error
     except aiohttp.ClientConnectorCertificateError as error:
         raise errors.ModelUnusable(
-            "CertificateInvalid", f"{transfer.name}: the server's certificate is not trusted"
+            "CertificateInvalid",
+            f"{transfer.name}: the server's certificate is not trusted; if its CA is your own, put it into the Secret "
+            f"of model.credentials as {credentials.AUTHORITY}",
         ) from error
     except TimeoutError as error:
         raise _BreakError(f"no answer or no data for {STALL_SECONDS:g} s") from error

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import ssl
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import trustme
 
 from foresail_runtime import contract, errors
 from foresail_runtime.repository import download
@@ -81,6 +83,7 @@ class Fetch:
         self.target = folder / "m" / "1" / "m.onnx"
         self.told: list[tuple[int, int | None]] = []
         self.pauses: list[float] = []
+        self.secret = folder / "secret"
 
     async def __call__(self, **fields: Any) -> pathlib.Path:
         description = contract.ModelDescription(**{"name": "m", "uri": self.source.address, **fields})
@@ -89,7 +92,7 @@ class Fetch:
             self.pauses.append(seconds)
 
         async with asyncio.timeout(20):
-            return await download.download(description, self.target, lambda *seen: self.told.append(seen), pause)
+            return await download.download(description, self.target, lambda *seen: self.told.append(seen), pause, self.secret)
 
     async def failure(self, **fields: Any) -> errors.ModelUnusable:
         with pytest.raises(errors.ModelUnusable) as caught:
@@ -238,6 +241,50 @@ async def test_a_redirect_is_followed(fetch: Fetch, source: Source) -> None:
     source.answers = [plain("302 Found\r\nLocation: /elsewhere/file"), whole()]
     assert (await fetch(digest=DIGEST)).read_bytes() == DATA
     assert source.requests[1]["path"] == "/elsewhere/file"
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"token": "t-1\n"}, "Bearer t-1"),
+        ({"username": "u", "password": "p"}, "Basic dTpw"),
+        ({"other": "x"}, None),
+    ],
+    ids=["a token", "a user", "neither"],
+)
+async def test_what_the_secret_holds_is_sent_to_the_first_host_only(
+    fetch: Fetch, source: Source, files: dict[str, str], expected: str | None
+) -> None:
+    fetch.secret.mkdir()
+    for name, text in files.items():
+        (fetch.secret / name).write_text(text)
+    other = f"http://localhost:{source.port}/elsewhere"
+    source.answers = [plain(f"302 Found\r\nLocation: {other}"), whole()]
+    await fetch(uri=f"http://127.0.0.1:{source.port}/m.onnx")
+    assert [one.get("authorization") for one in source.requests] == [expected, None]
+
+
+@pytest.mark.parametrize("files", [{"username": "u"}, {"ca.crt": "no certificate"}], ids=["no password", "no CA"])
+async def test_a_secret_that_makes_no_sense_says_so(fetch: Fetch, source: Source, files: dict[str, str]) -> None:
+    fetch.secret.mkdir()
+    for name, text in files.items():
+        (fetch.secret / name).write_text(text)
+    source.answers = [whole()]
+    assert (await fetch.failure()).reason == "CredentialsUnreadable"
+
+
+async def test_a_ca_of_its_own_is_trusted(fetch: Fetch, source: Source) -> None:
+    authority = trustme.CA()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(context)
+    server = await asyncio.start_server(source.serve, "127.0.0.1", 0, ssl=context)
+    source.answers = [whole()]
+    uri = f"https://localhost:{server.sockets[0].getsockname()[1]}/m.onnx"
+    async with server:
+        assert (await fetch.failure(uri=uri)).reason == "CertificateInvalid"
+        fetch.secret.mkdir()
+        authority.cert_pem.write_to_path(str(fetch.secret / "ca.crt"))
+        assert (await fetch(uri=uri, digest=DIGEST)).read_bytes() == DATA
 
 
 async def test_a_folder_that_can_not_be_written_says_so(fetch: Fetch, source: Source, tmp_path: pathlib.Path) -> None:
