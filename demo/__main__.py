@@ -30,7 +30,7 @@ def main() -> int:
         return 1
     output = ROOT / "demo-output"
     output.mkdir(exist_ok=True)
-    place: Place = Kind(output, version()) if target is Target.KIND else Testbed(version(), arguments.keep)
+    place: Place = Kind(output, version()) if target is Target.KIND else Testbed(version())
     demo = story.Demo(place, screen, output)
     try:
         for step in STEPS[:-1] if arguments.keep else STEPS:
@@ -40,7 +40,9 @@ def main() -> int:
         story.diagnose(demo)
         return 1
     finally:
-        if not arguments.keep:
+        if arguments.keep:
+            place.keep()
+        else:
             place.down()
     screen.close(last_words(place, arguments.keep))
     return 0

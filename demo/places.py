@@ -55,6 +55,9 @@ class Place(Protocol):
     def down(self) -> None:
         """End the cluster."""
 
+    def keep(self) -> None:
+        """Let the cluster outlive the demo."""
+
     def access(self) -> list[str]:
         """Return the lines that tell how to use a cluster that was left."""
 
@@ -128,6 +131,9 @@ class Kind:
         """Delete the cluster."""
         execute(kind.delete(self._kubeconfig), seconds=120)
 
+    def keep(self) -> None:
+        """Do nothing: it lives on by itself."""
+
     def access(self) -> list[str]:
         """Tell the kubeconfig."""
         return [
@@ -157,9 +163,8 @@ class Testbed:
     __test__ = False  # pytest would take the class for a test by its name
     title = "the testbed: a real Kubernetes in namespaces of this machine"
 
-    def __init__(self, tag: str, keep: bool) -> None:
+    def __init__(self, tag: str) -> None:
         self._tag = tag
-        self._keep = keep
         self._archives: list[Path] = []
         self._cluster: testbed.Cluster | None = None
 
@@ -180,7 +185,7 @@ class Testbed:
         with contextlib.suppress(errors.TestbedError):
             testbed.Cluster.attach(NAME).stop()
         wish = options.Options(name=NAME)
-        self._cluster = testbed.Cluster.start(wish, detached=self._keep, listener=tell)
+        self._cluster = testbed.Cluster.start(wish, listener=tell)
 
     def load_images(self) -> None:
         """Load each archive."""
@@ -206,11 +211,17 @@ class Testbed:
         if self._cluster is not None:
             self._cluster.stop()
 
+    def keep(self) -> None:
+        """Take it out of this process's care."""
+        if self._cluster is not None:
+            self._cluster.keep()
+
     def access(self) -> list[str]:
-        """Tell how to run kubectl inside."""
+        """Tell how to use kubectl from outside, and how to get inside."""
         program = os.path.relpath(ROOT / ".venv" / "bin" / "foresail-testbed")
         return [
-            f"{program} exec --name {NAME} -- kubectl get mdep,pods,hpa",
+            f"export KUBECONFIG={self._running.outside_kubeconfig()}",
+            "kubectl get mdep,pods,hpa        # .venv/bin/kubectl, if you have none",
             f"{program} exec --name {NAME} -- bash        # a shell inside, where Services have their addresses",
             f"{program} down --name {NAME}",
         ]
