@@ -43,9 +43,13 @@ _HEAD: Final = b"HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %d\r\nDate: 
 class Trip:
     """One request on the short way."""
 
-    __slots__ = ("finish", "form", "message", "model", "request", "start", "task", "ticket")
+    __slots__ = ("client", "finish", "form", "message", "model", "request", "start", "task", "ticket")
 
-    def __init__(self, message: Any, model: Model, start: float, finish: Callable[[bytes], None]) -> None:
+    def __init__(
+        self, client: Any, message: Any, model: Model, start: float, finish: Callable[[bytes], None]
+    ) -> None:
+        self.client = client
+        """The address the request came from, for the log."""
         self.message = message
         self.model = model
         self.start = start
@@ -103,9 +107,18 @@ class Express:
         except errors.ForesailError:
             return None  # the long way has the words for it
 
-    def begin(self, message: Any, body: bytes, model: Model, finish: Callable[[bytes], None], *, at_once: bool) -> Trip:
+    def begin(
+        self,
+        message: Any,
+        body: bytes,
+        model: Model,
+        finish: Callable[[bytes], None],
+        *,
+        client: Any,
+        at_once: bool,
+    ) -> Trip:
         """Answer a request now, or (not if `at_once`) when its turn comes; `under_way` of the trip tells which."""
-        trip = Trip(message, model, self._serving.clock(), finish)
+        trip = Trip(client, message, model, self._serving.clock(), finish)
         self._serving.in_flight += 1
         self._serving.metrics.received_bytes += len(body)
         try:
@@ -210,4 +223,12 @@ class Express:
 
     def _log(self, trip: Trip, status: int, seconds: float, size: int) -> None:
         request_id = trip.message.headers.get("X-Request-Id")
-        access.write("POST", trip.message.path, status, seconds=seconds, size=size, client=None, request_id=request_id)
+        access.write(
+            "POST",
+            trip.message.path,
+            status,
+            seconds=seconds,
+            size=size,
+            client=trip.client[0] if trip.client else None,
+            request_id=request_id,
+        )

@@ -119,7 +119,9 @@ class Connection(web.RequestHandler):
         self._messages.popleft()
         if self._parser is not None:
             self._parser.message_consumed()
-        trip = self._express.begin(message, payload.read_nowait(), model, self._finish, at_once=at_once)
+        trip = self._express.begin(
+            message, payload.read_nowait(), model, self._finish, client=self.peername, at_once=at_once
+        )
         if trip.under_way:
             self._trip = trip
         return True

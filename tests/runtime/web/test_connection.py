@@ -373,5 +373,6 @@ async def test_the_access_log_says_who_asked_what(
         ("GET", "/v2/health/live", 200),
     ]
     assert lines[0].fields["request_id"] == "r-1"
+    assert {line.fields["client"] for line in lines} == {"127.0.0.1"}
     assert "secret" not in str([line.fields for line in lines])
     await wire.close()
