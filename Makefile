@@ -44,13 +44,25 @@ test-cluster: install ## The tests against a real API server and controllers (no
 e2e: install ## Real kubelet, real images, real load; FORESAIL_E2E_KUBECONFIG=… runs it on a cluster of yours
 	@$(BIN)/pytest -m e2e $(PYTEST_ARGS)
 
-.PHONY: check
-check: install ## Formatting, lint, types, layers, shell scripts, chart
+.PHONY: check check-format check-lint check-types check-layers check-shell check-chart
+check: check-format check-lint check-types check-layers check-shell check-chart ## Formatting, lint, types, layers, shell scripts, chart
+
+check-format: install
 	$(BIN)/ruff format --check .
+
+check-lint: install
 	$(BIN)/ruff check .
+
+check-types: install
 	$(BIN)/mypy operator runtime testbed demo scripts tests
+
+check-layers: install
 	$(BIN)/lint-imports
+
+check-shell: install
 	$(BIN)/shellcheck $(SHELL_FILES)
+
+check-chart: install
 	scripts/helm lint --strict charts/foresail
 
 .PHONY: format
