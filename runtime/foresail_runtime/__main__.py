@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and exit with its code."""
+    # Until the app has its own handlers: the first process of a container is deaf to signals it has none for.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.command is None:

@@ -59,7 +59,7 @@ class App:
         self.settings: Final = settings
         self.description: Final = description
         self.health: Final = health.Health()
-        self.metrics: Final = metrics.Metrics()
+        self.metrics: Final = metrics.Metrics(triton_names=settings.triton_metrics)
         self.http_port = settings.http_port
         self.grpc_port: int | None = None
         self._on_ready = on_ready

@@ -94,10 +94,26 @@ class ModelMetrics:
         self.outcomes[way, status] += 1
 
 
+def _answers(model: ModelMetrics, *, good: bool) -> int:
+    return sum(count for (_, status), count in model.outcomes.items() if (status < 400) is good)
+
+
+_TRITON: Final[dict[str, Callable[[ModelMetrics], float]]] = {
+    "nv_inference_request_success": lambda model: _answers(model, good=True),
+    "nv_inference_request_failure": lambda model: _answers(model, good=False),
+    "nv_inference_count": lambda model: model.rows.total,
+    "nv_inference_exec_count": lambda model: model.rows.count,
+    "nv_inference_request_duration_us": lambda model: model.total.total * 1e6,
+    "nv_inference_queue_duration_us": lambda model: model.queue.total * 1e6,
+    "nv_inference_compute_infer_duration_us": lambda model: model.compute.total * 1e6,
+}
+
+
 class Metrics(registry.Collector):
     """Everything that is counted in this process, as a collector of its own registry."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, triton_names: bool = False) -> None:
+        self._triton_names = triton_names
         self.models: dict[tuple[str, str], ModelMetrics] = {}
         self.rejected: collections.Counter[str] = collections.Counter()
         """Requests answered with an error, by reason word."""
@@ -135,7 +151,18 @@ class Metrics(registry.Collector):
         for model in self.models.values():
             info.add_metric([model.name, model.version, model.providers[0] if model.providers else ""], 1)
         yield info
+        if self._triton_names:
+            yield from self._triton()
         yield core.GaugeMetricFamily("foresail_ready", "1 if the server is ready.", value=self.state() == "ready")
+
+    def _triton(self) -> Iterator[core.Metric]:
+        """Yield the counters that Triton has, so that its dashboards show this server."""
+        for name, value in _TRITON.items():
+            # Untyped, since the library writes `_total` behind a counter's name, and Triton does not.
+            family = core.UnknownMetricFamily(name, "As Triton has it.", labels=["model", "version"])
+            for model in self.models.values():
+                family.add_metric([model.name, model.version], value(model))
+            yield family
 
     def _histograms(self) -> Iterator[core.Metric]:
         for field, name, text in (

@@ -54,6 +54,8 @@ class Settings:
     """Threads of one run; None: the CPU limit."""
     allow_fallback: bool = False
     """Accept another execution provider than the one wished for."""
+    triton_metrics: bool = False
+    """Also count under Triton's names (`nv_inference_…`), for dashboards that know those."""
     access_log: bool = False
     log_format: str = "text"
     """text or json."""
@@ -143,6 +145,7 @@ VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "FORESAIL_MAX_CONNECTIONS": ("max_connections", _whole(1, 2**20)),
     "FORESAIL_OVERLOAD_STATUS": ("overload_status", _status),
     "FORESAIL_ALLOW_FALLBACK": ("allow_fallback", _boolean),
+    "FORESAIL_TRITON_METRICS": ("triton_metrics", _boolean),
     "FORESAIL_ACCESS_LOG": ("access_log", _boolean),
     "FORESAIL_LOG_FORMAT": ("log_format", _one_of("text", "json")),
     "FORESAIL_LOG_LEVEL": ("log_level", _one_of("DEBUG", "INFO", "WARNING", "ERROR")),

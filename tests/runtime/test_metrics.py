@@ -49,6 +49,27 @@ def test_everything_counted_is_in_the_text() -> None:
     assert found["process_resident_memory_bytes", ()] > 0
 
 
+def test_tritons_names_are_there_if_asked_for() -> None:
+    made = metrics.Metrics(triton_names=True)
+    model = made.model("m", "1")
+    model.ran(8, 3, 0.002)
+    for status in (200, 200, 429):
+        model.answered("grpc", status, 0.001)
+    found = samples(made)
+    labels = (("model", "m"), ("version", "1"))
+    names = (
+        "request_success",
+        "request_failure",
+        "count",
+        "exec_count",
+        "request_duration_us",
+        "compute_infer_duration_us",
+    )
+    values = [found[f"nv_inference_{name}", labels] for name in names]
+    assert values == pytest.approx([2, 1, 8, 1, 3000, 2000])
+    assert not [name for name, _ in samples(metrics.Metrics()) if name.startswith("nv_")]
+
+
 def test_a_models_counts_are_made_once() -> None:
     made = metrics.Metrics()
     assert made.model("m", "1") is made.model("m", "1")
