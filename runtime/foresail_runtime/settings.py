@@ -50,6 +50,8 @@ class Settings:
     """What a full queue answers; 503 for clients and proxies that know only this one."""
     hang_seconds: float = 30.0
     """A run that takes longer than this, and ten times longer than usual, ends the process; 0: never."""
+    allowed_origins: tuple[str, ...] = ()
+    """Web pages that may call this server from a browser (`https://example.test`); `*`: any."""
     threads: int | None = None
     """Threads of one run; None: the CPU limit."""
     allow_fallback: bool = False
@@ -109,6 +111,10 @@ def _boolean(text: str) -> bool:
     return text.lower() in ("1", "true", "yes")
 
 
+def _list(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
 def _one_of(*words: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text not in words:
@@ -144,6 +150,7 @@ VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "FORESAIL_HANG_SECONDS": ("hang_seconds", _number(0, 10**9)),
     "FORESAIL_MAX_CONNECTIONS": ("max_connections", _whole(1, 2**20)),
     "FORESAIL_OVERLOAD_STATUS": ("overload_status", _status),
+    "FORESAIL_ALLOWED_ORIGINS": ("allowed_origins", _list),
     "FORESAIL_ALLOW_FALLBACK": ("allow_fallback", _boolean),
     "FORESAIL_TRITON_METRICS": ("triton_metrics", _boolean),
     "FORESAIL_ACCESS_LOG": ("access_log", _boolean),

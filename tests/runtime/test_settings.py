@@ -34,6 +34,7 @@ def test_nothing_set_is_the_defaults() -> None:
         ("FORESAIL_ALLOW_FALLBACK", "0", "allow_fallback", False),
         ("FORESAIL_LOG_FORMAT", "json", "log_format", "json"),
         ("FORESAIL_OVERLOAD_STATUS", "503", "overload_status", 503),
+        ("FORESAIL_ALLOWED_ORIGINS", "https://a, https://b", "allowed_origins", ("https://a", "https://b")),
     ],
 )
 def test_a_variable_is_read(variable: str, text: str, field: str, value: Any) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from foresail_runtime import contract, errors
-from foresail_runtime.web import access, answers, express, extensions, infer, pictures, routes, status, tables
+from foresail_runtime.web import access, answers, express, extensions, infer, origins, pictures, routes, status, tables
 
 if TYPE_CHECKING:
     from foresail_runtime.serving import Serving
@@ -56,6 +56,9 @@ class Dispatcher:
             log.exception("a request failed because of a mistake of ours; failure=%s path=%s", number, request.path)
             self._serving.metrics.rejected["internal"] += 1
             response = answers.json({"error": f"internal error {number}: the server's log has more"}, 500)
+        response.headers.setdefault("Server", "foresail")
+        if "Origin" in request.headers:
+            response.headers.extend(origins.headers(self._settings.allowed_origins, request.headers))
         if self._logs_access:
             _log_access(request, response, time.monotonic() - start)
         return response
@@ -63,7 +66,7 @@ class Dispatcher:
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.rel_url.raw_path
         if request.method == "OPTIONS":
-            return self._options(path)
+            return self._options(request, path)
         handler, values = self._routes.find(request.method, path)
         if not request.can_read_body:
             return await handler(request, values)
@@ -77,11 +80,13 @@ class Dispatcher:
         finally:
             self._held_bytes -= size
 
-    def _options(self, path: str) -> web.Response:
+    def _options(self, request: web.BaseRequest, path: str) -> web.Response:
         try:
             self._routes.find("OPTIONS", path)
         except errors.MethodNotAllowed as failure:
-            return web.Response(status=204, headers={"Allow": ", ".join(failure.allowed)})
+            headers = {"Allow": ", ".join(failure.allowed)}
+            more = origins.preflight(self._settings.allowed_origins, request.headers, failure.allowed)
+            return web.Response(status=204, headers=headers | more)
         raise errors.NotFound(f"there is nothing at {path}")
 
 

@@ -92,6 +92,7 @@ class Express:
         if (
             message.method != "POST"
             or message.should_close
+            or "Origin" in message.headers  # a browser's, whose answer may need headers more
             or "Content-Encoding" in message.headers  # message.compression is None for what aiohttp doesn't know
             or message.upgrade
             or message.version != HTTP_1_1

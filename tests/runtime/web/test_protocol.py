@@ -332,3 +332,38 @@ async def test_what_triton_adds_is_answered(server: Server) -> None:
     assert (await server.call("GET", "/v2/models/stats"))[1]["model_stats"][0]["name"] == "m"
     status, document, _ = await server.call("POST", "/v2/repository/index")
     assert (status, document[0]["name"], document[0]["state"]) == (200, "m", "READY")
+
+
+ORIGIN = "https://page.test"
+ASKED = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
+
+
+async def test_no_page_may_call_from_a_browser_unless_told(server: Server) -> None:
+    for method, headers in (("POST", {"Origin": ORIGIN}), ("OPTIONS", ASKED)):
+        _, _, response = await server.call(method, "/v2/models/m/infer", data=orjson.dumps(request()), headers=headers)
+        assert not [name for name in response.headers if name.startswith("Access-Control")]
+
+
+@pytest.mark.parametrize("allowed", [(ORIGIN,), ("https://other.test", ORIGIN), ("*",)], ids=["one", "several", "any"])
+async def test_a_page_that_is_allowed_may_call_from_a_browser(
+    serve: Start, mlp: pathlib.Path, allowed: tuple[str, ...]
+) -> None:
+    server = await serve(mlp, allowed_origins=allowed)
+    named = "*" if allowed == ("*",) else ORIGIN
+    status, _, response = await server.call("OPTIONS", "/v2/models/m/infer", headers=ASKED)
+    assert status == 204
+    assert response.headers["Access-Control-Allow-Origin"] == named
+    assert response.headers["Access-Control-Allow-Methods"] == "OPTIONS, POST"
+    assert response.headers["Access-Control-Allow-Headers"] == "content-type"
+    for body, expected in ((request(), 200), ({}, 400)):
+        status, _, response = await server.call("POST", "/v2/models/m/infer", json=body, headers={"Origin": ORIGIN})
+        assert (status, response.headers["Access-Control-Allow-Origin"]) == (expected, named)
+    if named != "*":
+        other = {"Origin": "https://evil.test"}
+        _, _, response = await server.call("POST", "/v2/models/m/infer", json=request(), headers=other)
+        assert "Access-Control-Allow-Origin" not in response.headers
+
+
+async def test_the_server_does_not_tell_what_it_is_made_of(server: Server) -> None:
+    for path in ("/v2", "/v2/nothing"):
+        assert (await server.call("GET", path))[2].headers["Server"] == "foresail"
