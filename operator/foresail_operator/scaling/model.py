@@ -100,12 +100,9 @@ class ModelScaler:
         if self._sampled_at is None or self._sampled_at < now - SILENCE_SECONDS or kind not in self._steady:
             return None
         steady = self._steady[kind]
-        held = steady.held(now)
-        if held is None:
-            return None
         young = self._since + self.plan.scale_down_delay_seconds > now
         kept = self._target(kind) * replicas
-        return max(steady.level, kept if young else min(held, kept))
+        return max(steady.level, kept if young else min(steady.held(now), kept))
 
     def advise(self, replicas: int, now: float) -> Advice:
         """Return the size that the HPA would reckon from what it is served, and why."""
@@ -146,8 +143,7 @@ class ModelScaler:
     def _note_size(self, replicas: int, now: float) -> None:
         last = self._sizes.latest()
         if last is not None and replicas < last:
-            held = {kind: steady.held(now) for kind, steady in self._steady.items()}
-            self._fell = (now, {kind: value for kind, value in held.items() if value is not None})
+            self._fell = (now, {kind: steady.held(now) for kind, steady in self._steady.items()})
         self._sizes.add(now, replicas)
 
     def _take(self, goal: Goal, sample: Sample, now: float) -> None:

@@ -54,11 +54,10 @@ class Steady:
         stay_seconds = self._stays.mean(now - STABLE_SECONDS) or 0.0
         return math.sqrt(mean * self.unit * _variance(stay_seconds, STABLE_SECONDS))
 
-    def held(self, now: float) -> float | None:
-        """Return the highest level of the hold time; None when no sample came within it."""
-        held, calm = self._held.highest(now), self._calm.highest(now)
-        if held is None or calm is None:
-            return held
+    def held(self, now: float) -> float:
+        """Return the highest level of the hold time, at least the present one."""
+        held = max(self._held.highest(now) or 0.0, self.level)
+        calm = max(self._calm.highest(now) or 0.0, self.level)
         return calm if calm <= held + CALM_DEVIATIONS * self.deviation(now) else held
 
     def _differs(self, now: float, burst: float) -> bool:

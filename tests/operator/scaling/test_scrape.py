@@ -12,54 +12,10 @@ from foresail_operator.scaling import loads
 from foresail_operator.scaling.connection import LIMIT_BYTES, AnswerError, take_body
 from foresail_operator.scaling.scrape import Pod, Scraper
 from foresail_runtime.contract import ContractError, Load
+from tests.operator.scaling.stubs import StubPod
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-class StubPod:
-    """A pod that holds `in_flight` requests, and says so when it speaks."""
-
-    def __init__(self, in_flight: int = 0, answer: bytes | None = None) -> None:
-        self.in_flight = in_flight
-        self.answer = answer
-        self.silent = False
-        self.questions: list[bytes] = []
-        self.connections: list[asyncio.Transport] = []
-        self.server: asyncio.Server | None = None
-
-    async def start(self, port: int = 0) -> int:
-        loop = asyncio.get_running_loop()
-        self.server = await loop.create_server(lambda: StubConnection(self), "127.0.0.1", port)
-        return int(self.server.sockets[0].getsockname()[1])
-
-    async def stop(self) -> None:
-        assert self.server is not None
-        self.server.close()
-        for transport in self.connections:
-            transport.abort()
-        await self.server.wait_closed()
-
-    def says(self) -> bytes:
-        if self.answer is not None:
-            return self.answer
-        body = Load("ready", self.in_flight, 0, 7, 0.0).encode().encode()
-        return b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)
-
-
-class StubConnection(asyncio.Protocol):
-    def __init__(self, pod: StubPod) -> None:
-        self.pod = pod
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        self.pod.connections.append(transport)
-
-    def data_received(self, data: bytes) -> None:
-        self.pod.questions.append(data)
-        if not self.pod.silent:
-            self.transport.write(self.pod.says())
 
 
 class Watcher:

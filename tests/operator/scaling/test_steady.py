@@ -24,9 +24,7 @@ def test_a_fall_is_held_only_after_the_delay() -> None:
     now = feed(steady, now, 29.0, 5.0)
     assert steady.held(now) == 40.0
     now = feed(steady, now, 7.0, 5.0)
-    held = steady.held(now)
-    assert held is not None
-    assert held < 6.0
+    assert steady.held(now) < 6.0
 
 
 def test_what_chance_explains_is_held_for_a_minute() -> None:
@@ -59,5 +57,8 @@ def test_deviation_is_that_of_independent_requests_seen_through_a_window() -> No
     assert 0.75 < spread / steady.deviation(10.0) < 1.25
 
 
-def test_nothing_is_held_before_a_sample_came() -> None:
-    assert Steady(30.0).held(1.0) is None
+def test_without_a_delay_the_present_level_is_held() -> None:
+    steady = Steady(0.0)
+    assert steady.held(0.0) == 0.0
+    now = feed(steady, 0.0, 10.0, 7.0, stay=0.01)
+    assert steady.held(now + 3.0) == 7.0

@@ -1,0 +1,123 @@
+"""The half-second look with real sockets to stub pods; time is the loop's own, so only what takes no time is told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+from typing import TYPE_CHECKING
+
+import pytest
+
+from foresail_operator import errors
+from foresail_operator.scaling import decide
+from foresail_operator.scaling.control import Control, Scaled
+from foresail_operator.scaling.metrics_api import Described
+from foresail_operator.scaling.model import Goal, Plan
+from foresail_operator.scaling.scrape import Pod, Scraper
+from foresail_operator.scaling.signal import Kind
+from tests.operator.scaling.stubs import StubPod
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from foresail_operator.scaling.decide import Advice
+
+KEY = ("shop", "shelf")
+PLAN = Plan((Goal(Kind.CONCURRENCY, 16.0),), decide.Bounds(1, 10), scale_down_delay_seconds=0.0)
+
+
+class Stage:
+    """A control, its models, and what it asked to be raised."""
+
+    def __init__(self) -> None:
+        self.pod = StubPod(in_flight=46)
+        self.pod.batch_size, self.pod.batch_seconds = 8, 0.2
+        self.models: list[Scaled] = []
+        self.raised: list[tuple[tuple[str, str], int]] = []
+        self.refusal: errors.ApiError | None = None
+        self.leads = True
+        self.turned = asyncio.Event()
+        self.control = Control(Scraper(self.turned.set), lambda: self.models, self.rise, lambda: self.leads)
+
+    async def rise(self, key: tuple[str, str], advice: Advice) -> None:
+        if self.refusal is not None:
+            raise self.refusal
+        self.raised.append((key, advice.replicas))
+
+    def add(self, port: int) -> None:
+        described = Described(*KEY, {}, {"foresail.dev/model": "shelf"})
+        pods = (Pod("uid", "127.0.0.1", port),)
+        self.models.append(Scaled(KEY, PLAN, replicas=1, pods=pods, described=described))
+
+    async def until(self, what: object) -> None:
+        assert callable(what)
+        async with asyncio.timeout(20):
+            while not what():
+                self.turned.clear()
+                await self.turned.wait()
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[Stage]:
+    stage = Stage()
+    stage.add(await stage.pod.start())
+    task = asyncio.create_task(stage.control.run(interval_seconds=0.05))
+    yield stage
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    await stage.pod.stop()
+
+
+async def test_what_a_pod_carries_is_raised_for_and_served(stage: Stage) -> None:
+    await stage.until(lambda: stage.raised)
+    assert stage.raised[0] == (KEY, 3)
+    assert stage.control.number("shop", "shelf", Kind.CONCURRENCY) == pytest.approx(46.0, rel=0.1)
+    assert [model.name for model in stage.control.models("shop")] == ["shelf"]
+    assert list(stage.control.models("other")) == []
+    outlook = stage.control.outlook(KEY)
+    assert outlook is not None
+    assert outlook.desired == 3
+    assert outlook.reason.startswith("3 of 10: 4")
+
+
+async def test_a_standby_serves_and_raises_nothing(stage: Stage) -> None:
+    stage.leads = False
+    await stage.until(lambda: stage.control.number("shop", "shelf", Kind.CONCURRENCY) is not None)
+    assert stage.raised == []
+
+
+async def test_a_refused_rise_is_tried_again(stage: Stage) -> None:
+    stage.refusal = errors.Unavailable(503, "ServiceUnavailable", "overloaded")
+    await stage.until(lambda: stage.control.number("shop", "shelf", Kind.CONCURRENCY) is not None)
+    stage.refusal = None
+    await stage.until(lambda: stage.raised)
+
+
+async def test_a_model_that_sleeps_is_not_raised_and_one_that_is_gone_is_forgotten(stage: Stage) -> None:
+    stage.models = [dataclasses.replace(stage.models[0], replicas=0)]
+    await stage.until(lambda: stage.control.number("shop", "shelf", Kind.CONCURRENCY) is not None)
+    assert stage.raised == []
+    stage.models = []
+    await stage.until(lambda: stage.control.outlook(KEY) is None)
+    assert stage.control.number("shop", "shelf", Kind.CONCURRENCY) is None
+
+
+async def test_the_measured_target_is_used_where_the_owner_gave_none(stage: Stage) -> None:
+    stage.models = [dataclasses.replace(stage.models[0], measured=True)]
+    await stage.until(lambda: stage.control.concurrency_target(KEY) is not None)
+    assert stage.control.concurrency_target(KEY) == 6.0  # eight rows in 0.2 s, less the headroom
+
+
+async def test_requests_that_are_held_elsewhere_count(stage: Stage) -> None:
+    stage.models = [dataclasses.replace(stage.models[0], pods=(), held=20)]
+    await stage.until(lambda: (outlook := stage.control.outlook(KEY)) is not None and outlook.load == 20)
+
+
+async def test_a_model_whose_pods_all_start_is_unknown_and_not_idle(stage: Stage) -> None:
+    stage.models = [dataclasses.replace(stage.models[0], pods=())]
+    await stage.until(lambda: stage.control.outlook(KEY) is not None)
+    outlook = stage.control.outlook(KEY)
+    assert outlook is not None
+    assert (outlook.load, outlook.idle) == (None, False)
