@@ -86,7 +86,17 @@ def serve(loaded: Loaded, description: ModelDescription, settings: Settings, doo
         properties["digest"] = description.digest
     info = ModelInfo(description.name, (description.version,), engine.signature, properties=properties)
     largest = (wished or profile.max_rows) if profile.batchable else 0
-    return serving.Model(info, rows, counts, description.timeout_seconds, loaded.picture, largest, loaded.table)
+    return serving.Model(
+        info,
+        rows,
+        counts,
+        description.timeout_seconds,
+        picture=loaded.picture,
+        max_batch_size=largest,
+        table=loaded.table,
+        best_rows=profile.best_rows,
+        best_seconds=profile.best_seconds,
+    )
 
 
 def _open(path: Path, description: ModelDescription, settings: Settings, threads: int) -> Engine:

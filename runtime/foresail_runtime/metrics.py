@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import bisect
 import collections
+import itertools
 from typing import TYPE_CHECKING, Final
 
 import prometheus_client
 from prometheus_client import core, registry
+
+from foresail_runtime import contract
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 SECONDS: Final = (
     0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 )  # fmt: skip
+_FINE_SECONDS: Final = tuple(sorted({*SECONDS, *contract.LATENCY_BUCKETS_SECONDS}))
+"""One histogram for two readers: its counts add up to those of either's buckets."""
 ROWS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 CONTENT_TYPE: Final = prometheus_client.CONTENT_TYPE_LATEST
 
@@ -49,12 +54,18 @@ class Histogram:
         """The mean of the values; 0 before the first."""
         return self.total / max(1, self.count)
 
-    def buckets(self) -> list[tuple[str, float]]:
-        """Return Prometheus' cumulative buckets."""
-        names = [*(_bound(bound) for bound in self.bounds), "+Inf"]
+    def counts_within(self, bounds: Sequence[float]) -> list[int]:
+        """Return the counts by coarser buckets, each bound one of ours, and of what lies above them."""
+        edges = [0, *(bisect.bisect_left(self.bounds, bound) + 1 for bound in bounds), len(self.counts)]
+        return [sum(self.counts[first:last]) for first, last in itertools.pairwise(edges)]
+
+    def buckets(self, bounds: Sequence[float] | None = None) -> list[tuple[str, float]]:
+        """Return Prometheus' cumulative buckets, by coarser bounds if some are given."""
+        bounds = self.bounds if bounds is None else bounds
+        names = [*(_bound(bound) for bound in bounds), "+Inf"]
         running = 0.0
         result = []
-        for name, count in zip(names, self.counts, strict=True):
+        for name, count in zip(names, self.counts_within(bounds), strict=True):
             running += count
             result.append((name, running))
         return result
@@ -67,7 +78,7 @@ class ModelMetrics:
         self.name = name
         self.version = version
         self.providers = tuple(providers)
-        self.total = Histogram(SECONDS)
+        self.total = Histogram(_FINE_SECONDS)
         self.queue = Histogram(SECONDS)
         self.compute = Histogram(SECONDS)
         self.rows = Histogram(ROWS)
@@ -174,7 +185,8 @@ class Metrics(registry.Collector):
             family = core.HistogramMetricFamily(name, text, labels=["model", "version"])
             for model in self.models.values():
                 histogram: Histogram = getattr(model, field)
-                family.add_metric([model.name, model.version], histogram.buckets(), histogram.total)
+                bounds = SECONDS if field == "total" else None
+                family.add_metric([model.name, model.version], histogram.buckets(bounds), histogram.total)
             yield family
 
     def _counters(self) -> Iterator[core.Metric]:

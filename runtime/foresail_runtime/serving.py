@@ -12,7 +12,8 @@ import dataclasses
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from foresail_runtime import errors
+from foresail_runtime import contract, errors
+from foresail_runtime.health import State
 from foresail_runtime.tensors import InferResponse, ModelInfo, Tensor
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from foresail_runtime.tasks import classification, detection, tabular
     from foresail_runtime.tensors import InferRequest, Signature
 
+_LOAD_STATES: Final = {State.READY: "ready", State.DRAINING: "draining", State.STOPPED: "draining"}
 CLIENT_GONE: Final = 499
 """Counted for a request whose client did not wait for the answer; the number that nginx has for it."""
 
@@ -45,6 +47,11 @@ class Model:
     """Rows that share a run at most; 0: the model has no batch dimension."""
     table: tabular.Table | None = None
     """How rows of a table become its inputs; None: its task is another."""
+
+    best_rows: int | None = None
+    """Rows of the batch that warm-up found to have the best throughput; None: not measured."""
+    best_seconds: float | None = None
+    """How long that batch takes."""
 
     @property
     def name(self) -> str:
@@ -91,10 +98,40 @@ class Serving:
         self.workers: Final = workers
         """Threads for decoding pictures and unpacking large bodies."""
         self.clock: Final = clock
-        self.in_flight = 0
-        """Inference requests begun and not answered; counted by those who answer them."""
+        self._in_flight = 0
+        self._changed = clock()
+        self._load_seconds = 0.0
         self._models: dict[str, Model] = {}
         self._expected: set[str] = set()
+
+    @property
+    def in_flight(self) -> int:
+        """Inference requests begun and not answered, queued ones among them; counted by those who answer them."""
+        return self._in_flight
+
+    @in_flight.setter
+    def in_flight(self, count: int) -> None:
+        now = self.clock()
+        self._load_seconds += (now - self._changed) * self._in_flight
+        self._changed = now
+        self._in_flight = count
+
+    def load(self, *, latency: bool = False) -> contract.Load:
+        """Return what this process carries, and has carried; with counts by latency if asked for."""
+        self.in_flight = self._in_flight  # brings the integral up to now
+        queued = min(self.queued, self._in_flight)
+        models = self.models()
+        counts = [model.metrics.total.counts_within(contract.LATENCY_BUCKETS_SECONDS) for model in models]
+        return contract.Load(
+            state=_LOAD_STATES.get(self.health.status.state, "starting"),
+            in_flight=self._in_flight - queued,
+            queued=queued,
+            requests=sum(model.metrics.total.count for model in models),
+            load_seconds=self._load_seconds,
+            batch_size=models[0].best_rows if models else None,
+            batch_seconds=models[0].best_seconds if models else None,
+            latency=tuple(map(sum, zip(*counts, strict=True))) if latency else (),
+        )
 
     def expect(self, name: str) -> None:
         """Say that a model of that name is on its way."""

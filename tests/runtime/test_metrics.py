@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from foresail_runtime import metrics
+from foresail_runtime import contract, metrics
 
 
 def samples(made: metrics.Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -22,6 +22,18 @@ def test_a_histogram_counts_up_to_and_including_its_bounds() -> None:
         histogram.observe(value)
     assert histogram.buckets() == [("1.0", 2), ("2.0", 3), ("4.0", 4), ("+Inf", 5)]
     assert (histogram.count, histogram.total) == (5, 15.5)
+
+
+def test_fine_counts_add_up_to_those_of_either_reader() -> None:
+    model = metrics.Metrics().model("m", "1")
+    values = [10**-exponent * factor for exponent in range(6) for factor in (1, 2.5, 7)] + [99.0]
+    for value in values:
+        model.answered("infer", 200, value)
+    for bounds in (metrics.SECONDS, contract.LATENCY_BUCKETS_SECONDS):
+        coarse = metrics.Histogram(bounds)
+        for value in values:
+            coarse.observe(value)
+        assert model.total.counts_within(bounds) == coarse.counts
 
 
 def test_everything_counted_is_in_the_text() -> None:

@@ -141,6 +141,11 @@ class Reason(enum.StrEnum):
         "The model can't be fetched; the message has the address and the answer.",
         "Correct spec.model.uri or the credentials, or repair the source.",
     )
+    CREDENTIALS_UNREADABLE = (
+        "CredentialsUnreadable",
+        "The Secret of the model's credentials makes no sense.",
+        "Give it `token`, or `username` and `password`, and `ca.crt` if the source's authority is your own.",
+    )
     CERTIFICATE_INVALID = (
         "CertificateInvalid",
         "The source's certificate can't be trusted.",
@@ -256,6 +261,7 @@ FROM_RUNTIME: Final = frozenset(
     {
         Reason.DOWNLOAD_FAILED,
         Reason.CERTIFICATE_INVALID,
+        Reason.CREDENTIALS_UNREADABLE,
         Reason.SOURCE_UNSUPPORTED,
         Reason.MODEL_NOT_FOUND,
         Reason.MODEL_AMBIGUOUS,

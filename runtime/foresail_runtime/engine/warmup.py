@@ -52,6 +52,10 @@ class Profile:
     """Rows worth putting into one run: 1 where a batch saves nothing."""
     split_rows: int = DEFAULT_MAX_ROWS
     """Rows of one request that run at once; more are run in pieces, so that others get their turn."""
+    best_rows: int | None = None
+    """Rows of the batch with the best throughput seen."""
+    best_seconds: float | None = None
+    """How long it takes."""
     note: str = ""
     """What was not as hoped, for the log."""
 
@@ -74,10 +78,10 @@ def warm(engine: Engine, clock: Callable[[], float]) -> Profile:
     row = example(engine.signature, guess, seed=0)
     seconds = _measure(engine, row, clock)
     if not is_batched(engine.signature):
-        return Profile(seconds, False, 1)
+        return Profile(seconds, False, 1, best_rows=1, best_seconds=seconds)
     other = example(engine.signature, guess, seed=1)
     if not _rows_are_independent(engine, row, other):
-        return Profile(seconds, False, 1, note="rows of a batch change each other's answers: every request runs alone")
+        return Profile(seconds, False, 1, best_rows=1, best_seconds=seconds, note="rows of a batch change each other's answers: every request runs alone")
     return _measure_batch(engine, row, seconds, clock)
 
 
@@ -166,14 +170,17 @@ def agree(datatype: Datatype, one: npt.NDArray[Any], other: npt.NDArray[Any]) ->
 
 def _measure_batch(engine: Engine, row: Feed, seconds: float, clock: Callable[[], float]) -> Profile:
     if seconds > SLOW_SECONDS:
-        return Profile(seconds, True, 1)
+        return Profile(seconds, True, 1, best_rows=1, best_seconds=seconds)
     batch = {name: np.concatenate([array] * PROBE_ROWS) for name, array in row.items()}
     engine.run(batch, engine.output_names)
     together = _measure(engine, batch, clock)
     fitting = int(PIECE_SECONDS * PROBE_ROWS / max(together, 1e-9))
+    pays = together < PROBE_ROWS * seconds * WORTHWHILE
     return Profile(
         seconds,
         True,
-        DEFAULT_MAX_ROWS if together < PROBE_ROWS * seconds * WORTHWHILE else 1,
+        DEFAULT_MAX_ROWS if pays else 1,
         split_rows=min(MAX_PIECE_ROWS, max(DEFAULT_MAX_ROWS, fitting)),
+        best_rows=PROBE_ROWS if pays else 1,
+        best_seconds=together if pays else seconds,
     )

@@ -59,7 +59,7 @@ class Dispatcher:
         response.headers.setdefault("Server", "foresail")
         if "Origin" in request.headers:
             response.headers.extend(origins.headers(self._settings.allowed_origins, request.headers))
-        if self._logs_access:
+        if self._logs_access and request.rel_url.raw_path != contract.LOAD_PATH:
             _log_access(request, response, time.monotonic() - start)
         return response
 

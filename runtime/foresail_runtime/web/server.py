@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 from aiohttp.http import RawRequestMessage
 
+from foresail_runtime import contract
 from foresail_runtime.web import answers
 
 if TYPE_CHECKING:
@@ -254,7 +255,9 @@ class HttpServer:
         protocol: Any = request.protocol
         protocol.begin_answer()
         response = await self._dispatcher(request)
-        if protocol.is_of_age():
+        # Whoever asks for the load keeps one connection for all its questions: it balances nothing.
+        closing = self._server is not None and self._server.closing
+        if closing or (protocol.is_of_age() and request.rel_url.raw_path != contract.LOAD_PATH):
             response.force_close()
         return response
 

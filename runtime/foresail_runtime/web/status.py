@@ -55,12 +55,10 @@ class StatusHandlers:
         """Answer with Prometheus' text."""
         return web.Response(body=self._serving.metrics.render(), headers={"Content-Type": metrics.CONTENT_TYPE})
 
-    async def load(self, _request: web.BaseRequest, _values: Mapping[str, str]) -> web.Response:
-        """Answer with what this replica holds right now."""
-        serving = self._serving
-        return answers.json(
-            {"in_flight": serving.in_flight, "queued": serving.queued, "state": serving.health.status.state}
-        )
+    async def load(self, request: web.BaseRequest, _values: Mapping[str, str]) -> web.Response:
+        """Answer with what this replica carries: from counters only, since it is asked twice a second."""
+        load = self._serving.load(latency=request.query.get("latency") == "1")
+        return web.Response(text=load.encode(), content_type=answers.JSON)
 
 
 def describe(info: ModelInfo) -> dict[str, Any]:

@@ -239,6 +239,17 @@ async def test_a_connection_of_age_ends_politely_on_either_way(serve: Start, mlp
         assert await wire.ended()
 
 
+async def test_the_connection_that_asks_for_the_load_never_ages(serve: Start, mlp: pathlib.Path) -> None:
+    server = await serve(mlp, connection_seconds=0.01)
+    wire = await Wire.open(server)
+    born = asyncio.get_running_loop().time()
+    await until(lambda: asyncio.get_running_loop().time() > born + 0.02)
+    for _ in range(3):
+        await wire.send(get(contract.LOAD_PATH))
+        status, headers, _ = await wire.answer()
+        assert (status, headers.get("connection")) == (200, None)
+
+
 class Gate:
     """Stands before a model's engine: runs wait until the test opens it."""
 

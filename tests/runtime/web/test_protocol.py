@@ -322,8 +322,20 @@ async def test_errors_and_answers_are_counted(server: Server) -> None:
         assert line in text
 
 
-async def test_the_load_is_told(server: Server) -> None:
-    assert (await server.call("GET", "/load"))[1] == {"in_flight": 0, "queued": 0, "state": "ready"}
+async def test_the_load_is_told_as_the_operator_reads_it(server: Server) -> None:
+    await server.infer(request())
+    await server.infer({})
+    path = server.address + contract.LOAD_PATH
+    async with server.client.get(path) as response:
+        plain = contract.Load.decode(await response.read())
+    assert (plain.state, plain.in_flight, plain.queued, plain.requests, plain.latency) == ("ready", 0, 0, 2, ())
+    assert 0 < plain.load_seconds < 10
+    assert plain.batch_size
+    assert plain.batch_seconds
+    async with server.client.get(path + "?latency=1") as response:
+        full = contract.Load.decode(await response.read())
+    assert len(full.latency) == len(contract.LATENCY_BUCKETS_SECONDS) + 1
+    assert sum(full.latency) == 2
 
 
 async def test_what_triton_adds_is_answered(server: Server) -> None:

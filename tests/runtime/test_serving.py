@@ -1,0 +1,88 @@
+"""The one door to the models: who is known, and what the process carries."""
+
+from __future__ import annotations
+
+import concurrent.futures
+
+import pytest
+
+from foresail_runtime import errors, health, metrics, serving
+from foresail_runtime.health import State
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 50.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def door(clock: Clock) -> serving.Serving:
+    return serving.Serving(health.Health(), metrics.Metrics(), concurrent.futures.ThreadPoolExecutor(1), clock)
+
+
+def test_the_load_is_the_integral_of_what_was_in_flight(door: serving.Serving, clock: Clock) -> None:
+    clock.now += 10
+    door.in_flight += 1
+    clock.now += 2
+    door.in_flight += 1
+    clock.now += 3
+    door.in_flight -= 2
+    clock.now += 10
+    assert door.load().load_seconds == pytest.approx(2 + 2 * 3)
+    door.in_flight += 1
+    clock.now += 1
+    assert door.load().load_seconds == pytest.approx(9)
+    assert door.load().in_flight == 1
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [(State.FETCHING, "starting"), (State.READY, "ready"), (State.DRAINING, "draining"), (State.STOPPED, "draining")],
+)
+def test_the_operator_knows_three_states(door: serving.Serving, state: State, expected: str) -> None:
+    door.health.move(state)
+    assert door.load().state == expected
+
+
+def test_a_model_on_its_way_is_not_ready_and_a_strange_one_not_found(door: serving.Serving) -> None:
+    door.expect("m")
+    assert not door.model_ready("m")
+    with pytest.raises(errors.NotReady, match="model 'm' is not ready"):
+        door.model("m")
+    with pytest.raises(errors.NotFound, match="there is no model 'x'; this server has 'm'"):
+        door.model_ready("x")
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(None, 200), (errors.QueueFull("full"), 429), (ConnectionResetError(), 499), (ZeroDivisionError(), 500)],
+    ids=repr,
+)
+def test_a_request_is_counted_by_how_it_ended(
+    door: serving.Serving, clock: Clock, error: Exception | None, status: int
+) -> None:
+    made = door.metrics.model("m", "1")
+    model = serving.Model(None, None, made, 1.0)  # type: ignore[arg-type]  # only its counts are looked at
+
+    def run() -> None:
+        with door.counted(model, "infer"):
+            clock.now += 0.5
+            if error is not None:
+                raise error
+
+    if error is None:
+        run()
+    else:
+        with pytest.raises(type(error)):
+            run()
+    assert dict(made.outcomes) == {("infer", status): 1}
+    assert made.total.total == pytest.approx(0.5)
+    assert door.in_flight == 0
