@@ -64,7 +64,7 @@ class Reconciler:
         self._images = images
         self._clocks = clocks
         self._paces: dict[Key, pace.Pace] = {}
-        self._said_at: dict[Key, float] = {}
+        self._unsaid_since: dict[Key, float] = {}
         self._plans: collections.OrderedDict[Key, tuple[_MadeFor, Plan]] = collections.OrderedDict()
         self._explainer = Explainer(kube)
 
@@ -89,7 +89,7 @@ class Reconciler:
 
     def _forget(self, key: Key) -> None:
         self._paces.pop(key, None)
-        self._said_at.pop(key, None)
+        self._unsaid_since.pop(key, None)
         self._plans.pop(key, None)
         self._explainer.forget(key)
 
@@ -179,17 +179,21 @@ class Reconciler:
         known = _facts(model, seen, planned, problem, previous)
         known, ask_again = await self._explained(model, known)
         status = build.build(model, known, planned.pin if planned else None, previous, now)
-        since = self._clocks.monotonic() - self._said_at.get(model.key, float("-inf"))
-        match change.kind(previous, status):
-            case change.Change.NONE:
-                return ask_again
-            case change.Change.NUMBERS if since < change.NUMBERS_SECONDS:
-                return change.NUMBERS_SECONDS - since
+        changed = change.kind(previous, status)
+        if changed is change.Change.NUMBERS and (left := self._unsaid(model.key)) > 0:
+            return left if ask_again is None else min(left, ask_again)
+        self._unsaid_since.pop(model.key, None)
+        if changed is change.Change.NONE:
+            return ask_again
         await self._write_status(model, status)
-        self._said_at[model.key] = self._clocks.monotonic()
         if (event := choose(previous.get("conditions") or [], status["conditions"])) is not None:
             await self._recorder.record(model, *event, now)
         return ask_again
+
+    def _unsaid(self, key: Key) -> float:
+        """Return for how long numbers that differ may still stay unsaid."""
+        now = self._clocks.monotonic()
+        return self._unsaid_since.setdefault(key, now) + change.NUMBERS_SECONDS - now
 
     async def _explained(self, model: ModelDeployment, known: facts.Facts) -> tuple[facts.Facts, float | None]:
         """Add what Events tell of a pod that says nothing itself; return when to ask again, too."""

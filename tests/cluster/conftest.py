@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from foresail_testbed.cluster import unique_name
 from foresail_testbed.options import Options
 from tests.cluster import kit
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def control_plane_options() -> Options:
-    return Options(name="control-plane", nodes=0, kwok_nodes=3)
+    return Options(name=unique_name("operator"), nodes=0, kwok_nodes=3)
 
 
 @pytest.fixture(scope="session")

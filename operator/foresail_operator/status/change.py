@@ -8,7 +8,8 @@ from typing import Any, Final
 from foresail_operator.api.conditions import Type
 
 NUMBERS_SECONDS: Final = 1.0
-"""Numbers that move fast are written once in this time; what people wait for is written at once."""
+"""Numbers are written once they have differed for this long, so what only flickers is never said; what people wait
+for is written at once."""
 _URGENT: Final = frozenset({Type.READY, Type.STALLED, Type.MODEL_LOADED, Type.AVAILABLE})
 
 
