@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from foresail_testbed.cluster import unique_name
+from foresail_testbed.options import Options
 from tests import installation
 
 
@@ -11,3 +13,9 @@ from tests import installation
 def foresail(cluster: installation.Cluster) -> installation.Foresail:
     """Foresail as a user has it: its images on the cluster's nodes, the chart installed by helm."""
     return installation.install(cluster)
+
+
+@pytest.fixture(scope="session")
+def control_plane_options() -> Options:
+    """One shape for all tests of a session, for they share the control plane: kwok's nodes make pods ready."""
+    return Options(name=unique_name("operator"), nodes=0, kwok_nodes=3)

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from foresail_testbed.cluster import unique_name
-from foresail_testbed.options import Options
 from tests.cluster import kit
 
 if TYPE_CHECKING:
@@ -15,11 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from foresail_testbed.access import Access
-
-
-@pytest.fixture(scope="session")
-def control_plane_options() -> Options:
-    return Options(name=unique_name("operator"), nodes=0, kwok_nodes=3)
 
 
 @pytest.fixture(scope="session")
