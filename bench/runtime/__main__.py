@@ -86,6 +86,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--connections", type=int, nargs="+", default=CONNECTIONS)
     parser.add_argument("--binary", action="store_true")
     parser.add_argument("--with-http", action="store_true")
     parser.add_argument("--model", type=pathlib.Path, default=MODEL)
@@ -126,7 +127,7 @@ def measure(options: argparse.Namespace, ports: dict[str, int], pids: dict[str, 
     print(
         f"{'connections':>11} {'server':>9} {'req/s':>8} {'x floor':>8} {'p50 ms':>7} {'p99 ms':>7} {'CPU us/req':>10}"
     )
-    for connections in CONNECTIONS:
+    for connections in options.connections:
         found: dict[str, list[dict[str, float]]] = {name: [] for name in ports}
         for _ in range(options.rounds):
             for name, port in ports.items():
