@@ -6,10 +6,13 @@ same run on the same machine. Usage: floor.py MODEL.onnx PORT [http]
 """
 
 import asyncio
+import os
 import sys
 from collections.abc import Awaitable, Callable
 
 import numpy as np
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the library is loaded
 import onnxruntime as ort
 import orjson
 import uvloop

@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import json
 import math
+import os
 import pathlib
 import statistics
 import subprocess
@@ -19,6 +20,8 @@ import time
 
 import aiohttp
 import numpy as np
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the library is loaded
 import onnxruntime as ort
 
 from foresail_runtime.engine import cores, session, warmup

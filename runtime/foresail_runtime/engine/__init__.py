@@ -4,3 +4,9 @@
 session got, `signature` reads a session, `session` opens one, `warmup` runs it for the first times and measures.
 Nothing in here knows of asyncio: whoever calls decides on which thread.
 """
+
+import os
+
+# From release 1.29 on, ONNX Runtime's own builds report to their maker unless this is set before the library is
+# loaded. A model server says nothing about its models to anybody; whoever wants to sets the variable to 0.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
