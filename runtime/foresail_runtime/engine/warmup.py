@@ -36,6 +36,7 @@ ENOUGH_SECONDS: Final = 0.03
 PIECE_SECONDS: Final = 0.005
 """Pieces of a large request are as large as runs in about this time: others wait no longer for it."""
 MAX_PIECE_ROWS: Final = 4096
+MIXING: Final = "rows of a batch change each other's answers: every request runs alone"
 SLOW_SECONDS: Final = 1.0
 """Models slower than this are not probed for the use of batches: it would hold up the start."""
 
@@ -81,7 +82,7 @@ def warm(engine: Engine, clock: Callable[[], float]) -> Profile:
         return Profile(seconds, False, 1, best_rows=1, best_seconds=seconds)
     other = example(engine.signature, guess, seed=1)
     if not _rows_are_independent(engine, row, other):
-        return Profile(seconds, False, 1, best_rows=1, best_seconds=seconds, note="rows of a batch change each other's answers: every request runs alone")
+        return Profile(seconds, False, 1, best_rows=1, best_seconds=seconds, note=MIXING)
     return _measure_batch(engine, row, seconds, clock)
 
 

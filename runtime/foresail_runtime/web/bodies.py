@@ -14,7 +14,6 @@ from aiohttp import web
 
 from foresail_runtime import errors
 
-
 _GZIP_WINDOW: Final = 31
 _ZLIB_WINDOW: Final = 15
 _RAW_WINDOW: Final = -15

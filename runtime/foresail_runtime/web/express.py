@@ -45,9 +45,7 @@ class Trip:
 
     __slots__ = ("client", "finish", "form", "message", "model", "request", "start", "task", "ticket")
 
-    def __init__(
-        self, client: Any, message: Any, model: Model, start: float, finish: Callable[[bytes], None]
-    ) -> None:
+    def __init__(self, client: Any, message: Any, model: Model, start: float, finish: Callable[[bytes], None]) -> None:
         self.client = client
         """The address the request came from, for the log."""
         self.message = message

@@ -92,7 +92,9 @@ class Fetch:
             self.pauses.append(seconds)
 
         async with asyncio.timeout(20):
-            return await download.download(description, self.target, lambda *seen: self.told.append(seen), pause, self.secret)
+            return await download.download(
+                description, self.target, lambda *seen: self.told.append(seen), pause, self.secret
+            )
 
     async def failure(self, **fields: Any) -> errors.ModelUnusable:
         with pytest.raises(errors.ModelUnusable) as caught:

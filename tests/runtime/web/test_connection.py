@@ -174,7 +174,9 @@ async def test_what_is_no_http_is_400_and_the_end_of_the_connection(server: Serv
     assert (await server.call("GET", "/v2/health/live"))[0] == 200
 
 
-@pytest.mark.parametrize("chunk", [b"zz\r\nabc", b"-1\r\n", b"5\r\nabcdefgh\r\n", b"ffffffffffffffffffff\r\n"], ids=repr)
+@pytest.mark.parametrize(
+    "chunk", [b"zz\r\nabc", b"-1\r\n", b"5\r\nabcdefgh\r\n", b"ffffffffffffffffffff\r\n"], ids=repr
+)
 async def test_chunks_that_are_none_are_refused(server: Server, chunk: bytes) -> None:
     wire = await Wire.open(server)
     head = b"POST /v2/models/m/infer HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
