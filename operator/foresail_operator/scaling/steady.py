@@ -46,7 +46,7 @@ class Steady:
         burst = self._samples.mean(now - BURST_SECONDS) or 0.0
         self.level = burst if self._differs(now, burst) else stable
         self._held.add(now, self.level)
-        self._calm.add(now, self.level)
+        self._calm.add(now, stable)
 
     def deviation(self, now: float) -> float:
         """Return the standard deviation that chance gives the level."""
