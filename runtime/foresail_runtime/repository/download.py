@@ -52,6 +52,8 @@ class _Transfer:
     part: partial.Partial
     progress: Callable[[int, int | None], None]
     credentials: credentials.Credentials
+    received: int = 0
+    """Bytes of the file that are there."""
 
     @property
     def name(self) -> str:
@@ -77,22 +79,26 @@ async def download(
         description, partial.Partial(target), progress, await asyncio.to_thread(credentials.read, secret)
     )
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=STALL_SECONDS)
-    failure = ""
     async with aiohttp.ClientSession(timeout=timeout, auto_decompress=False, trust_env=True) as session:
-        for attempt in range(ATTEMPTS):
+        in_vain = 0
+        while True:
+            before = transfer.received
             try:
                 await _attempt(session, transfer)
             except _BreakError as error:
-                failure = str(error)
-                seconds = max(error.after_seconds, _pause_seconds(attempt))
+                # A download that gets on may break off as often as it likes: a large file over a bad line.
+                in_vain = 1 if transfer.received >= before + PROGRESS_BYTES else in_vain + 1
+                if in_vain == ATTEMPTS:
+                    message = f"{transfer.name}: {error} ({ATTEMPTS} attempts)"
+                    raise errors.ModelUnusable("DownloadFailed", message) from error
+                seconds = max(error.after_seconds, _pause_seconds(in_vain - 1))
                 log.warning(
                     "the download broke off, trying again",
-                    extra=logs.fields(address=transfer.name, error=failure, attempt=attempt + 1, seconds=seconds),
+                    extra=logs.fields(address=transfer.name, error=error, attempt=in_vain, seconds=seconds),
                 )
                 await pause(seconds)
             else:
                 return target
-    raise errors.ModelUnusable("DownloadFailed", f"{transfer.name}: {failure} ({ATTEMPTS} attempts)")
 
 
 def _is_there(description: ModelDescription, target: Path) -> bool:
@@ -213,6 +219,7 @@ async def _receive(transfer: _Transfer, response: aiohttp.ClientResponse, start:
             if received == 0:
                 _refuse_html(transfer, data)
             received += len(data)
+            transfer.received = received
             digest.check_size(received, transfer.description)
             await asyncio.to_thread(sink.write, data)
             if received - shown >= PROGRESS_BYTES:
