@@ -11,7 +11,7 @@ from tests.e2e import load, models
 from tests.installation import eventually
 
 if TYPE_CHECKING:
-    from tests.installation import Foresail
+    from tests.installation import Cluster, Foresail
 
 pytestmark = pytest.mark.e2e
 
@@ -63,25 +63,30 @@ def test_deleted_pod_loses_no_request_and_is_replaced(foresail: Foresail, namesp
 
 
 def test_drained_node_loses_no_request(foresail: Foresail, namespace: str) -> None:
-    cluster = foresail.cluster
-    assert isinstance(cluster, testbed.Cluster), "this test drains a node: it runs on a cluster of its own only"
-    node = spare_node(cluster)
-    models.start(foresail, namespace, replicas=2, pod={"nodeSelector": {"kubernetes.io/os": "linux"}})
-    with load.on(foresail, namespace, models.NAME) as seen:
-        cluster.kubectl(
-            "drain",
-            node,
-            "--ignore-daemonsets",
-            "--delete-emptydir-data",
-            "--timeout=100s",
-            "--pod-selector=foresail.dev/model",
-        )
-        settled(foresail, namespace, 2, "1")
-    cluster.kubectl("uncordon", node)
+    kubectl, node = foresail.cluster.kubectl, spare_node(foresail.cluster)
+    models.start(foresail, namespace, replicas=2)
+    eventually(lambda: nodes(foresail, namespace), lambda seen: node in seen, 60, f"a replica on {node}")
+    patience = ("--timeout=100s", "--ignore-daemonsets", "--delete-emptydir-data")
+    try:
+        with load.on(foresail, namespace, models.NAME) as seen:
+            kubectl("drain", node, "--pod-selector=foresail.dev/model", *patience)
+            settled(foresail, namespace, 2, "1")
+            assert node not in nodes(foresail, namespace)
+    finally:
+        kubectl("uncordon", node)
     assert seen.failures == {}
 
 
-def spare_node(cluster: testbed.Cluster) -> str:
-    """Return a node that the cluster can do without, added if there is only one."""
-    names = [node["metadata"]["name"] for node in cluster.get("nodes")["items"]]
-    return names[1] if len(names) > 1 else cluster.add_node()
+def nodes(foresail: Foresail, namespace: str) -> set[str]:
+    """Return the nodes that the model's replicas are on."""
+    found = foresail.cluster.get("pods", "-n", namespace, "-l", f"foresail.dev/model={models.NAME}")["items"]
+    return {pod["spec"].get("nodeName", "") for pod in found}
+
+
+def spare_node(cluster: Cluster) -> str:
+    """Return a node that the cluster can do without; one is added to a cluster of ours, another's must have two."""
+    names: list[str] = [node["metadata"]["name"] for node in cluster.get("nodes")["items"]]
+    if len(names) > 1:
+        return names[-1]
+    assert isinstance(cluster, testbed.Cluster), "a node is drained here: use a cluster with two nodes or more"
+    return cluster.add_node()
