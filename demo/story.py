@@ -32,7 +32,7 @@ PROXY_SECONDS: Final = 10.0
 QUIET_SECONDS: Final = 4.0
 QUIET_RATE, BUSY_RATE = 1.0, 14.0
 """Requests a second: one replica's CPU is a few per cent busy, then far over its target."""
-AFTER_SECONDS: Final = 8.0
+AFTER_SECONDS: Final = 6.0
 """How long the load goes on once the new replicas are ready, so that the plot shows their effect."""
 
 
@@ -149,18 +149,12 @@ def save(demo: Demo, name: str, body: bytes) -> None:
 def scale(demo: Demo) -> None:
     """Drive load until the autoscaler has added replicas, and plot what happened."""
     with demo.screen.step("Load it until the autoscaler adds replicas"):
-        wait_for_metrics(demo)
         with demo.place.reach(NAMESPACE, MODEL, SERVICE_PORT) as url:
             samples, counts = asyncio.run(watch_under_load(demo, f"{url}/v2/models/{MODEL}/detect"))
         path = demo.output / "scaling.png"
         plot.draw(record.moments(samples), "retail-shelf: load, and what the autoscaler made of it", path)
         demo.screen.say(f"saved {path.relative_to(ROOT)}")
         report(demo, samples, counts)
-
-
-def wait_for_metrics(demo: Demo) -> None:
-    """Wait until the autoscaler reads the pods' CPU, so that the plot shows its reaction and not its start."""
-    demo.kubectl("wait", "--for=condition=ScalingActive", f"hpa/{MODEL}", "-n", NAMESPACE, "--timeout=120s", quiet=True)
 
 
 async def watch_under_load(demo: Demo, url: str) -> tuple[list[record.Sample], load.Counts]:
