@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from foresail_testbed.access import Access
 
 ROOT = pathlib.Path(__file__).parents[2]
-SECONDS = 30.0
+SECONDS = 60.0
 _PORTS = itertools.count(18100)
 
 

@@ -59,10 +59,9 @@ def test_a_fresh_model_costs_few_requests_and_rest_costs_none(operator: Operator
     models.wait_settled(operator)
     assert operator.writes() <= 10
     assert operator.reads() - reads <= 2
-    writes = operator.writes()
+    writes, looks = operator.writes(), operator.looks()
     models.kubectl("label", "mdep/fraud", "team=risk")  # an event that changes nothing that is read
     models.kubectl("annotate", "deployment/fraud", "note=mine")  # beside what is ours
-    looks = operator.looks()
     eventually(lambda: operator.looks() > looks, "the operator has looked")
     models.wait_settled(operator)
     assert operator.writes() == writes
