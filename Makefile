@@ -70,6 +70,20 @@ format: install ## Put the code in its format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+##@ Measure it
+
+.PHONY: bench-runtime
+bench-runtime: install ## Requests a second and CPU a request beside a bare aiohttp server (needs wrk)
+	@$(BIN)/python bench/runtime
+
+.PHONY: bench-scrape
+bench-scrape: install ## What asking every pod for its load twice a second costs
+	@$(BIN)/python -m bench.scrape
+
+.PHONY: simulate
+simulate: install ## Replicas against need on made-up loads, beside an HPA on cpu and Knative; plots in bench-output/
+	@$(BIN)/python -m bench.simulate
+
 ##@ Make it
 
 .PHONY: generate
