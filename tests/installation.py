@@ -70,11 +70,16 @@ class Foresail:
 
 def install(cluster: Cluster) -> Foresail:
     """Build the images, put them on a cluster of ours, and install the chart; a foreign cluster has the images."""
+    load_images(cluster)
+    helm(cluster, "install", RELEASE, str(ROOT / "charts/foresail"), "--create-namespace", "--wait", "--timeout=120s")
+    return Foresail(cluster)
+
+
+def load_images(cluster: Cluster) -> None:
+    """Put the images on every node of a cluster of ours; again after a node was added."""
     if isinstance(cluster, testbed.Cluster):
         for archive in archives():
             cluster.load_image(archive)
-    helm(cluster, "install", RELEASE, str(ROOT / "charts/foresail"), "--create-namespace", "--wait", "--timeout=120s")
-    return Foresail(cluster)
 
 
 def archives() -> list[pathlib.Path]:

@@ -37,6 +37,7 @@ _SWEEP_SECONDS: Final = 300.0
 _GRACE_SECONDS: Final = 30.0
 """How long after a sweep the watches may take to show what it found."""
 _SYNC_POLL_SECONDS: Final = 0.05
+_STOP_SECONDS: Final = 3.0
 _CRD_POLL_SECONDS: Final = 2.0
 
 
@@ -135,7 +136,10 @@ class Operator:
             await asyncio.gather(*work, stopped, return_exceptions=True)
             await self.leader.give_back()
             ended.set()
-            await asyncio.gather(watches, return_exceptions=True)
+            _, late = await asyncio.wait({watches}, timeout=_STOP_SECONDS)
+            for task in late:  # a watch whose connection went silent ends in its own time otherwise
+                task.cancel()
+            await asyncio.wait({watches}, timeout=_STOP_SECONDS)
 
     async def _watch(self, stop: asyncio.Event) -> None:
         await self._wait_for_resource()

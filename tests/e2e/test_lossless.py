@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from foresail_testbed import cluster as testbed
+from tests import installation
 from tests.e2e import load, models
 from tests.installation import eventually
 
@@ -65,6 +66,7 @@ def test_deleted_pod_loses_no_request_and_is_replaced(foresail: Foresail, namesp
 def test_drained_node_loses_no_request(foresail: Foresail, namespace: str) -> None:
     kubectl, node = foresail.cluster.kubectl, spare_node(foresail.cluster)
     models.start(foresail, namespace, replicas=2)
+    foresail.cluster.kubectl("rollout", "status", "-n", namespace, f"deployment/{models.NAME}", "--timeout=60s")
     eventually(lambda: nodes(foresail, namespace), lambda seen: node in seen, 60, f"a replica on {node}")
     patience = ("--timeout=100s", "--ignore-daemonsets", "--delete-emptydir-data")
     try:
@@ -89,4 +91,6 @@ def spare_node(cluster: Cluster) -> str:
     if len(names) > 1:
         return names[-1]
     assert isinstance(cluster, testbed.Cluster), "a node is drained here: use a cluster with two nodes or more"
-    return cluster.add_node()
+    added = cluster.add_node()
+    installation.load_images(cluster)
+    return added

@@ -115,13 +115,14 @@ def test_metrics_server_measures_the_node(cluster: cluster.Cluster) -> None:
 def test_added_node_runs_pods_that_the_first_node_reaches(
     cluster: cluster.Cluster, image: Path, namespace: str
 ) -> None:
+    others = [node["metadata"]["name"] for node in cluster.get("nodes")["items"]]
     added = cluster.add_node()
     cluster.load_image(image)
-    cluster.kubectl("cordon", "node-1")
+    cluster.kubectl("cordon", *others)
     try:
         deploy_greeter(cluster, namespace)
     finally:
-        cluster.kubectl("uncordon", "node-1")
+        cluster.kubectl("uncordon", *others)
     assert {pod["spec"]["nodeName"] for pod in pods(cluster, namespace)} == {added}
     with cluster.reach(namespace, "greeter", 80) as url:
         assert ask(url) == "good day"

@@ -24,7 +24,7 @@ POD = {
     "apiVersion": "v1",
     "kind": "Pod",
     "metadata": {"name": "lost"},
-    "spec": {"containers": [{"name": "c", "image": "none"}]},
+    "spec": {"containers": [{"name": "c", "image": "none"}], "nodeSelector": {"disk": "that-no-node-has"}},
 }
 SECONDS = 120
 
