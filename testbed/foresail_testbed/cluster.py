@@ -214,15 +214,28 @@ def follow(starter: subprocess.Popen[str], listener: Listener) -> None:
         raise RuntimeError("the keeper was started without a pipe")
     deadline = time.monotonic() + START_SECONDS
     with pipe:
-        while select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))[0]:
-            line = pipe.readline()
-            event: dict[str, Any] = json.loads(line or KEEPER_ENDED)
+        for line in lines(pipe.fileno(), deadline):
+            event: dict[str, Any] = json.loads(line)
             if event["event"] == "ready":
                 return
             if event["event"] == "failed":
                 raise errors.TestbedError(describe_failure(event["message"], event["logs"]))
             listener(event["message"])
     raise errors.TestbedError(f"the cluster was not ready within {START_SECONDS:.0f} s")
+
+
+def lines(descriptor: int, deadline: float) -> Iterator[str]:
+    """Yield the lines that come until the deadline; KEEPER_ENDED when no more can come.
+
+    The pipe is read past Python's buffer, in which a second line would lie unseen by `select`.
+    """
+    rest = b""
+    while select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        read = os.read(descriptor, 65536)
+        *whole, rest = (rest + read).split(b"\n")
+        yield from (line.decode() for line in whole)
+        if not read:
+            yield KEEPER_ENDED
 
 
 def describe_failure(message: str, logs: dict[str, str]) -> str:

@@ -1,6 +1,9 @@
 """The pure parts: options, addresses, flags, settings and orders."""
 
+import itertools
 import json
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -93,3 +96,13 @@ def test_bar_fills_with_time_and_never_claims_to_be_done() -> None:
     step = progress.Step("building", 100.0, 1000.0)
     assert progress.line(step, 50.0).startswith("[############............] building: 50 s")
     assert progress.line(step, 500.0).startswith("[#######################.] building: 500 s")
+
+
+def test_lines_of_a_start_that_come_together_are_all_read() -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b'{"event": "step"}\n{"event": "rea')
+    os.write(writing, b'dy"}\n')
+    os.close(writing)
+    found = list(itertools.islice(cluster.lines(reading, time.monotonic() + 5), 3))
+    os.close(reading)
+    assert found == ['{"event": "step"}', '{"event": "ready"}', cluster.KEEPER_ENDED]
