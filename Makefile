@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 VARIANT ?= cpu
 PYTEST_ARGS ?=
-SHELL_FILES := .ci/run scripts/helm scripts/images scripts/install scripts/lock scripts/prepare-cluster scripts/test
+SHELL_FILES := .ci/run scripts/helm scripts/images scripts/install scripts/kind scripts/lock scripts/prepare-cluster scripts/test
 
 ##@ Use it
 
@@ -73,12 +73,26 @@ format: install ## Put the code in its format
 ##@ Measure it
 
 .PHONY: bench-runtime
-bench-runtime: install ## Requests a second and CPU a request beside a bare aiohttp server (needs wrk)
-	@$(BIN)/python bench/runtime
+bench-runtime: install ## The runtime beside bare servers (PART="small overload", all), or others (PEERS="triton mlserver") (needs wrk)
+	@$(BIN)/python -m bench.runtime $(PART) $(if $(PEERS),peers --peers "$(PEERS)")
+
+SECONDS ?= 600
+
+.PHONY: fuzz
+fuzz: install ## Feed JSON, binary tensors, protobuf, packed bodies and pictures to a fuzzer for SECONDS=600
+	@$(BIN)/python -m tests.runtime.fuzz.run --seconds $(SECONDS)
+
+.PHONY: soak
+soak: install ## A server with clients that stall, vanish and send rubbish for SECONDS=600: what it holds stays flat
+	@$(BIN)/python -m bench.runtime.soak --seconds $(SECONDS)
 
 .PHONY: bench-scrape
 bench-scrape: install ## What asking every pod for its load twice a second costs
 	@$(BIN)/python -m bench.scrape
+
+.PHONY: bench-operator
+bench-operator: install ## Many models at once beside KServe's controller; SIZES="100 250 500"; bench-output/operator.json
+	@$(BIN)/python -m bench.operator --sizes $(or $(SIZES),100 250 500)
 
 .PHONY: simulate
 simulate: install ## Replicas against need on made-up loads, beside an HPA on cpu and Knative; plots in bench-output/
@@ -106,5 +120,5 @@ images: ## Build the images with docker or buildah; VARIANT=cpu|openvino|gpu, BA
 clean: ## Remove what was made here (not the user's cache folder)
 	rm -rf $(VENV) build dist demo-output bench-output test-output .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage*
 
-$(STAMP): locks/dev.txt pyproject.toml testbed/pyproject.toml scripts/install
+$(STAMP): locks/uv.txt locks/dev.txt pyproject.toml testbed/pyproject.toml scripts/install
 	@scripts/install $(VENV)

@@ -35,7 +35,9 @@ def files() -> Iterator[tuple[str, str]]:
         yield path, text
         if path.startswith("crds/"):
             yield f"{KUSTOMIZE_FOLDER}/crd.yaml", text
-    yield f"{KUSTOMIZE_FOLDER}/foresail.yaml", HEADER + without_helm(render([]))
+    installed, registered = parted(without_helm(render([])))
+    yield f"{KUSTOMIZE_FOLDER}/foresail.yaml", HEADER + installed
+    yield f"{KUSTOMIZE_FOLDER}/metrics-api/apiservices.yaml", HEADER + registered
     for values in sorted((ROOT / GOLDEN_FOLDER).glob("*.values.yaml")):
         name = values.name.removesuffix(".values.yaml")
         yield f"{GOLDEN_FOLDER}/{name}.yaml", HEADER + render(["--values", str(values)])
@@ -56,6 +58,17 @@ def without_helm(text: str) -> str:
     return "".join(
         line.replace("managed-by: Helm", "managed-by: kustomize") for line in lines if "helm.sh/chart:" not in line
     )
+
+
+def parted(text: str) -> tuple[str, str]:
+    """Return the manifests, and apart from them the APIServices.
+
+    Helm looks whether another provider has them before it makes them; kubectl would overwrite, so there the user says
+    that nobody has.
+    """
+    documents = ["---\n" + document for document in text.split("---\n")[1:]]
+    registered = [document for document in documents if "\nkind: APIService\n" in document]
+    return "".join(document for document in documents if document not in registered), "".join(registered)
 
 
 def main() -> None:

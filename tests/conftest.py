@@ -18,4 +18,5 @@ def foresail(cluster: installation.Cluster) -> installation.Foresail:
 @pytest.fixture(scope="session")
 def control_plane_options() -> Options:
     """One shape for all tests of a session, for they share the control plane: kwok's nodes make pods ready."""
-    return Options(name=unique_name("operator"), nodes=0, kwok_nodes=3)
+    audited = ("system:serviceaccount:foresail-audited:operator",)
+    return Options(name=unique_name("operator"), nodes=0, kwok_nodes=3, audit_users=audited)

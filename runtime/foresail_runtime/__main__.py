@@ -9,13 +9,17 @@ import signal
 import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import foresail_runtime
 from foresail_runtime import contract, errors, settings
+from foresail_runtime.offline import command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+ENV_REPOSITORY: Final = "FORESAIL_MODEL_REPOSITORY"
+"""A folder of models to serve, where the command line names none."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -28,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.print_help()
         sys.exit(2)
     try:
-        code = _serve(options)
+        code = options.run(options)
     except (errors.ModelUnusable, settings.SettingError, OSError) as error:
         print(f"foresail: {error}", file=sys.stderr)
         code = 1
@@ -49,12 +53,21 @@ def _parser() -> argparse.ArgumentParser:
         f"{contract.ENV_DESCRIPTION} names is served, as in a pod.",
     )
     serve.add_argument(
-        "model", nargs="?", metavar="MODEL", help="a .onnx file, a folder with one, or an http(s) address"
+        "model",
+        nargs="?",
+        metavar="MODEL",
+        help="a .onnx file, a folder with one, a folder of models (MODEL/VERSION/model.onnx), or an http(s) address",
     )
     serve.add_argument("--name", help="the name in the URL (the file's, without .onnx)")
     serve.add_argument("--host", help="address to listen on (127.0.0.1; 0.0.0.0 in a pod)")
     serve.add_argument("--http-port", type=int, metavar="PORT", help=f"({contract.HTTP_PORT}; 0: any free one)")
+    serve.add_argument("--tls-cert", metavar="FILE", help="certificate and chain, in PEM; read again when it changes")
+    serve.add_argument("--tls-key", metavar="FILE", help="its key, in PEM")
+    serve.add_argument("--tls-ca", metavar="FILE", help="authorities of client certificates, which callers then need")
+    serve.add_argument("--tokens", metavar="FILE", help="bearer tokens that open the server, one a line")
     serve.add_argument("--grpc-port", metavar="PORT", help=f"({contract.GRPC_PORT}; 0: any free one; off: no gRPC)")
+    serve.set_defaults(run=_serve)
+    command.add(commands)
     return parser
 
 
@@ -66,27 +79,31 @@ def _serve(options: argparse.Namespace) -> int:
     logs.configure(chosen.log_format, chosen.log_level)
     # Pillow warns of broken pictures in ever new words; what matters of it is answered to whoever sent one.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    try:
-        description = _description(options)
-    except errors.ModelUnusable as failure:
-        termination.write(chosen.termination_path, failure, None)
-        raise
 
     async def run() -> int:
-        return await app.App(chosen, description, _greet if options.model else None).run()
+        return await app.App(chosen, _source(options), _greet if options.model else None).run()
 
     import uvloop  # noqa: PLC0415
 
-    return uvloop.run(run())
+    try:
+        return uvloop.run(run())
+    except errors.ModelUnusable as failure:
+        termination.write(chosen.termination_path, failure, None)
+        raise
 
 
 def _settings(options: argparse.Namespace) -> settings.Settings:
     local = options.model is not None
     environment = dict(os.environ)
-    if options.grpc_port is not None:
-        environment["FORESAIL_GRPC_PORT"] = options.grpc_port
-    if options.http_port is not None:
-        environment["FORESAIL_HTTP_PORT"] = str(options.http_port)
+    given = {
+        "FORESAIL_GRPC_PORT": options.grpc_port,
+        "FORESAIL_HTTP_PORT": options.http_port,
+        contract.ENV_TLS_CERT: options.tls_cert,
+        contract.ENV_TLS_KEY: options.tls_key,
+        contract.ENV_TLS_CA: options.tls_ca,
+        contract.ENV_TOKENS: options.tokens,
+    }
+    environment |= {name: str(value) for name, value in given.items() if value is not None}
     if local:
         environment.setdefault("FORESAIL_HOST", "127.0.0.1")
         environment.setdefault("FORESAIL_DOWNLOAD_FOLDER", str(_cache_folder(environment)))
@@ -102,9 +119,14 @@ def _cache_folder(environment: dict[str, str]) -> Path:
     return Path(base) / "foresail" / "models"
 
 
-def _description(options: argparse.Namespace) -> contract.ModelDescription:
+def _source(options: argparse.Namespace) -> contract.ModelDescription | Path:
+    """Return the model to serve, or the folder of models."""
     from foresail_runtime import app  # noqa: PLC0415
+    from foresail_runtime.repository import folder  # noqa: PLC0415
 
+    given = options.model or os.environ.get(ENV_REPOSITORY)
+    if given and "://" not in given and (options.model is None or folder.is_repository(Path(given))):
+        return Path(given).resolve()
     if options.model is None:
         path = os.environ.get(contract.ENV_DESCRIPTION)
         if not path:
@@ -122,7 +144,9 @@ def _description(options: argparse.Namespace) -> contract.ModelDescription:
 
 
 def _name(model: str) -> str:
-    stem = Path(model.split("?", 1)[0].rstrip("/")).name.removesuffix(".onnx")
+    stem = Path(model.split("?", 1)[0].rstrip("/")).name
+    for suffix in (".onnx", ".gz", ".tar", ".tgz", ".zip"):
+        stem = stem.removesuffix(suffix)
     return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in stem) or "model"
 
 
@@ -130,7 +154,10 @@ def _greet(running: object) -> None:
     from foresail_runtime import app, greeting  # noqa: PLC0415
 
     if isinstance(running, app.App):
-        print(greeting.text(running.serving, running.settings.host, running.http_port, running.grpc_port), flush=True)
+        chosen, secure = running.settings, running.settings.tls_cert is not None
+        print(
+            greeting.text(running.serving, chosen.host, running.http_port, running.grpc_port, secure=secure), flush=True
+        )
 
 
 if __name__ == "__main__":

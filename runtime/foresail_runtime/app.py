@@ -14,25 +14,41 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import functools
 import logging
+import os
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from foresail_runtime import contract, errors, health, loading, logs, metrics, serving, termination
+from foresail_runtime import (
+    access,
+    auth,
+    contract,
+    errors,
+    health,
+    library,
+    loading,
+    logs,
+    metrics,
+    serving,
+    termination,
+    tls,
+    tracing,
+    watchdog,
+)
+from foresail_runtime.drift import export as drift
 from foresail_runtime.web import dispatch, server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from foresail_runtime.drift.watch import Watch
     from foresail_runtime.settings import Settings
 
 log = logging.getLogger(__name__)
 
 EXIT_FAILED: Final = 1
-WATCH_SECONDS: Final = 2.0
-"""How often runs are looked at that may hang."""
-HANG_FACTOR: Final = 10
 RESERVE_SECONDS: Final = 2.0
 """For the answers of requests that ended at their deadline to be written."""
 
@@ -51,13 +67,17 @@ class GrpcServer(Protocol):
 
 
 class App:
-    """One process serving one model."""
+    """One process serving one model, or a folder of them."""
 
     def __init__(
-        self, settings: Settings, description: contract.ModelDescription, on_ready: Callable[[App], None] | None = None
+        self,
+        settings: Settings,
+        source: contract.ModelDescription | Path,
+        on_ready: Callable[[App], None] | None = None,
     ) -> None:
+        """Make a server of the one model that is described, or of all models in a folder."""
         self.settings: Final = settings
-        self.description: Final = description
+        self.source: Final = source
         self.health: Final = health.Health()
         self.metrics: Final = metrics.Metrics(triton_names=settings.triton_metrics)
         self.http_port = settings.http_port
@@ -65,10 +85,25 @@ class App:
         self._on_ready = on_ready
         self._workers = concurrent.futures.ThreadPoolExecutor(4, "worker")
         self.serving: Final = serving.Serving(self.health, self.metrics, self._workers)
-        self._http = server.HttpServer(dispatch.Dispatcher(self.serving, settings), settings)
+        self.identity: Final = None if settings.tls_cert is None else _identity(settings)
+        self.guard: Final = auth.Guard(settings.tokens, certificates=settings.tls_ca is not None)
+        self._tracer = tracing.make(settings.traces_endpoint)
+        self.access: Final = access.AccessLog(self._tracer, lines=settings.access_log)
+        self._http = server.HttpServer(
+            dispatch.Dispatcher(self.serving, settings, self.guard, self.access), settings, self.identity
+        )
+        self._library: library.Library | None = None
+        if isinstance(source, Path):
+            self.serving.library = self._library = library.make(source, self.serving, settings)
+            if settings.termination_path is not None:
+                self.serving.board = termination.Board(settings.termination_path)
+            if settings.repository_tokens is not None:
+                self.serving.keys = auth.Guard(settings.repository_tokens, certificates=False)
         self._grpc: GrpcServer | None = None
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
+        self._hung = asyncio.Event()
+        self._watchdog: watchdog.Watchdog | None = None
 
     async def run(self) -> int:
         """Serve until a signal or a failure and return the exit code.
@@ -80,12 +115,15 @@ class App:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         self._publish_gauges()
-        self.serving.expect(self.description.name)
+        if isinstance(self.source, contract.ModelDescription):
+            self.serving.expect(self.source.name)
         try:
             await self._listen()
             return await self._serve()
         finally:
             await self._end()
+            if self._watchdog is not None:
+                self._watchdog.stop()
 
     def stop(self) -> None:
         """Begin to end; called again, without waiting for the drain."""
@@ -96,54 +134,94 @@ class App:
     async def _listen(self) -> None:
         self.http_port = await self._http.start()
         if self.settings.grpc_port is not None:
-            self._grpc = _make_grpc(self.serving, self.settings, self.settings.grpc_port)
+            self._grpc = _make_grpc(self, self.settings.grpc_port)
             self.grpc_port = await self._grpc.start()
         log.info("listening", extra=logs.fields(host=self.settings.host, http=self.http_port, grpc=self.grpc_port))
 
     async def _serve(self) -> int:
-        load = asyncio.create_task(loading.load(self.description, self.settings, self.serving), name="load")
+        load = asyncio.create_task(self._load(), name="load")
         stop = asyncio.create_task(self._stop.wait(), name="stop")
-        watch = asyncio.create_task(self._watch(), name="watch")
-        termination.foretell(self.settings.termination_path, self.description.name)
+        hang = asyncio.create_task(self._hung.wait(), name="hang")
+        reload = asyncio.create_task(self._reload(), name="reload")
+        poll = asyncio.create_task(self._poll(load), name="poll")
+        termination.foretell(self.settings.termination_path, self._name)
+        self._watch()
         try:
-            await asyncio.wait((load, stop), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((load, stop, hang), return_when=asyncio.FIRST_COMPLETED)
             if load.done():
-                self._begin(load.result())
-                await asyncio.wait((watch, stop), return_when=asyncio.FIRST_COMPLETED)
-                if watch.done():
-                    watch.result()
+                load.result()
+                self._begin()
+                await asyncio.wait((stop, hang), return_when=asyncio.FIRST_COMPLETED)
+            if hang.done():
+                return EXIT_FAILED
             await self._drain()
         except errors.ModelUnusable as failure:
             self._fail(failure)
             return EXIT_FAILED
         finally:
-            for task in (load, stop, watch):
+            tasks = (load, stop, hang, reload, poll)
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(load, stop, watch, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
+        self._close_board()
         termination.forget(self.settings.termination_path)
         return 0
 
-    async def _watch(self) -> None:
-        """Look after runs that do not end: their thread can't be stopped, so the process has to.
+    def _watch(self) -> None:
+        if not self.settings.hang_seconds:
+            return
+        loop = asyncio.get_running_loop()
 
-        Raises:
-            ModelUnusable: A run hangs.
-        """
-        limit = self.settings.hang_seconds
-        while limit:
-            await asyncio.sleep(min(WATCH_SECONDS, limit))
-            for model in self.serving.models():
-                usual = model.metrics.compute.mean
-                if model.batcher.running_seconds > max(limit, HANG_FACTOR * usual):
-                    raise errors.ModelUnusable(
-                        "ModelHung",
-                        f"a run of model {model.name!r} has not ended after {model.batcher.running_seconds:.0f} s; "
-                        f"usual are {usual:.3f} s",
-                    )
-        await asyncio.Event().wait()
+        def bark(model: str, failure: errors.ModelUnusable) -> None:
+            """Leave the reason first: the loop may be what hangs."""
+            self._close_board()
+            termination.write(self.settings.termination_path, failure, model)
+            log.error(failure.message, extra=logs.fields(model=model, reason=failure.reason))
+            loop.call_soon_threadsafe(self._give_up, failure)
 
-    def _begin(self, model: serving.Model) -> None:
-        self.serving.add(model)
+        self._watchdog = watchdog.Watchdog(
+            self.settings.hang_seconds,
+            self.serving.usual_seconds,
+            self.settings.load_timeout_seconds,
+            bark,
+            functools.partial(os._exit, EXIT_FAILED),
+        )
+        self._watchdog.start()
+
+    def _close_board(self) -> None:
+        if self.serving.board is not None:
+            self.serving.board.close()
+
+    def _give_up(self, failure: errors.ModelUnusable) -> None:
+        self.health.fail(failure.reason, failure.message)
+        self._hung.set()
+
+    async def _reload(self) -> None:
+        """Look again and again at the files of the certificate and the tokens."""
+        loop = asyncio.get_running_loop()
+        keys = self.serving.keys
+        while self.identity is not None or self.settings.tokens is not None or keys is not None:
+            await asyncio.sleep(self.settings.reload_seconds)
+            if self.identity is not None:
+                await loop.run_in_executor(self._workers, self.identity.refresh)
+            await loop.run_in_executor(self._workers, self.guard.refresh)
+            if keys is not None:
+                await loop.run_in_executor(self._workers, keys.refresh)
+
+    async def _load(self) -> None:
+        if isinstance(self.source, contract.ModelDescription):
+            self.serving.add(await loading.load(self.source, self.settings, self.serving, self.health.move))
+        elif self._library is not None:
+            self.health.move(health.State.LOADING, f"loading the models of {self.source}")
+            await self._library.start()
+
+    async def _poll(self, load: asyncio.Task[None]) -> None:
+        """Follow the folder of models, once they are loaded."""
+        await asyncio.wait((load,))
+        if self._library is not None and self.settings.poll_seconds:
+            await self._library.watch(functools.partial(asyncio.sleep, self.settings.poll_seconds))
+
+    def _begin(self) -> None:
         self.health.move(health.State.READY)
         if self._grpc is not None:
             self._grpc.set_serving(True)
@@ -160,30 +238,51 @@ class App:
             await asyncio.wait_for(self._hurry.wait(), self.settings.drain_seconds)
 
     async def _end(self) -> None:
-        hung = any(model.batcher.running_seconds > self.settings.hang_seconds > 0 for model in self.serving.models())
-        longest = self.description.timeout_seconds + RESERVE_SECONDS
-        grace = 0.0 if hung else longest if self.settings.shutdown_seconds is None else self.settings.shutdown_seconds
+        longest = max([0.0, *(model.timeout_seconds for model in self.serving.models())]) + RESERVE_SECONDS
+        grace = (
+            0.0
+            if self._hung.is_set()
+            else longest
+            if self.settings.shutdown_seconds is None
+            else self.settings.shutdown_seconds
+        )
         ends = [self._http.stop(grace)]
         if self._grpc is not None:
             ends.append(self._grpc.stop(grace))
         await asyncio.gather(*ends)
+        if self._library is not None:
+            await self._library.close()
         for model in self.serving.models():
             model.batcher.close(errors.NotReady("the server is stopping"))
+            model.release()
+        if self._tracer is not None:
+            closing = asyncio.get_running_loop().run_in_executor(self._workers, self._tracer.close)
+            await asyncio.wait((closing,), timeout=tracing.CLOSE_SECONDS)
         self._workers.shutdown(wait=False, cancel_futures=True)
         self.health.move(health.State.STOPPED)
         log.info("stopped")
 
     def _fail(self, failure: errors.ModelUnusable) -> None:
         self.health.fail(failure.reason, failure.message)
-        log.error(failure.message, extra=logs.fields(model=self.description.name, reason=failure.reason))
-        termination.write(self.settings.termination_path, failure, self.description.name)
+        log.error(failure.message, extra=logs.fields(model=self._name, reason=failure.reason))
+        self._close_board()
+        termination.write(self.settings.termination_path, failure, self._name)
+
+    @property
+    def _name(self) -> str:
+        return self.source.name
 
     def _publish_gauges(self) -> None:
         gauges = self.metrics.gauges
         gauges["foresail_in_flight_requests"] = ("Requests begun and not answered.", lambda: self.serving.in_flight)
         gauges["foresail_queued_requests"] = ("Requests that wait for the engine.", lambda: self.serving.queued)
         gauges["foresail_queued_bytes"] = ("Bytes of requests that wait.", lambda: self.serving.queued_bytes)
+        self.metrics.families.append(lambda: drift.families(_watched(self.serving)))
         self.metrics.state = lambda: self.health.status.state
+
+
+def _watched(door: serving.Serving) -> list[tuple[str, str, Watch]]:
+    return [(model.name, model.version, model.drift) for model in door.models() if model.drift is not None]
 
 
 def read_description(path: str) -> contract.ModelDescription:
@@ -198,11 +297,29 @@ def read_description(path: str) -> contract.ModelDescription:
         raise errors.ModelUnusable("DescriptionInvalid", f"{path}: {error}") from error
 
 
-def _make_grpc(door: serving.Serving, settings: Settings, port: int) -> GrpcServer:
+def _identity(settings: Settings) -> tls.Identity:
+    return tls.Identity(settings.tls_cert or "", settings.tls_key or "", settings.tls_ca)
+
+
+def _make_grpc(app: App, port: int) -> GrpcServer:
     # Imported here: grpc takes longer to import than everything else, and is not always asked for.
+    from foresail_runtime.grpc import access as grpc_access  # noqa: PLC0415
+    from foresail_runtime.grpc import credentials  # noqa: PLC0415
     from foresail_runtime.grpc import server as grpc_server  # noqa: PLC0415
 
+    settings = app.settings
     # Callers are led elsewhere while a pod drains; without a drain they have nowhere else to go.
     age = grpc_server.POD_CONNECTION_AGE_SECONDS if settings.drain_seconds > 0 else None
     limits = grpc_server.Limits(max_connection_age_seconds=age)
-    return grpc_server.GrpcServer(door, settings.host, port, settings.max_body_bytes, limits=limits)
+    interceptors = [grpc_access.Recorder(app.access)] if app.access.active else []
+    if settings.tokens is not None:
+        interceptors.append(credentials.Doorkeeper(app.guard, app.metrics.rejected))
+    return grpc_server.GrpcServer(
+        app.serving,
+        settings.host,
+        port,
+        settings.max_body_bytes,
+        limits=limits,
+        credentials=None if app.identity is None else credentials.follow(app.identity),
+        interceptors=tuple(interceptors),
+    )

@@ -36,6 +36,27 @@ class InvalidRequest(ForesailError):
     reason = "invalid"
 
 
+class Unauthorized(ForesailError):
+    """The caller did not say who it is, or is nobody we know."""
+
+    http_status = 401
+    grpc_code = "UNAUTHENTICATED"
+    reason = "unauthorized"
+
+    def __init__(self, message: str, challenge: str | None = None) -> None:
+        super().__init__(message)
+        self.challenge = challenge
+        """What `WWW-Authenticate` asks for; None: a client certificate, for which HTTP has no word."""
+
+
+class Forbidden(ForesailError):
+    """Nobody may do this here, whoever it is."""
+
+    http_status = 403
+    grpc_code = "PERMISSION_DENIED"
+    reason = "forbidden"
+
+
 class NotFound(ForesailError):
     """No such model, version or path."""
 

@@ -10,22 +10,23 @@ from foresail_runtime import tensors
 from foresail_runtime.tasks import detection
 
 if TYPE_CHECKING:
-    from foresail_runtime.serving import Model, Serving
+    from foresail_runtime.model import Model
+    from foresail_runtime.serving import Serving
     from foresail_runtime.tensors import TensorSpec
 
 MAX_ELEMENTS: Final = 256
 """Inputs with more elements than this make no line that anyone would type."""
 
 
-def text(serving: Serving, host: str, http_port: int, grpc_port: int | None) -> str:
+def text(serving: Serving, host: str, http_port: int, grpc_port: int | None, *, secure: bool = False) -> str:
     """Return the lines."""
     shown = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104
-    address = f"http://{shown}:{http_port}"
-    lines = []
-    for model in serving.models():
-        lines.append(f"serving {model.name} at {address}/v2/models/{model.name}")
-        if grpc_port is not None:
-            lines.append(f"gRPC at {shown}:{grpc_port}")
+    address = f"{'https' if secure else 'http'}://{shown}:{http_port}"
+    models = {model.name: model for model in serving.models()}
+    lines = [f"serving {name} at {address}/v2/models/{name}" for name in models]
+    if grpc_port is not None:
+        lines.append(f"gRPC at {shown}:{grpc_port}")
+    for model in list(models.values())[:1]:
         lines += ["try:", f"  {example(model, address)}"]
     return "\n".join(lines)
 

@@ -5,22 +5,29 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import dataclasses
+import functools
 import logging
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from foresail_runtime import health, logs, repository, serving
+from foresail_runtime import errors, health, logs, repository, termination
 from foresail_runtime.batching import batcher, plan
+from foresail_runtime.codec import rest
+from foresail_runtime.drift import attach, watch
 from foresail_runtime.engine import cores, session, warmup
+from foresail_runtime.model import Model
 from foresail_runtime.repository import external, fetch
 from foresail_runtime.tasks import choose, pictures, tabular
 from foresail_runtime.tensors import ModelInfo
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from foresail_runtime.contract import ModelDescription
     from foresail_runtime.engine.session import Engine
     from foresail_runtime.engine.warmup import Profile
+    from foresail_runtime.serving import Serving
     from foresail_runtime.settings import Settings
     from foresail_runtime.tasks import classification, detection
 
@@ -40,35 +47,66 @@ class Loaded:
     task: str
     picture: detection.Detector | classification.Classifier | None
     table: tabular.Table | None
+    drift: watch.Watch | None = None
 
 
-async def load(description: ModelDescription, settings: Settings, door: serving.Serving) -> serving.Model:
-    """Return the model, ready to be served; moves the health from state to state.
+def unseen(_state: health.State, _message: str) -> None:
+    """Say nothing of how far a load is: the server is ready with what it has."""
+
+
+async def load(
+    description: ModelDescription,
+    settings: Settings,
+    door: Serving,
+    say: Callable[[health.State, str], None] = unseen,
+) -> Model:
+    """Return the model, ready to be served; `say` is told how far it is.
 
     Raises:
         ModelUnusable: It can't be fetched, opened or warmed; the message says why.
     """
-    state = door.health
-    state.move(health.State.FETCHING, f"fetching {repository.public_address(description.uri)}")
-    path = await fetch.fetch(description, Path(settings.download_folder), state.progress)
-    state.move(health.State.LOADING, f"loading {path.name}")
+    say(health.State.FETCHING, f"fetching {repository.public_address(description.uri)}")
+    path = await fetch.fetch(description, Path(settings.download_folder), door.health.progress)
+    say(health.State.LOADING, f"loading {path.name}")
     loop = asyncio.get_running_loop()
     threads = min(settings.threads or cores.available(), cores.available())
-    engine = await loop.run_in_executor(door.workers, _open, path, description, settings, threads)
-    state.move(health.State.WARMING, "running the model for the first time")
-    loaded = await loop.run_in_executor(door.workers, _warm, path, engine, description, settings, threads)
-    model = serve(loaded, description, settings, door)
+    executor = _executor(description, door)
+    try:
+        engine = await loop.run_in_executor(executor, _open, path, description, settings, threads)
+        say(health.State.WARMING, "running the model for the first time")
+        loaded = await loop.run_in_executor(executor, _warm, path, engine, description, settings, threads)
+        model = serve(loaded, description, settings, door, executor)
+    except BaseException:
+        executor.shutdown(wait=False, cancel_futures=True)
+        raise
     _log(loaded, model)
     return model
 
 
-def serve(loaded: Loaded, description: ModelDescription, settings: Settings, door: serving.Serving) -> serving.Model:
+def _executor(description: ModelDescription, door: Serving) -> concurrent.futures.ThreadPoolExecutor:
+    """Return the thread that a model is opened on and runs on.
+
+    ONNX Runtime's own threads are started by it, and are as polite as it is. With neighbours, politeness keeps a model
+    that uses every core from holding up those that run on the event loop; a model alone holds up nobody.
+    """
+    name = f"engine {description.name}"
+    return concurrent.futures.ThreadPoolExecutor(1, name, cores.be_polite if door.library is not None else None)
+
+
+def serve(
+    loaded: Loaded,
+    description: ModelDescription,
+    settings: Settings,
+    door: Serving,
+    executor: concurrent.futures.ThreadPoolExecutor,
+) -> Model:
     """Put a batcher before a loaded model; on the loop's thread."""
     profile, engine = loaded.profile, loaded.engine
     counts = door.metrics.model(description.name, description.version, engine.providers)
     wished = description.batching.max_size
+    watched = engine if loaded.drift is None else watch.Watched(engine, loaded.drift)
     rows = batcher.Batcher(
-        engine,
+        watched if door.board is None else termination.Watched(watched, door.board, description.name),
         plan.Limits(
             merge_rows=wished or profile.max_rows,
             split_rows=wished or profile.split_rows,
@@ -78,7 +116,7 @@ def serve(loaded: Loaded, description: ModelDescription, settings: Settings, doo
         counts,
         batched=profile.batchable,
         inline=profile.run_seconds is not None and profile.run_seconds <= batcher.INLINE_SECONDS,
-        executor=concurrent.futures.ThreadPoolExecutor(1, f"engine {description.name}"),
+        executor=executor,
         delay_seconds=description.batching.max_delay_milliseconds / 1000,
     )
     properties = {"execution_provider": engine.providers[0], "task": loaded.task}
@@ -86,7 +124,7 @@ def serve(loaded: Loaded, description: ModelDescription, settings: Settings, doo
         properties["digest"] = description.digest
     info = ModelInfo(description.name, (description.version,), engine.signature, properties=properties)
     largest = (wished or profile.max_rows) if profile.batchable else 0
-    return serving.Model(
+    return Model(
         info,
         rows,
         counts,
@@ -96,13 +134,18 @@ def serve(loaded: Loaded, description: ModelDescription, settings: Settings, doo
         table=loaded.table,
         best_rows=profile.best_rows,
         best_seconds=profile.best_seconds,
+        drift=loaded.drift,
+        engine=engine,
+        release=functools.partial(executor.shutdown, wait=False, cancel_futures=True),
     )
 
 
 def _open(path: Path, description: ModelDescription, settings: Settings, threads: int) -> Engine:
     external.check(path)
     small = path.stat().st_size < SMALL_FILE_BYTES
-    options = session.Options(1 if small else threads, description.execution_providers, settings.allow_fallback)
+    options = session.Options(
+        1 if small else threads, description.execution_providers, settings.allow_fallback, name=description.name
+    )
     return session.open_engine(path, options)
 
 
@@ -110,18 +153,44 @@ def _warm(path: Path, engine: Engine, description: ModelDescription, settings: S
     task = description.task if description.task != "auto" else choose.task(engine.signature)
     picture = pictures.describe(task, engine.signature, path.parent)
     table = tabular.Table(engine.signature) if task == choose.TABULAR else None
+    outputs = engine.output_names if picture is None else picture.outputs
+    drift = attach.attach(path.parent, engine.signature, outputs, tabular.named(engine.signature), settings)
     if not description.warmup:
-        return Loaded(path, engine, warmup.unmeasured(engine.signature), task, picture, table)
-    profile = warmup.warm(engine, time.perf_counter)
+        return Loaded(path, engine, warmup.unmeasured(engine.signature), task, picture, table, drift)
+    sample = _sample(description, engine, path)
+    profile = warmup.warm(engine, time.perf_counter, sample)
     slow = profile.run_seconds is None or profile.run_seconds > batcher.INLINE_SECONDS
     if slow and threads > 1 and path.stat().st_size < SMALL_FILE_BYTES:
-        options = session.Options(threads, description.execution_providers, settings.allow_fallback)
+        options = session.Options(
+            threads, description.execution_providers, settings.allow_fallback, name=description.name
+        )
         engine = session.open_engine(path, options)
-        profile = warmup.warm(engine, time.perf_counter)
-    return Loaded(path, engine, profile, task, picture, table)
+        profile = warmup.warm(engine, time.perf_counter, sample)
+    return Loaded(path, engine, profile, task, picture, table, drift)
 
 
-def _log(loaded: Loaded, model: serving.Model) -> None:
+def _sample(description: ModelDescription, engine: Engine, path: Path) -> warmup.Feed | None:
+    """Return what the model is to be warmed with; None: anything that fits."""
+    match description.warmup_data:
+        case "random":
+            return None
+        case "zeros":
+            return warmup.zeros(engine.signature)
+    file = path.parent / description.warmup_data
+    try:
+        if not file.resolve().is_relative_to(path.parent.resolve()):
+            raise errors.ModelUnusable("WarmupFailed", f"the warm-up's file {description.warmup_data!r} lies outside")
+        wanted, _ = rest.decode(engine.signature, file.read_bytes(), None)
+    except OSError as error:
+        message = f"the warm-up's file {description.warmup_data!r} can't be read: {error.strerror}"
+        raise errors.ModelUnusable("WarmupFailed", message) from error
+    except errors.ForesailError as error:
+        message = f"the warm-up's file {description.warmup_data!r} is no request of this model: {error.message}"
+        raise errors.ModelUnusable("WarmupFailed", message) from error
+    return {tensor.name: tensor.array for tensor in wanted.inputs}
+
+
+def _log(loaded: Loaded, model: Model) -> None:
     seconds = loaded.profile.run_seconds
     log.info(
         "model ready",

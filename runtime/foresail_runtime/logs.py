@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import json
 import logging
 import sys
 from typing import Any
+
+import orjson
 
 
 class TextFormatter(logging.Formatter):
@@ -28,11 +31,17 @@ class JsonFormatter(logging.Formatter):
         document |= {"message": record.getMessage(), **_fields(record)}
         if record.exc_info:
             document["exception"] = self.formatException(record.exc_info)
-        return json.dumps(document, default=str)
+        # The only line there may be for each request: the standard library takes five times as long.
+        try:
+            return orjson.dumps(document, default=str).decode()
+        except orjson.JSONEncodeError:  # a path that is no UTF-8, for one
+            return json.dumps(document, default=str)
 
 
 def configure(log_format: str, level: str) -> None:
     """Send every log line to stderr in that format."""
+    # Where a record came from is in none of our lines, and costs a third of making it.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
@@ -49,8 +58,13 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def _time(record: logging.LogRecord) -> str:
-    moment = dt.datetime.fromtimestamp(record.created, dt.UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    second = int(record.created)
+    return f"{_second(second)}.{int((record.created - second) * 1000):03d}Z"
+
+
+@functools.lru_cache(maxsize=4)
+def _second(epoch_seconds: int) -> str:
+    return dt.datetime.fromtimestamp(epoch_seconds, dt.UTC).isoformat(timespec="seconds").removesuffix("+00:00")
 
 
 def _quote(value: Any) -> str:

@@ -18,7 +18,7 @@ from prometheus_client import core, registry
 from foresail_runtime import contract
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 SECONDS: Final = (
     0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
@@ -132,6 +132,8 @@ class Metrics(registry.Collector):
         self.sent_bytes = 0
         self.gauges: dict[str, tuple[str, Callable[[], float]]] = {}
         """Name → help and what to call at scrape."""
+        self.families: list[Callable[[], Iterable[core.Metric]]] = []
+        """Called at scrape, for what others count."""
         self.state: Callable[[], str] = lambda: "starting"
         self._registry = prometheus_client.CollectorRegistry()
         self._registry.register(self)
@@ -162,6 +164,8 @@ class Metrics(registry.Collector):
         for model in self.models.values():
             info.add_metric([model.name, model.version, model.providers[0] if model.providers else ""], 1)
         yield info
+        for families in self.families:
+            yield from families()
         if self._triton_names:
             yield from self._triton()
         yield core.GaugeMetricFamily("foresail_ready", "1 if the server is ready.", value=self.state() == "ready")

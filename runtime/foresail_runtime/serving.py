@@ -1,7 +1,12 @@
 """The one door to the models: what REST and gRPC call once a request is decoded.
 
-Used on the event loop's thread only. A model is added when it is loaded and warm; its name is known before, so
-that "not ready yet" and "no such model" are told apart.
+Used on the event loop's thread only. A model's version is added when it is loaded and warm; the model's name is known
+before, so that "not ready yet" and "no such model" are told apart. A version that leaves is no longer found, and is
+released once the last request that found it is answered.
+
+```
+ add ──> found by its version, its labels, and "" if it is the default ──> retire ──> answers what it has ──> released
+```
 """
 
 from __future__ import annotations
@@ -10,81 +15,40 @@ import asyncio
 import contextlib
 import dataclasses
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from foresail_runtime import contract, errors
 from foresail_runtime.health import State
-from foresail_runtime.tensors import InferResponse, ModelInfo, Tensor
+from foresail_runtime.repository import layout
+from foresail_runtime.repository.layout import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from concurrent.futures import Executor
 
-    import numpy.typing as npt
-
-    from foresail_runtime.batching.batcher import Batcher
+    from foresail_runtime.auth import Guard
     from foresail_runtime.health import Health
-    from foresail_runtime.metrics import Metrics, ModelMetrics
-    from foresail_runtime.tasks import classification, detection, tabular
-    from foresail_runtime.tensors import InferRequest, Signature
+    from foresail_runtime.metrics import Metrics
+    from foresail_runtime.model import Model
+    from foresail_runtime.repository.layout import Names
+    from foresail_runtime.tensors import InferRequest, InferResponse, ModelInfo
 
 _LOAD_STATES: Final = {State.READY: "ready", State.DRAINING: "draining", State.STOPPED: "draining"}
 CLIENT_GONE: Final = 499
 """Counted for a request whose client did not wait for the answer; the number that nginx has for it."""
 
 
-@dataclasses.dataclass(eq=False, slots=True)
-class Model:
-    """One loaded version of a model, ready to answer."""
+class Library(Protocol):
+    """Where models come from while the server runs: what `repository/…` calls ask."""
 
-    info: ModelInfo
-    batcher: Batcher
-    metrics: ModelMetrics
-    timeout_seconds: float
-    picture: detection.Detector | classification.Classifier | None = None
-    """How pictures become its input and its output an answer; None: it takes tensors only."""
-    max_batch_size: int = 0
-    """Rows that share a run at most; 0: the model has no batch dimension."""
-    table: tabular.Table | None = None
-    """How rows of a table become its inputs; None: its task is another."""
+    def index(self) -> list[Entry]:
+        """Return every version that is known, and how it is."""
 
-    best_rows: int | None = None
-    """Rows of the batch that warm-up found to have the best throughput; None: not measured."""
-    best_seconds: float | None = None
-    """How long that batch takes."""
+    async def load(self, name: str) -> None:
+        """Serve what the model's folder holds now; raises why it can't be."""
 
-    @property
-    def name(self) -> str:
-        """The model's name."""
-        return self.info.name
-
-    @property
-    def version(self) -> str:
-        """This version's name."""
-        return self.info.versions[0]
-
-    @property
-    def signature(self) -> Signature:
-        """What the model takes and gives."""
-        return self.info.signature
-
-    def respond(self, request: InferRequest, arrays: list[npt.NDArray[Any]]) -> InferResponse:
-        """Name the arrays that the engine gave for a request."""
-        outputs = self.info.signature.outputs
-        if request.outputs:
-            by_name = {spec.name: spec for spec in outputs}
-            outputs = tuple(by_name[name] for name in request.outputs)
-        named = tuple(Tensor(spec.name, spec.datatype, array) for spec, array in zip(outputs, arrays, strict=True))
-        return InferResponse(self.info.name, self.info.versions[0], named, request.id)
-
-    def timeout(self, request: InferRequest) -> float:
-        """Return the seconds a request may take: its own wish, if that is less than the model's limit."""
-        wish = request.timeout_seconds
-        return self.timeout_seconds if wish is None else min(self.timeout_seconds, wish)
-
-    async def infer(self, request: InferRequest, size: int) -> InferResponse:
-        """Queue a request and return its answer; `size` is the bytes it holds while it waits."""
-        return self.respond(request, await self.batcher.infer(request, size, self.timeout(request)))
+    async def unload(self, name: str) -> None:
+        """Serve a model no more, once its requests are answered."""
 
 
 class Serving:
@@ -101,60 +65,176 @@ class Serving:
         self._in_flight = 0
         self._changed = clock()
         self._load_seconds = 0.0
-        self._models: dict[str, Model] = {}
-        self._expected: set[str] = set()
+        self._models: dict[tuple[str, str], Model] = {}
+        """By name and version."""
+        self._found: dict[tuple[str, str], Model] = {}
+        """The same, and by labels and "" for the default: all that a request can ask for."""
+        self._names: dict[str, Names] = {}
+        self._expected: dict[str, str] = {}
+        """Names that are known; what keeps one from being ready, if it is more than the server's own state."""
+        self._leaving: set[Model] = set()
+        self._past_requests = 0
+        self._past_latency = [0] * (len(contract.LATENCY_BUCKETS_SECONDS) + 1)
+        self.library: Library | None = None
+        """Loads and unloads; None: this server serves what it was started with."""
+        self.board: Any = None
+        """Told what runs, in case that it crashes (a `termination.Board`); None: there is but one model to blame."""
+        self.keys: Guard | None = None
+        """Who may have it load and unload; None: nobody."""
 
     @property
     def in_flight(self) -> int:
-        """Inference requests begun and not answered, queued ones among them; counted by those who answer them."""
+        """Inference requests begun and not answered, queued ones among them; counted by `begin` and `end`."""
         return self._in_flight
 
-    @in_flight.setter
-    def in_flight(self, count: int) -> None:
+    def begin(self, model: Model) -> None:
+        """Count a request in that has found its model; `end` counts it out, whatever became of it."""
+        self._integrate()
+        self._in_flight += 1
+        model.in_flight += 1
+
+    def end(self, model: Model) -> None:
+        """Count a request out."""
+        self._integrate()
+        self._in_flight -= 1
+        model.in_flight -= 1
+        if model.drained is not None and not model.in_flight:
+            model.drained.set()
+
+    def _integrate(self) -> None:
+        """Bring the integral of what is in flight up to now, before that changes or is read."""
         now = self.clock()
         self._load_seconds += (now - self._changed) * self._in_flight
         self._changed = now
-        self._in_flight = count
 
     def load(self, *, latency: bool = False) -> contract.Load:
         """Return what this process carries, and has carried; with counts by latency if asked for."""
-        self.in_flight = self._in_flight  # brings the integral up to now
+        self._integrate()
         queued = min(self.queued, self._in_flight)
         models = self.models()
-        counts = [model.metrics.total.counts_within(contract.LATENCY_BUCKETS_SECONDS) for model in models]
+        counts = [model.metrics.total.counts_within(contract.LATENCY_BUCKETS_SECONDS) for model in self._counted()]
         return contract.Load(
             state=_LOAD_STATES.get(self.health.status.state, "starting"),
             in_flight=self._in_flight - queued,
             queued=queued,
-            requests=sum(model.metrics.total.count for model in models),
+            requests=self._past_requests + sum(model.metrics.total.count for model in self._counted()),
             load_seconds=self._load_seconds,
             batch_size=models[0].best_rows if models else None,
             batch_seconds=models[0].best_seconds if models else None,
-            latency=tuple(map(sum, zip(*counts, strict=True))) if latency else (),
+            latency=tuple(map(sum, zip(self._past_latency, *counts, strict=True))) if latency and counts else (),
         )
 
-    def expect(self, name: str) -> None:
-        """Say that a model of that name is on its way."""
-        self._expected.add(name)
+    def expect(self, name: str, problem: str = "") -> None:
+        """Say that a model of that name is on its way, or what keeps it from being there."""
+        self._expected[name] = problem
 
-    def add(self, model: Model) -> None:
-        """Serve a model from now on."""
-        self._expected.add(model.name)
-        self._models[model.name] = model
+    def problem(self, name: str) -> str:
+        """Return what keeps a model from being there; "" if it is, or is on its way."""
+        return self._expected.get(name, "")
+
+    def forget(self, name: str) -> None:
+        """Say that there is no model of that name any more; its versions have been retired."""
+        self._expected.pop(name, None)
+        self._names.pop(name, None)
+
+    def add(self, model: Model, names: Names | None = None) -> Model | None:
+        """Serve a version from now on and return the one whose place it takes; `names` are its model's from now on."""
+        key = (model.name, model.version)
+        before = self._models.get(key)
+        self._expected[model.name] = ""
+        self._models[key] = model
+        if names is not None:
+            self._names[model.name] = names
+        self._find_again()
+        return before
+
+    def rename(self, name: str, names: Names) -> None:
+        """Give a model's versions other labels, or another default."""
+        self._names[name] = names
+        self._find_again()
+
+    async def retire(self, model: Model, seconds: float) -> None:
+        """Serve a version no more: let it answer what it has, for that long at most, and release it."""
+        if self._models.get((model.name, model.version)) is model:
+            del self._models[model.name, model.version]
+            self._find_again()
+        model.drained = asyncio.Event()
+        self._leaving.add(model)
+        try:
+            if model.in_flight:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(model.drained.wait(), seconds)
+        finally:
+            self._leaving.discard(model)
+            model.batcher.close(errors.NotReady(f"version {model.version!r} of model {model.name!r} was unloaded"))
+            model.release()
+            if (model.name, model.version) not in self._models:
+                self._past_requests += model.metrics.total.count
+                past = model.metrics.total.counts_within(contract.LATENCY_BUCKETS_SECONDS)
+                self._past_latency = [sum(pair) for pair in zip(self._past_latency, past, strict=True)]
+                self.metrics.models.pop((model.name, model.version), None)
+
+    def index(self, *, ready: bool = False) -> list[Entry]:
+        """Return every version that is known and how it is, or those only that are ready."""
+        if self.library is None:
+            return [Entry(model.name, model.version, "READY") for model in self.models()]
+        return [entry for entry in self.library.index() if not ready or entry.state == "READY"]
+
+    def library_for(self, authorization: str | None) -> Library:
+        """Return what loads and unloads, to a caller who may.
+
+        Raises:
+            Forbidden: Nobody may.
+            Unauthorized: This caller may not.
+        """
+        if self.library is None:
+            raise errors.Forbidden(
+                "this server serves the one model it was started with; start it with a folder of models"
+            )
+        if self.keys is None:
+            raise errors.Forbidden(
+                "loading and unloading by a call is off: start the server with FORESAIL_REPOSITORY_TOKENS, a file with "
+                "the tokens of those who may"
+            )
+        self.keys.check(authorization, certified=False)
+        return self.library
 
     def models(self) -> tuple[Model, ...]:
-        """Return every loaded model."""
+        """Return every version that is served."""
         return tuple(self._models.values())
+
+    def versions(self, name: str) -> tuple[str, ...]:
+        """Return the versions of a model that are served, in the order of their numbers."""
+        return tuple(sorted((version for known, version in self._models if known == name), key=layout.order))
+
+    def _counted(self) -> list[Model]:
+        """Return one model for each set of counts: a version that takes another's place goes on with its counts."""
+        return list({id(model.metrics): model for model in (*self._models.values(), *self._leaving)}.values())
+
+    def _find_again(self) -> None:
+        found: dict[tuple[str, str], Model] = {}
+        for name in {name for name, _ in self._models}:
+            versions = self.versions(name)
+            for word, version in layout.aliases(versions, self._names.get(name)).items():
+                found[name, word] = self._models[name, version]
+        self._found = found
+
+    def usual_seconds(self, engine: object) -> float | None:
+        """Return how long a run of an engine takes in the mean; None: it serves no model. Called from any thread."""
+        for model in (*self._models.values(), *self._leaving):
+            if model.engine is engine:
+                return model.metrics.compute.mean
+        return None
 
     @property
     def queued(self) -> int:
         """Requests that wait for an engine."""
-        return sum(model.batcher.queued for model in self._models.values())
+        return sum(model.batcher.queued for model in (*self._models.values(), *self._leaving))
 
     @property
     def queued_bytes(self) -> int:
         """Bytes of the requests that wait."""
-        return sum(model.batcher.queued_bytes for model in self._models.values())
+        return sum(model.batcher.queued_bytes for model in (*self._models.values(), *self._leaving))
 
     def live(self) -> bool:
         """Whether the process can answer at all: it can, or nobody would hear this."""
@@ -171,17 +251,28 @@ class Serving:
             NotFound: There is no such model, or no such version of it.
             NotReady: It is not loaded yet, or could not be.
         """
-        model = self._models.get(name)
+        model = self._found.get((name, version))
         if model is None:
+            raise self._missing(name, version)
+        return model
+
+    def _missing(self, name: str, version: str) -> errors.ForesailError:
+        versions = self.versions(name)
+        if not versions:
             if name in self._expected:
                 status = self.health.status
-                raise errors.NotReady(f"model {name!r} is not ready: {status.message or status.reason}")
+                words = self._expected[name] or status.message or status.reason
+                return errors.NotReady(f"model {name!r} is not ready: {words}")
             known = ", ".join(repr(known) for known in sorted(self._expected)) or "none"
-            raise errors.NotFound(f"there is no model {name!r}; this server has {known}")
-        if version and version not in model.info.versions:
-            has = ", ".join(repr(known) for known in model.info.versions)
-            raise errors.NotFound(f"model {name!r} has no version {version!r}; it has {has}")
-        return model
+            return errors.NotFound(f"there is no model {name!r}; this server has {known}")
+        has = ", ".join(repr(known) for known in versions)
+        names = self._names.get(name)
+        meant = (names.labels.get(version) if version else names.default) if names is not None else None
+        if meant is not None:
+            word = f"label {version!r}" if version else "the default"
+            return errors.NotFound(f"{word} of model {name!r} is version {meant!r}, which is not loaded; loaded: {has}")
+        labels = f" and the labels {', '.join(map(repr, sorted(names.labels)))}" if names and names.labels else ""
+        return errors.NotFound(f"model {name!r} has no version {version!r}; it has {has}{labels}")
 
     def model_ready(self, name: str, version: str = "") -> bool:
         """Tell whether a model answers requests.
@@ -196,14 +287,14 @@ class Serving:
         return self.health.ready
 
     def model_info(self, name: str, version: str = "") -> ModelInfo:
-        """Return what the metadata endpoints say; raises as `model` does."""
-        return self.model(name, version).info
+        """Return what the metadata endpoints say, with all versions there are; raises as `model` does."""
+        return dataclasses.replace(self.model(name, version).info, versions=self.versions(name))
 
     @contextlib.contextmanager
     def counted(self, model: Model, way: str) -> Iterator[None]:
         """Count what is done within as one request of a model, with its time and how it ended."""
         start = self.clock()
-        self.in_flight += 1
+        self.begin(model)
         status = 500
         try:
             yield
@@ -215,7 +306,7 @@ class Serving:
             status = CLIENT_GONE
             raise
         finally:
-            self.in_flight -= 1
+            self.end(model)
             model.metrics.answered(way, status, self.clock() - start)
 
     async def infer(self, name: str, version: str, request: InferRequest, size: int = 0) -> InferResponse:
@@ -225,8 +316,8 @@ class Serving:
             ForesailError: As `model`, the batcher and the engine do.
         """
         model = self.model(name, version)
-        self.in_flight += 1
+        self.begin(model)
         try:
             return await model.infer(request, size or sum(tensor.array.nbytes for tensor in request.inputs))
         finally:
-            self.in_flight -= 1
+            self.end(model)

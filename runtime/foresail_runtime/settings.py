@@ -52,13 +52,35 @@ class Settings:
     """A run that takes longer than this, and ten times longer than usual, ends the process; 0: never."""
     allowed_origins: tuple[str, ...] = ()
     """Web pages that may call this server from a browser (`https://example.test`); `*`: any."""
+    tls_cert: str | None = None
+    """File with the server's certificate and chain; None: no TLS."""
+    tls_key: str | None = None
+    tls_ca: str | None = None
+    """File with the authorities whose client certificates are taken, and then asked for; None: none are."""
+    tokens: str | None = None
+    """File with the bearer tokens that open the server, one a line; None: it is open."""
+    reload_seconds: float = 1.0
+    """How often those files are looked at."""
+    repository_tokens: str | None = None
+    """File with the tokens that let a caller load and unload the models of a folder; None: nobody may."""
+    poll_seconds: float = 0.0
+    """How often a folder of models is looked at for changes; 0: never."""
+    load_timeout_seconds: float = 600.0
+    """Loading a model beside those that are served is given up after this time."""
     threads: int | None = None
     """Threads of one run; None: the CPU limit."""
     allow_fallback: bool = False
     """Accept another execution provider than the one wished for."""
     triton_metrics: bool = False
     """Also count under Triton's names (`nv_inference_…`), for dashboards that know those."""
+    drift_reference: str | None = None
+    """A file of `foresail reference`; None: the one beside the model, if there is one."""
+    drift_window_seconds: float = 3600.0
+    drift_cost: float = 0.01
+    """The share of the time that sampling for drift may take."""
     access_log: bool = False
+    traces_endpoint: str | None = None
+    """Where spans are sent, by OTLP over HTTP; None: none are made."""
     log_format: str = "text"
     """text or json."""
     log_level: str = "INFO"
@@ -82,7 +104,17 @@ def read(environment: Mapping[str, str]) -> Settings:
             values[field] = parse(text)
         except ValueError as error:
             raise SettingError(f"{variable}={text!r} can't be read: {error}") from error
+    _check_tls(values)
     return Settings(**values)
+
+
+def _check_tls(values: Mapping[str, Any]) -> None:
+    if ("tls_cert" in values) != ("tls_key" in values):
+        raise SettingError(
+            f"{contract.ENV_TLS_CERT} and {contract.ENV_TLS_KEY} belong together: set both (--tls-cert, --tls-key)"
+        )
+    if "tls_ca" in values and "tls_cert" not in values:
+        raise SettingError(f"{contract.ENV_TLS_CA} needs {contract.ENV_TLS_CERT} and {contract.ENV_TLS_KEY}, too")
 
 
 def _number(least: float, most: float) -> Callable[[str], float]:
@@ -132,9 +164,21 @@ def _grpc_port(text: str) -> int | None:
     return None if text == "off" else _whole(0, 65535)(text)
 
 
+def _poll(text: str) -> float:
+    return 0.0 if text == "0" else _number(0.1, 3600)(text)
+
+
 VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
     contract.ENV_DRAIN_SECONDS: ("drain_seconds", _number(0, 3600)),
     contract.ENV_CPU_LIMIT: ("threads", _whole(1, 1024)),
+    contract.ENV_TLS_CERT: ("tls_cert", str),
+    contract.ENV_TLS_KEY: ("tls_key", str),
+    contract.ENV_TLS_CA: ("tls_ca", str),
+    contract.ENV_TOKENS: ("tokens", str),
+    "FORESAIL_REPOSITORY_TOKENS": ("repository_tokens", str),
+    "FORESAIL_POLL_SECONDS": ("poll_seconds", _poll),
+    "FORESAIL_LOAD_TIMEOUT_SECONDS": ("load_timeout_seconds", _number(1, 86_400)),
+    "FORESAIL_RELOAD_SECONDS": ("reload_seconds", _number(0.01, 3600)),
     "FORESAIL_HOST": ("host", str),
     "FORESAIL_HTTP_PORT": ("http_port", _whole(0, 65535)),
     "FORESAIL_GRPC_PORT": ("grpc_port", _grpc_port),
@@ -153,6 +197,10 @@ VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "FORESAIL_ALLOWED_ORIGINS": ("allowed_origins", _list),
     "FORESAIL_ALLOW_FALLBACK": ("allow_fallback", _boolean),
     "FORESAIL_TRITON_METRICS": ("triton_metrics", _boolean),
+    "FORESAIL_DRIFT_REFERENCE": ("drift_reference", str),
+    "FORESAIL_DRIFT_WINDOW_SECONDS": ("drift_window_seconds", _number(1, 10**7)),
+    "FORESAIL_DRIFT_COST": ("drift_cost", _number(0.0001, 1)),
+    "OTEL_EXPORTER_OTLP_ENDPOINT": ("traces_endpoint", str),
     "FORESAIL_ACCESS_LOG": ("access_log", _boolean),
     "FORESAIL_LOG_FORMAT": ("log_format", _one_of("text", "json")),
     "FORESAIL_LOG_LEVEL": ("log_level", _one_of("DEBUG", "INFO", "WARNING", "ERROR")),

@@ -85,12 +85,13 @@ def echo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 class Running:
     """`foresail serve MODEL` in a process of its own, ended with the context."""
 
-    def __init__(self, model: pathlib.Path) -> None:
+    def __init__(self, model: pathlib.Path, **environment: str) -> None:
+        self._environment = environment
         self._words = [sys.executable, "-m", "foresail_runtime", "serve", str(model), "--http-port=0", "--grpc-port=0"]
 
     def __enter__(self) -> Server:
         self._process = subprocess.Popen(
-            self._words, stdout=subprocess.PIPE, env={**os.environ, "PYTHONUNBUFFERED": "1"}
+            self._words, stdout=subprocess.PIPE, env={**os.environ, "PYTHONUNBUFFERED": "1", **self._environment}
         )
         text = self._read_until(b"gRPC at ")
         http = re.search(r"at http://([^/]+)/", text)

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.clients import environment
+from tests.clients.conftest import MLP, Running
 
 if TYPE_CHECKING:
+    import pathlib
     from collections.abc import Callable
 
     from tests.clients.conftest import Server
@@ -64,6 +66,21 @@ def test_kserve_s_rest_client_works_and_shows_our_words(
 def test_kserve_s_grpc_client_works(mlp: Server, echo: Server, run_client: Callable[..., Any]) -> None:
     code, words = run_client(TRITON_AND_KSERVE, "kserve_grpc.py", mlp.grpc, echo.grpc)
     assert (code, words) == ("NOT_FOUND", "there is no model 'nobody'; this server has 'mlp'")
+
+
+def test_triton_s_clients_lose_nothing_while_versions_change(
+    tmp_path: pathlib.Path, run_client: Callable[..., Any]
+) -> None:
+    """Six versions in a row, loaded by the clients themselves, while others ask over HTTP and gRPC."""
+    folder, tokens = tmp_path / "models" / "mlp", tmp_path / "tokens"
+    (folder / "1").mkdir(parents=True)
+    shutil.copy(MLP, folder / "1" / "model.onnx")
+    tokens.write_text("let-me\n")
+    with Running(folder.parent, FORESAIL_REPOSITORY_TOKENS=str(tokens)) as server:
+        told = run_client(TRITON_AND_KSERVE, "triton_repository.py", server.http, server.grpc, str(folder), "let-me")
+    assert told["failed"] == []
+    assert min(told["answered"].values()) >= 350
+    assert told["refused"] == ["401", "a token is needed: send the header `Authorization: Bearer …`"]
 
 
 def test_mlserver_s_types_and_codecs_understand_the_answers(mlp: Server, run_client: Callable[..., Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import pathlib
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -95,9 +96,9 @@ def reasons() -> Iterator[str]:
     for path in pathlib.Path(foresail_runtime.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("ModelUnusable") and node.args:
-                word = node.args[0]
-                if isinstance(word, ast.Constant):
-                    yield str(word.value)
+                yield from re.findall(r"'([A-Z][A-Za-z]+)'", ast.unparse(node.args[0]))
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "reason":
+                yield from re.findall(r"'([A-Z][A-Za-z]+)'", ast.unparse(node.value))
 
 
 def test_every_word_with_which_the_runtime_ends_has_a_sentence_in_the_reference() -> None:

@@ -127,9 +127,9 @@ async def serve(tmp_path: pathlib.Path) -> AsyncIterator[Callable[..., Any]]:
 
 
 @contextlib.asynccontextmanager
-async def running(chosen: settings.Settings, description: contract.ModelDescription) -> AsyncIterator[Server]:
+async def running(chosen: settings.Settings, source: contract.ModelDescription | pathlib.Path) -> AsyncIterator[Server]:
     ready = asyncio.Event()
-    made = app.App(chosen, description, lambda _: ready.set())
+    made = app.App(chosen, source, lambda _: ready.set())
     task = asyncio.create_task(made.run())
     waiter = asyncio.create_task(ready.wait())
     await asyncio.wait((task, waiter), return_when=asyncio.FIRST_COMPLETED, timeout=30)

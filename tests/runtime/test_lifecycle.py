@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import sys
@@ -228,6 +229,52 @@ async def test_a_run_that_hangs_ends_the_process_and_names_the_model(start: Star
     left = contract.Termination.decode((tmp_path / "termination").read_text())
     assert left is not None
     assert (left.reason, left.model) == ("ModelHung", "m")
+
+
+async def test_a_run_that_hangs_on_the_event_loop_ends_the_process_and_names_the_model(
+    start: Start, tmp_path: pathlib.Path
+) -> None:
+    """Warmed with a small number the model is quick, and so runs where it holds up everything else."""
+    process = await start("serve", **describe(tmp_path, path=str(endless(tmp_path))), FORESAIL_HANG_SECONDS="0.5")
+    port, _ = ports(await process.line("listening"))
+    await process.line("model ready")
+    tensor = {"name": "x", "shape": [], "datatype": "INT64", "data": [2**62]}
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(aiohttp.ClientError):
+            await session.post(f"http://127.0.0.1:{port}/v2/models/m/infer", json={"inputs": [tensor]})
+    assert await process.code() == 1
+    left = contract.Termination.decode((tmp_path / "termination").read_text())
+    assert left is not None
+    assert (left.reason, left.model) == ("ModelHung", "m")
+    assert "a run of model 'm' has not ended" in process.output
+
+
+async def test_a_crash_names_the_model_that_ran_among_several(
+    start: Start, tmp_path: pathlib.Path, mlp: pathlib.Path
+) -> None:
+    for name, path in (("good", mlp), ("bad", endless(tmp_path))):
+        (tmp_path / "models" / name / "1").mkdir(parents=True)
+        shutil.copy(path, tmp_path / "models" / name / "1" / "model.onnx")
+    (tmp_path / "models" / "bad" / "foresail.json").write_text('{"warmup": false}')
+    environment = describe(tmp_path) | {"FORESAIL_MODEL_REPOSITORY": str(tmp_path / "models")}
+    process = await start("serve", **environment)
+    port, _ = ports(await process.line("listening"))
+    for _ in range(2):
+        await process.line("model ready")
+    async with aiohttp.ClientSession() as session:
+        url = f"http://127.0.0.1:{port}/v2/models"
+        tensor = {"name": "x", "shape": [], "datatype": "INT64", "data": [2**62]}
+        hanging = asyncio.create_task(session.post(f"{url}/bad/infer", json={"inputs": [tensor]}))
+        for _ in range(50):
+            async with session.post(f"{url}/good/infer", json=BODY) as response:
+                assert response.status == 200
+        process.process.send_signal(signal.SIGSEGV)
+        with pytest.raises(aiohttp.ClientError):
+            await hanging
+    assert await process.code() == -signal.SIGSEGV
+    left = contract.Termination.decode((tmp_path / "termination").read_text())
+    assert left is not None
+    assert (left.reason, left.model) == ("ModelCrashed", "bad")
 
 
 class Clients:

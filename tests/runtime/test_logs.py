@@ -35,6 +35,11 @@ def test_json_is_one_object_a_line() -> None:
     }
 
 
+def test_json_has_a_line_for_text_that_is_no_utf_8() -> None:
+    line = logs.JsonFormatter().format(record(path="/\udcff"))
+    assert json.loads(line)["path"] == "/\udcff"
+
+
 @pytest.mark.parametrize("formatter", [logs.TextFormatter(), logs.JsonFormatter()], ids=["text", "json"])
 def test_a_stack_trace_is_in_the_line(formatter: logging.Formatter) -> None:
     made = record()

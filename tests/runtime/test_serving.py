@@ -8,6 +8,7 @@ import pytest
 
 from foresail_runtime import errors, health, metrics, serving
 from foresail_runtime.health import State
+from foresail_runtime.model import Model
 
 
 class Clock:
@@ -28,16 +29,22 @@ def door(clock: Clock) -> serving.Serving:
     return serving.Serving(health.Health(), metrics.Metrics(), concurrent.futures.ThreadPoolExecutor(1), clock)
 
 
+def make_model(door: serving.Serving) -> Model:
+    return Model(None, None, door.metrics.model("m", "1"), 1.0)  # type: ignore[arg-type]  # only its counts are looked at
+
+
 def test_the_load_is_the_integral_of_what_was_in_flight(door: serving.Serving, clock: Clock) -> None:
+    model = make_model(door)
     clock.now += 10
-    door.in_flight += 1
+    door.begin(model)
     clock.now += 2
-    door.in_flight += 1
+    door.begin(model)
     clock.now += 3
-    door.in_flight -= 2
+    door.end(model)
+    door.end(model)
     clock.now += 10
     assert door.load().load_seconds == pytest.approx(2 + 2 * 3)
-    door.in_flight += 1
+    door.begin(model)
     clock.now += 1
     assert door.load().load_seconds == pytest.approx(9)
     assert door.load().in_flight == 1
@@ -69,8 +76,8 @@ def test_a_model_on_its_way_is_not_ready_and_a_strange_one_not_found(door: servi
 def test_a_request_is_counted_by_how_it_ended(
     door: serving.Serving, clock: Clock, error: Exception | None, status: int
 ) -> None:
-    made = door.metrics.model("m", "1")
-    model = serving.Model(None, None, made, 1.0)  # type: ignore[arg-type]  # only its counts are looked at
+    model = make_model(door)
+    made = model.metrics
 
     def run() -> None:
         with door.counted(model, "infer"):

@@ -59,6 +59,13 @@ def encode(tensor: Tensor) -> bytes | memoryview:
     return np.ascontiguousarray(array).reshape(-1).data.cast("B")
 
 
+def copy(tensor: Tensor) -> bytes:
+    """Return the tensor's bytes as an object of their own, for those who keep them."""
+    if tensor.array.dtype == tensor.datatype.dtype and tensor.datatype is not tensors.BYTES:
+        return tensor.array.tobytes()
+    return bytes(encode(tensor))
+
+
 def _decode_booleans(name: str, buffer: bytes | bytearray | memoryview) -> npt.NDArray[Any]:
     numbers = np.frombuffer(buffer, np.uint8)
     if numbers.size and numbers.max() > 1:

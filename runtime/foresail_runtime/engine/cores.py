@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
+import threading
 from pathlib import Path
+from typing import Final
 
 CGROUP_ROOT = Path("/sys/fs/cgroup")
 OWN_CGROUP = Path("/proc/self/cgroup")
+
+
+POLITE: Final = 10
+"""Of 19 steps: with it the event loop has about nine times the claim on a core that an engine has."""
+
+
+def be_polite() -> None:
+    """Let the calling thread, and those it starts from now on, step back for the process's other threads.
+
+    A wish, not a must: where the kernel does not let it, things stay as they are. It can't be taken back.
+    """
+    with contextlib.suppress(OSError):
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, min(19, os.getpriority(os.PRIO_PROCESS, thread) + POLITE))
 
 
 def available() -> int:

@@ -38,12 +38,18 @@ class Options:
     providers: tuple[str, ...] = ()
     """Execution providers in order of wish; empty: the best that the build has."""
     allow_fallback: bool = False
+    log_severity: int = 3
+    """What ONNX Runtime writes to stderr: 3 errors, 4 what is worse."""
+    name: str = ""
+    """What the model is called."""
 
 
 class Engine:
     """One ONNX Runtime session and what is known about it."""
 
-    def __init__(self, session: ort.InferenceSession) -> None:
+    def __init__(self, session: ort.InferenceSession, name: str = "") -> None:
+        self.name: Final = name
+        """What the model is called, for those who find it at work and wonder whose it is."""
         self._run = session.run
         self._session = session
         self.signature: Final = signature.read(session)
@@ -80,7 +86,7 @@ def open_engine(path: Path, options: Options) -> Engine:
     settings = ort.SessionOptions()
     settings.intra_op_num_threads = options.threads
     settings.inter_op_num_threads = 1
-    settings.log_severity_level = 3
+    settings.log_severity_level = options.log_severity
     # Threads that spin while they wait eat the CPU quota of the pod, and the event loop's turn on the core.
     settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
@@ -90,7 +96,7 @@ def open_engine(path: Path, options: Options) -> Engine:
             "ModelInvalid", f"ONNX Runtime {ort.__version__} can't load {path.name}: {_first_line(error)}"
         ) from error
     providers.check(chosen, session.get_providers(), allow_fallback=options.allow_fallback)
-    return Engine(session)
+    return Engine(session, options.name)
 
 
 def _first_line(error: Exception) -> str:

@@ -37,6 +37,7 @@ PIECE_SECONDS: Final = 0.005
 """Pieces of a large request are as large as runs in about this time: others wait no longer for it."""
 MAX_PIECE_ROWS: Final = 4096
 MIXING: Final = "rows of a batch change each other's answers: every request runs alone"
+UNTOLD: Final = "the warm-up's data has no two unlike rows, so every request runs alone"
 SLOW_SECONDS: Final = 1.0
 """Models slower than this are not probed for the use of batches: it would hold up the start."""
 
@@ -67,12 +68,14 @@ def is_batched(signature: Signature) -> bool:
     return bool(signature.inputs) and all(spec.shape[:1] == (-1,) for spec in specs)
 
 
-def warm(engine: Engine, clock: Callable[[], float]) -> Profile:
-    """Run the model until it is warm and return what was found.
+def warm(engine: Engine, clock: Callable[[], float], sample: Feed | None = None) -> Profile:
+    """Run the model until it is warm and return what was found; with a sample, on that and on nothing else.
 
     Raises:
-        ModelUnusable: It fails on inputs of the only shape that its signature allows.
+        ModelUnusable: It fails on the sample, or on inputs of the only shape that its signature allows.
     """
+    if sample is not None:
+        return _warm_with(engine, clock, sample)
     guess, failure = _first_that_runs(engine)
     if guess is None:
         return Profile(None, False, 1, note=f"no warm-up: none of the guessed shapes ran ({failure})")
@@ -84,6 +87,34 @@ def warm(engine: Engine, clock: Callable[[], float]) -> Profile:
     if not _rows_are_independent(engine, row, other):
         return Profile(seconds, False, 1, best_rows=1, best_seconds=seconds, note=MIXING)
     return _measure_batch(engine, row, seconds, clock)
+
+
+def _warm_with(engine: Engine, clock: Callable[[], float], sample: Feed) -> Profile:
+    """Run the user's own sample; only one with unlike rows can tell whether rows change each other's answers."""
+    try:
+        engine.run(sample, engine.output_names)
+    except errors.ForesailError as error:
+        message = f"the model was loaded and fails on its warm-up: {error.message}"
+        raise errors.ModelUnusable("WarmupFailed", message) from error
+    if not is_batched(engine.signature) or min(len(array) for array in sample.values()) < 2:
+        seconds = _measure(engine, sample, clock)
+        return Profile(seconds, False, 1, best_rows=1, best_seconds=seconds, note=UNTOLD)
+    row = {name: array[:1] for name, array in sample.items()}
+    other = {name: array[-1:] for name, array in sample.items()}
+    seconds = _measure(engine, row, clock)
+    if all(np.array_equal(row[name], other[name]) for name in row):
+        return Profile(seconds, False, 1, best_rows=1, best_seconds=seconds, note=UNTOLD)
+    if not _rows_are_independent(engine, row, other):
+        return Profile(seconds, False, 1, best_rows=1, best_seconds=seconds, note=MIXING)
+    return _measure_batch(engine, row, seconds, clock)
+
+
+def zeros(signature: Signature) -> dict[str, npt.NDArray[Any]]:
+    """Return one row of zeros (of empty text for BYTES); dimensions that vary are 1."""
+    return {
+        spec.name: np.full(_shape(spec, 1), b"" if spec.datatype is tensors.BYTES else 0, spec.datatype.dtype)
+        for spec in signature.inputs
+    }
 
 
 def unmeasured(signature: Signature) -> Profile:

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from foresail_runtime import errors, tensors
-from foresail_runtime.codec import check, raw
+from foresail_runtime.codec import check, raw, rest
 from foresail_runtime.grpc import oip_pb2
 from foresail_runtime.tensors import InferRequest, Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
-    from foresail_runtime.tensors import Datatype, InferResponse, Signature
+    from foresail_runtime.tensors import Datatype, InferResponse, Signature, TensorSpec
 
 FIELDS: Final[Mapping[str, str]] = {
     "BOOL": "bool_contents",
@@ -62,16 +62,10 @@ def decode(signature: Signature, message: oip_pb2.ModelInferRequest) -> Decoded:
         raise errors.InvalidRequest(
             f"raw_input_contents has {len(contents)} entries for {len(message.inputs)} inputs: send one for each"
         )
-    given: dict[str, Tensor] = {}
-    for index, entry in enumerate(message.inputs):
-        tensor = _decode_input(signature, entry, contents[index] if is_raw else None)
-        if tensor.name in given:
-            raise errors.InvalidRequest(f"input {tensor.name!r} is in the request twice")
-        given[tensor.name] = tensor
+    inputs = _decode_inputs(signature, message, contents if is_raw else None)
     parameters = message.parameters
     timeout_seconds, priority = (_timeout(parameters), _priority(parameters)) if parameters else (None, 0)
     wanted = check.select_outputs(signature, _wanted(message)) if message.outputs else ()
-    inputs = check.order_inputs(signature, given)
     return Decoded(InferRequest(inputs, wanted, message.id or None, timeout_seconds, priority), is_raw)
 
 
@@ -84,28 +78,58 @@ def encode(response: InferResponse, *, is_raw: bool) -> oip_pb2.ModelInferRespon
     for tensor in response.outputs:
         entry = message.outputs.add(name=tensor.name, datatype=tensor.datatype.name, shape=tensor.array.shape)
         if is_raw:
-            message.raw_output_contents.append(bytes(raw.encode(tensor)))
+            message.raw_output_contents.append(raw.copy(tensor))
         else:
             getattr(entry.contents, FIELDS[tensor.datatype.name]).extend(tensor.array.ravel().tolist())
     return message
 
 
+def _decode_inputs(
+    signature: Signature, message: oip_pb2.ModelInferRequest, contents: Sequence[bytes] | None
+) -> tuple[Tensor, ...]:
+    entries = message.inputs
+    if len(entries) == 1 == len(signature.inputs):
+        return (_decode_input(signature, entries[0], None if contents is None else contents[0]),)
+    given: dict[str, Tensor] = {}
+    for index, entry in enumerate(entries):
+        tensor = _decode_input(signature, entry, None if contents is None else contents[index])
+        if tensor.name in given:
+            raise errors.InvalidRequest(f"input {tensor.name!r} is in the request twice")
+        given[tensor.name] = tensor
+    return check.order_inputs(signature, given)
+
+
+def _describe(
+    signature: Signature, entry: oip_pb2.ModelInferRequest.InferInputTensor
+) -> tuple[TensorSpec, tuple[int, ...], int]:
+    """Return what the model says of this input, its shape here and its number of elements; remembers what fitted."""
+    shape = tuple(entry.shape)
+    key = (entry.name, entry.datatype, shape)
+    known: dict[Any, tuple[TensorSpec, tuple[int, ...], int]] = signature.known_inputs
+    found = known.get(key)
+    if found is None:
+        spec = check.find_input(signature, entry.name)
+        datatype = check.find_datatype(entry.name, entry.datatype)
+        found = (spec, shape, check.count_elements(entry.name, shape))
+        check.check_input(spec, datatype, shape)
+        if len(known) < rest.MAX_KNOWN:
+            known[key] = found
+    return found
+
+
 def _decode_input(
     signature: Signature, entry: oip_pb2.ModelInferRequest.InferInputTensor, body: bytes | None
 ) -> Tensor:
-    spec = check.find_input(signature, entry.name)
-    datatype = check.find_datatype(entry.name, entry.datatype)
-    shape = tuple(entry.shape)
-    count = check.count_elements(entry.name, shape)
-    check.check_input(spec, datatype, shape)
+    spec, shape, count = _describe(signature, entry)
+    datatype = spec.datatype
     if entry.parameters and _SHARED_MEMORY in entry.parameters:
         raise errors.InvalidRequest(f"input {entry.name!r}: shared memory is not offered, send the tensor's contents")
     if body is None:
-        array = _typed(entry.name, datatype, entry.contents, count)
+        array = _typed(spec.name, datatype, entry.contents, count)
         return Tensor(spec.name, datatype, array.reshape(shape))
     if entry.HasField("contents") and entry.contents.ListFields():  # mlserver sends the field, and nothing in it
         raise errors.InvalidRequest(f"input {entry.name!r} has contents, and raw_input_contents is filled: send one")
-    return Tensor(spec.name, datatype, raw.decode(entry.name, datatype, shape, body))
+    return Tensor(spec.name, datatype, raw.decode(spec.name, datatype, shape, body))
 
 
 def _typed(name: str, datatype: Datatype, contents: oip_pb2.InferTensorContents, count: int) -> npt.NDArray[Any]:

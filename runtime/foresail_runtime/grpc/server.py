@@ -58,6 +58,7 @@ class GrpcServer:
         *,
         limits: Limits | None = None,
         credentials: grpc.ServerCredentials | None = None,
+        interceptors: tuple[grpc.aio.ServerInterceptor, ...] = (),
     ) -> None:
         self._serving = serving
         self._address = f"[{host}]" if ":" in host else host
@@ -66,6 +67,7 @@ class GrpcServer:
         self._age = (limits or Limits()).max_connection_age_seconds
         self._compression = (limits or Limits()).compression
         self._credentials = credentials
+        self._interceptors = interceptors
         self._health = health.aio.HealthServicer()
         self._server: grpc.aio.Server | None = None
         self._announcement: asyncio.Task[None] | None = None
@@ -76,7 +78,9 @@ class GrpcServer:
         Raises:
             OSError: The address can't be had; the message says what to do.
         """
-        self._server = server = grpc.aio.server(options=self._options, compression=self._compression)
+        self._server = server = grpc.aio.server(
+            interceptors=self._interceptors, options=self._options, compression=self._compression
+        )
         server.add_generic_rpc_handlers((service.Service(self._serving).handlers(),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         reflection.enable_server_reflection(

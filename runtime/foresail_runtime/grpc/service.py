@@ -17,7 +17,7 @@ from foresail_runtime.codec import extensions
 from foresail_runtime.grpc import messages, oip_pb2, reflect
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
     from foresail_runtime.serving import Serving
     from foresail_runtime.tensors import InferRequest, TensorSpec
@@ -29,6 +29,18 @@ _MessageType = TypeVar("_MessageType", bound=Message)
 
 STREAM_WINDOW: Final = 32
 """Requests of one stream that are under way at a time; the next is read when the oldest is answered."""
+_REPOSITORY_TOKEN: Final = "foresail-repository-token"  # noqa: S105  # a key's name
+_SHARED_MEMORY: Final = "shared memory is not offered, send tensors in the message"
+_ABSENT: Final = {
+    "LogSettings": "logs are set when the server starts (FORESAIL_LOG_LEVEL, FORESAIL_LOG_FORMAT)",
+    "TraceSetting": "traces are set when the server starts, if at all",
+    **{
+        f"{kind}SharedMemory{verb}": _SHARED_MEMORY
+        for kind in ("System", "Cuda")
+        for verb in ("Status", "Register", "Unregister")
+    },
+}
+"""Triton's calls that are not offered, and why."""
 _MAX_DETAILS: Final = 1000
 """Characters of an error's words: longer ones would not fit into the trailers."""
 
@@ -38,6 +50,9 @@ class Context(Protocol):
 
     def time_remaining(self) -> float | None:
         """Return the seconds until the caller's deadline; None if it has none."""
+
+    def invocation_metadata(self) -> Iterable[tuple[str, str | bytes]] | None:
+        """Return what the caller sent beside its message."""
 
     async def write(self, message: Message) -> None:
         """Send one answer of a stream."""
@@ -67,6 +82,10 @@ class Service:
         }
         for name, answer in told.items():
             made[name] = self._unary(name, _at_once(answer))
+        made["RepositoryModelLoad"] = self._unary("RepositoryModelLoad", self.load)
+        made["RepositoryModelUnload"] = self._unary("RepositoryModelUnload", self.unload)
+        for name, words in _ABSENT.items():
+            made[name] = self._absent(words)
         made["ModelInfer"] = self._unary("ModelInfer", self.model_infer)
         made["ModelStreamInfer"] = grpc.stream_stream_rpc_method_handler(
             self._guarded(self.model_stream_infer), None, oip_pb2.ModelStreamInferResponse.SerializeToString
@@ -119,21 +138,38 @@ class Service:
         document = {"model_stats": [extensions.statistics(model.metrics) for model in models]}
         return json_format.ParseDict(document, oip_pb2.ModelStatisticsResponse())
 
-    def repository_index(self, _: oip_pb2.RepositoryIndexRequest) -> oip_pb2.RepositoryIndexResponse:
-        """Answer with the models that are loaded."""
-        models = [{"name": model.name, "version": model.version, "state": "READY"} for model in self._serving.models()]
+    def repository_index(self, message: oip_pb2.RepositoryIndexRequest) -> oip_pb2.RepositoryIndexResponse:
+        """Answer with the models that are known, or with those only that are ready."""
+        models = [entry.document() for entry in self._serving.index(ready=message.ready)]
         return json_format.ParseDict({"models": models}, oip_pb2.RepositoryIndexResponse())
+
+    async def load(
+        self, message: oip_pb2.RepositoryModelLoadRequest, context: Context
+    ) -> oip_pb2.RepositoryModelLoadResponse:
+        """Load a model of the folder, or what changed of it, and answer once it is served."""
+        library = self._serving.library_for(_authorization(context))
+        if message.parameters:
+            raise errors.InvalidRequest("a model is loaded as its folder has it: parameters of a load are not offered")
+        await library.load(message.model_name)
+        return oip_pb2.RepositoryModelLoadResponse()
+
+    async def unload(
+        self, message: oip_pb2.RepositoryModelUnloadRequest, context: Context
+    ) -> oip_pb2.RepositoryModelUnloadResponse:
+        """Unload a model, and answer once its last request is answered."""
+        await self._serving.library_for(_authorization(context)).unload(message.model_name)
+        return oip_pb2.RepositoryModelUnloadResponse()
 
     async def model_infer(self, message: oip_pb2.ModelInferRequest, context: Context) -> oip_pb2.ModelInferResponse:
         """Answer one request and count it."""
         serving = self._serving
         model = serving.model(message.model_name, message.model_version)
         start = serving.clock()
-        serving.in_flight += 1
+        serving.begin(model)
         status = 500
         try:
             request, is_raw = messages.decode(model.signature, message)
-            arrays = model.batcher.run_alone(request) if serving.in_flight == 1 else None
+            arrays = model.batcher.run_short(request)
             if arrays is None:
                 request = _within(request, context.time_remaining())
                 response = await model.infer(request, message.ByteSize())
@@ -148,7 +184,7 @@ class Service:
             status = 499  # the client hung up, in the word that access logs have for it
             raise
         finally:
-            serving.in_flight -= 1
+            serving.end(model)
             model.metrics.answered("grpc", status, serving.clock() - start)
 
     async def model_stream_infer(self, requests: AsyncIterator[bytes], context: Context) -> None:
@@ -179,6 +215,14 @@ class Service:
 
         return grpc.unary_unary_rpc_method_handler(self._guarded(parse_and_answer), None, response.SerializeToString)
 
+    def _absent(self, words: str) -> Any:
+        """Return a handler that says what is not offered, whatever the message."""
+
+        async def call(_data: bytes, _context: Context) -> Message:
+            raise errors.Unsupported(words)
+
+        return grpc.unary_unary_rpc_method_handler(self._guarded(call))
+
     def _guarded(self, answer: Callable[[Any, Context], Awaitable[Any]]) -> Callable[[Any, Context], Awaitable[Any]]:
         async def call(message: Any, context: Context) -> Any:
             try:
@@ -198,6 +242,13 @@ class Service:
         log.error("a call failed because of a mistake of ours; failure=%s", number, exc_info=error)
         self._serving.metrics.rejected["internal"] += 1
         return grpc.StatusCode.INTERNAL, f"internal error {number}: the server's log has more"
+
+
+def _authorization(context: Context) -> str | None:
+    """Return who may load and unload: the key for it, else what the call itself was let in with."""
+    sent = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+    token = sent.get(_REPOSITORY_TOKEN)
+    return sent.get("authorization") if token is None else f"Bearer {token}"
 
 
 def _parse(kind: type[_MessageType], data: bytes) -> _MessageType:

@@ -1,6 +1,7 @@
 """Gets a model's file: from a path, a mounted volume or ConfigMap, or an http(s) address, and checks it.
 
-`locate` says where the file is or is to go, `download` fetches it, `digest` and `external` check it.
+`locate` says where the file is or is to go, `download` fetches it, `unpack` takes it out of an archive, `digest` and
+`external` check it. `folder` looks at a folder of many models, `config` reads their settings, `layout` decides.
 Files are untrusted: limited in size, compared with their digest, and nothing they name may lie outside their folder.
 """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from foresail_runtime.repository import digest, locate
+from foresail_runtime.repository import digest, locate, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 async def fetch(description: ModelDescription, folder: Path, progress: Callable[[int, int | None], None]) -> Path:
-    """Return the checked file of a model, downloaded to the folder if need be.
+    """Return the checked file of a model, downloaded to the folder, and unpacked there, if need be.
 
     Raises:
         ModelUnusable: It can't be had, or is not what the digest says.
@@ -24,8 +24,18 @@ async def fetch(description: ModelDescription, folder: Path, progress: Callable[
         # Imported here: an HTTP client is no use to a model that is mounted.
         from foresail_runtime.repository import download  # noqa: PLC0415
 
-        return await download.download(description, locate.download_target(description, folder), progress)
-    return await asyncio.to_thread(_local, description)
+        path = await download.download(description, locate.download_target(description, folder), progress)
+    else:
+        path = await asyncio.to_thread(_local, description)
+    return await asyncio.to_thread(_unpacked, path, description, folder)
+
+
+def _unpacked(path: Path, description: ModelDescription, folder: Path) -> Path:
+    if not unpack.is_archive(path):
+        return path
+    target = locate.unpack_target(description, folder)
+    unpack.unpack(path, target, description.size_limit_bytes)
+    return locate.find_unpacked(target)
 
 
 def _local(description: ModelDescription) -> Path:

@@ -56,6 +56,25 @@ def download_target(description: ModelDescription, folder: Path) -> Path:
     return folder / _safe(description.name) / _safe(description.version) / (safe or MODEL_FILE)
 
 
+def unpack_target(description: ModelDescription, folder: Path) -> Path:
+    """Return the folder that an archive is unpacked into."""
+    return folder / _safe(description.name) / f"{_safe(description.version)}.unpacked"
+
+
+def find_unpacked(folder: Path) -> Path:
+    """Return the model's file in what an archive held, past folders that hold nothing but another folder's content.
+
+    Raises:
+        ModelUnusable: There is none, or it can't be told which one is meant.
+    """
+    while not any(folder.glob("*.onnx")):
+        inner = [path for path in folder.iterdir() if path.is_dir()]
+        if len(inner) != 1 or inner[0].name.isdigit():
+            break
+        folder = inner[0]
+    return _in_folder(folder)
+
+
 def _safe(name: str) -> str:
     return urllib.parse.quote(name, safe="").replace(".", "%2E")
 

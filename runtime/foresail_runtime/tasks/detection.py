@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from foresail_runtime import errors, tensors
-from foresail_runtime.tasks import images, labels, layouts, letterbox, options, pixels, suppression
+from foresail_runtime.tasks import images, labels, layouts, letterbox, options, parts, pixels, suppression
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,8 +43,10 @@ class Detector:
         spec = output_spec(signature)
         if spec is None:
             raise _unknown_layout(tuple(spec.shape for spec in signature.outputs))
-        self.outputs: Final = (spec.name,)
+        self._protos = parts.prototypes(signature)
+        self.outputs: Final[tuple[str, ...]] = (spec.name,) if self._protos is None else (spec.name, self._protos.name)
         """Names of the outputs to ask the model for."""
+        self._points = _points(signature, len(own) or None)
         self._head = layouts.Head(self.size, len(own) or None, _extra(signature), _end_to_end(signature.metadata))
         layout = layouts.choose(spec.shape, self._head)
         if layout is None and -1 not in spec.shape[1:]:
@@ -57,9 +59,14 @@ class Detector:
         """Width and height of the model's input."""
         return self._input.width, self._input.height
 
+    @property
+    def part(self) -> str | None:
+        """What a detection has beside its box: mask, keypoints or nothing."""
+        return "mask" if self._protos is not None else "keypoints" if self._points is not None else None
+
     def read_options(self, query: Mapping[str, str]) -> options.DetectionOptions:
         """Read a request's options; see `options.detection`."""
-        return options.detection(query, self.labels)
+        return options.detection(query, self.labels, has_masks=self._protos is not None)
 
     def prepare(self, data: bytes, *, keep_picture: bool = False, max_pixels: int = images.MAX_PIXELS) -> Prepared:
         """Return a picture's bytes as the model's input; see `images.decode` for what is refused."""
@@ -83,13 +90,17 @@ class Detector:
         found = layouts.read(array[0], layout, self._head, wanted.confidence)
         if wanted.classes is not None:
             chosen = np.isin(found.classes, list(wanted.classes))
-            found = layouts.Candidates(found.boxes[chosen], found.scores[chosen], found.classes[chosen])
+            found = found.pick(chosen)
         kept = _surest(found, wanted) if layout is layouts.Layout.END_TO_END else _suppressed(found, wanted)
         box = prepared.box
-        return {
-            "image": {"width": box.width, "height": box.height},
-            "detections": self._detections(layouts.Candidates(box.undo(kept.boxes), kept.scores, kept.classes)),
-        }
+        kept = kept._replace(boxes=box.undo(kept.boxes))
+        # Nothing is left of a box that lay in the padding.
+        kept = kept.pick((kept.boxes[:, 2] > kept.boxes[:, 0]) & (kept.boxes[:, 3] > kept.boxes[:, 1]))
+        detections = self._detections(kept)
+        for name, values in self._parts(kept, box, outputs, wanted).items():
+            for detection, value in zip(detections, values, strict=True):
+                detection[name] = value
+        return {"image": {"width": box.width, "height": box.height}, "detections": detections}
 
     def _detections(self, found: layouts.Candidates) -> list[dict[str, Any]]:
         rows = zip(found.boxes.tolist(), found.scores.tolist(), found.classes.tolist(), strict=True)
@@ -101,8 +112,21 @@ class Detector:
                 "box": [round(side, 2) for side in box],
             }
             for box, score, class_id in rows
-            if box[2] > box[0] and box[3] > box[1]  # nothing is left of a box that lay in the padding
         ]
+
+    def _parts(
+        self,
+        found: layouts.Candidates,
+        box: letterbox.Letterbox,
+        outputs: Sequence[tensors.Tensor],
+        wanted: options.DetectionOptions,
+    ) -> Mapping[str, Sequence[Any]]:
+        if self._protos is not None and wanted.masks == "rle":
+            protos = next(tensor.array for tensor in outputs if tensor.name == self.outputs[1])
+            return {"mask": parts.masks(found.extras, protos[0], found.boxes, box, self.size)}
+        if self._points is not None:
+            return {"keypoints": parts.points(found.extras, self._points, box)}
+        return {}
 
 
 def output_spec(signature: tensors.Signature) -> tensors.TensorSpec | None:
@@ -120,21 +144,28 @@ def fits(signature: tensors.Signature) -> bool:
 
 def _suppressed(found: layouts.Candidates, wanted: options.DetectionOptions) -> layouts.Candidates:
     kept = suppression.keep(found, wanted.iou, wanted.top_k)
-    return layouts.Candidates(found.boxes[kept], found.scores[kept], found.classes[kept])
+    return found.pick(kept)
 
 
 def _surest(found: layouts.Candidates, wanted: options.DetectionOptions) -> layouts.Candidates:
     kept = np.argsort(-found.scores, kind="stable")[: wanted.top_k]
-    return layouts.Candidates(found.boxes[kept], found.scores[kept], found.classes[kept])
+    return found.pick(kept)
+
+
+def _points(signature: tensors.Signature, class_count: int | None) -> tuple[int, int] | None:
+    """Return the shape of a pose's key points; where the export does not say it, what one class leaves is theirs."""
+    spec = output_spec(signature)
+    beside = None if spec is None or spec.shape[1] < 0 else spec.shape[1] - 4 - (class_count or 1)
+    return parts.point_shape(signature.metadata, beside)
 
 
 def _extra(signature: tensors.Signature) -> int:
     """Return how many mask coefficients or key point numbers follow the scores."""
-    points = pixels.numbers(signature.metadata, "kpt_shape")
-    if points:
-        return int(math.prod(points))
-    prototypes = next((spec for spec in signature.outputs if len(spec.shape) == 4), None)
-    return max(0, prototypes.shape[1]) if prototypes else 0
+    protos = parts.prototypes(signature)
+    if protos is not None:
+        return protos.shape[1]
+    points = _points(signature, len(labels.from_metadata(signature.metadata)) or None)
+    return math.prod(points) if points else 0
 
 
 def _end_to_end(metadata: Mapping[str, str]) -> bool:

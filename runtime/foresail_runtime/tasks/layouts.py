@@ -6,14 +6,14 @@
 | OBJECTNESS | [N, A, 5 + C + X] | cx, cy, w, h, objectness, C class scores, X more (YOLOv5, YOLOv7) |
 | END_TO_END | [N, K, 6 + X] | x1, y1, x2, y2, score, class: suppression is done already (YOLOv10, `nms=True`) |
 
-X are the mask coefficients or key points of a segmentation or pose export; the boxes do not need them.
+X are the mask coefficients or key points of a segmentation or pose export, which `parts` reads.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import enum
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -52,6 +52,12 @@ class Candidates(NamedTuple):
     boxes: npt.NDArray[np.float32]
     scores: npt.NDArray[np.float32]
     classes: npt.NDArray[np.int64]
+    extras: npt.NDArray[np.float32]
+    """The X of the table, a row a box."""
+
+    def pick(self, chosen: npt.NDArray[Any]) -> Candidates:
+        """Return some of them, by index or by truth."""
+        return Candidates(self.boxes[chosen], self.scores[chosen], self.classes[chosen], self.extras[chosen])
 
 
 def choose(shape: tuple[int, ...], head: Head) -> Layout | None:
@@ -85,21 +91,24 @@ def read(output: npt.NDArray[np.floating], layout: Layout, head: Head, confidenc
     """Return what one picture's output, without its batch dimension, says with more than this confidence."""
     match layout:
         case Layout.CLASSES:
-            scored = output[4 : output.shape[0] - head.extra]
-            return _best(output[:4].T, scored.T, scored.max(axis=0), confidence)
+            end = output.shape[0] - head.extra
+            scored = output[4:end]
+            return _best(output[:4].T, scored.T, scored.max(axis=0), output[end:].T, confidence)
         case Layout.OBJECTNESS:
             sure = output[output[:, 4] > confidence]  # a product with a score of at most 1 is no larger
-            scored = sure[:, 5 : sure.shape[1] - head.extra] * sure[:, 4:5]
-            return _best(sure[:, :4], scored, scored.max(axis=1, initial=0), confidence)
+            end = sure.shape[1] - head.extra
+            scored = sure[:, 5:end] * sure[:, 4:5]
+            return _best(sure[:, :4], scored, scored.max(axis=1, initial=0), sure[:, end:], confidence)
         case Layout.END_TO_END:
             sure = output[output[:, 4] > confidence].astype(np.float32)
-            return _finite(sure[:, :4], sure[:, 4], sure[:, 5])
+            return _finite(sure[:, :4], sure[:, 4], sure[:, 5], sure[:, 6:])
 
 
 def _best(
     centred: npt.NDArray[np.floating],
     scored: npt.NDArray[np.floating],
     best: npt.NDArray[np.floating],
+    extras: npt.NDArray[np.floating],
     confidence: float,
 ) -> Candidates:
     keep = np.flatnonzero(best > confidence)
@@ -107,14 +116,17 @@ def _best(
     half = boxes[:, 2:] / 2
     corners = np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], axis=1)
     classes = scored[keep].argmax(axis=1) if keep.size else np.empty(0, dtype=np.int64)
-    return _finite(corners, best[keep].astype(np.float32), classes)
+    return _finite(corners, best[keep].astype(np.float32), classes, extras[keep].astype(np.float32))
 
 
 def _finite(
-    boxes: npt.NDArray[np.float32], scores: npt.NDArray[np.float32], classes: npt.NDArray[np.generic]
+    boxes: npt.NDArray[np.float32],
+    scores: npt.NDArray[np.float32],
+    classes: npt.NDArray[np.generic],
+    extras: npt.NDArray[np.float32],
 ) -> Candidates:
     keep = np.isfinite(boxes).all(axis=1) & np.isfinite(scores) & np.isfinite(classes.astype(np.float64))
-    return Candidates(boxes[keep], scores[keep], classes[keep].astype(np.int64))
+    return Candidates(boxes[keep], scores[keep], classes[keep].astype(np.int64), extras[keep])
 
 
 def _by_class_count(rows: int, columns: int, scores: int) -> Layout | None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 MAX_TOP_K: Final = 10_000
 _FORMATS: Final = ("json", "png")
+_MASKS: Final = ("rle", "none")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -27,6 +28,8 @@ class DetectionOptions:
     classes: frozenset[int] | None = None
     """None: all of them."""
     format: str = "json"
+    masks: str = "rle"
+    """Of a segmentation: rle, or none."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -38,20 +41,21 @@ class ClassificationOptions:
     classes: frozenset[int] | None = None
 
 
-def detection(query: Mapping[str, str], names: labels.Labels) -> DetectionOptions:
-    """Read a detection request's options.
+def detection(query: Mapping[str, str], names: labels.Labels, *, has_masks: bool = False) -> DetectionOptions:
+    """Read a detection request's options; `masks` is one where the model has them.
 
     Raises:
         InvalidRequest: An option is unknown, or its value makes no sense.
     """
-    _refuse_unknown(query, ("confidence", "iou", "top_k", "classes", "format"))
+    _refuse_unknown(query, ("confidence", "iou", "top_k", "classes", "format", *(["masks"] if has_masks else [])))
     default = DetectionOptions()
     return DetectionOptions(
         confidence=_fraction(query, "confidence", default.confidence),
         iou=_fraction(query, "iou", default.iou),
         top_k=_count(query, "top_k", default.top_k),
         classes=_classes(query, names),
-        format=_one_of(query, "format", default.format),
+        format=_one_of(query, "format", default.format, _FORMATS),
+        masks=_one_of(query, "masks", default.masks, _MASKS),
     )
 
 
@@ -99,10 +103,10 @@ def _count(query: Mapping[str, str], name: str, default: int) -> int:
     return value
 
 
-def _one_of(query: Mapping[str, str], name: str, default: str) -> str:
+def _one_of(query: Mapping[str, str], name: str, default: str, known: tuple[str, ...]) -> str:
     value = query.get(name, default)
-    if value not in _FORMATS:
-        raise errors.InvalidRequest(f"the option {name} is {value!r}: it is one of {', '.join(_FORMATS)}")
+    if value not in known:
+        raise errors.InvalidRequest(f"the option {name} is {value!r}: it is one of {', '.join(known)}")
     return value
 
 

@@ -189,6 +189,14 @@ def columns(signature: tensors.Signature) -> tuple[str, ...]:
     return tuple(named.values())
 
 
+def named(signature: tensors.Signature) -> tuple[str, ...]:
+    """Return the names of a table's columns; empty where the model takes no table, too."""
+    try:
+        return columns(signature)
+    except errors.ModelUnusable:
+        return ()
+
+
 def _is_column(spec: tensors.TensorSpec) -> bool:
     return len(spec.shape) == 1 or spec.shape[1:] == (1,)
 

@@ -30,4 +30,6 @@ def error(failure: errors.ForesailError, overload_status: int = 429) -> web.Resp
         headers["Retry-After"] = str(failure.retry_after_seconds)
     if isinstance(failure, errors.MethodNotAllowed):
         headers["Allow"] = ", ".join(failure.allowed)
+    if isinstance(failure, errors.Unauthorized) and failure.challenge is not None:
+        headers["WWW-Authenticate"] = failure.challenge
     return json({"error": failure.message}, status, headers)

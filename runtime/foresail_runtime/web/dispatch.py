@@ -6,14 +6,28 @@ import asyncio
 import logging
 import time
 import uuid
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
-from foresail_runtime import contract, errors
-from foresail_runtime.web import access, answers, express, extensions, infer, origins, pictures, routes, status, tables
+from foresail_runtime import auth, contract, errors, tracing
+from foresail_runtime.web import (
+    answers,
+    drift,
+    express,
+    extensions,
+    infer,
+    openapi,
+    origins,
+    pictures,
+    routes,
+    status,
+    tables,
+)
 
 if TYPE_CHECKING:
+    from foresail_runtime.access import AccessLog
+    from foresail_runtime.auth import Guard
     from foresail_runtime.serving import Serving
     from foresail_runtime.settings import Settings
 
@@ -26,14 +40,15 @@ UNTOLD_BYTES: Final = 2**20
 class Dispatcher:
     """Callable with a request; never raises but for cancellation."""
 
-    def __init__(self, serving: Serving, settings: Settings) -> None:
+    def __init__(self, serving: Serving, settings: Settings, guard: Guard, access: AccessLog) -> None:
         self._serving = serving
+        self.guard = None if guard.open else guard
         self._settings = settings
-        self._logs_access = settings.access_log
+        self._access = access
         self._held_bytes = 0
         long_way = infer.InferHandler(serving, settings)
         self._routes = table(serving, settings, long_way)
-        self.express = express.Express(serving, self._routes, long_way, settings)
+        self.express = express.Express(serving, self._routes, long_way, settings, access)
 
     def count_malformed(self) -> None:
         """Count a request that was no HTTP."""
@@ -41,7 +56,7 @@ class Dispatcher:
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a request."""
-        start = time.monotonic() if self._logs_access else 0.0
+        start = time.monotonic() if self._access.active else 0.0
         try:
             response = await self._handle(request)
         except errors.ForesailError as failure:
@@ -59,14 +74,30 @@ class Dispatcher:
         response.headers.setdefault("Server", "foresail")
         if "Origin" in request.headers:
             response.headers.extend(origins.headers(self._settings.allowed_origins, request.headers))
-        if self._logs_access and request.rel_url.raw_path != contract.LOAD_PATH:
-            _log_access(request, response, time.monotonic() - start)
+        if self._access.active and request.rel_url.raw_path != contract.LOAD_PATH:
+            self._write_down(request, response, time.monotonic() - start)
         return response
+
+    def _write_down(self, request: web.BaseRequest, response: web.StreamResponse, seconds: float) -> None:
+        trace = self._access.write(
+            request.method,
+            request.rel_url.raw_path,
+            response.status,
+            seconds=seconds,
+            size=response.content_length,
+            client=request.remote,
+            headers=request.headers,
+        )
+        if trace is not None:
+            response.headers[tracing.ANSWER_HEADER] = trace
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.rel_url.raw_path
         if request.method == "OPTIONS":
             return self._options(request, path)
+        if self.guard is not None and path not in auth.OPEN_PATHS:
+            protocol: Any = request.protocol
+            self.guard.check(request.headers.get("Authorization"), certified=protocol.certified)
         handler, values = self._routes.find(request.method, path)
         if not request.can_read_body:
             return await handler(request, values)
@@ -96,6 +127,7 @@ def table(serving: Serving, settings: Settings, long_way: infer.InferHandler) ->
     picture = pictures.PictureHandlers(serving, settings)
     extra = extensions.ExtensionHandlers(serving, settings)
     table_handler = tables.TableHandler(serving, settings)
+    shift = drift.DriftHandler(serving)
     found = routes.Routes()
     found.add("/v2/models/stats", GET=extra.statistics)
     for prefix in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
@@ -106,23 +138,17 @@ def table(serving: Serving, settings: Settings, long_way: infer.InferHandler) ->
         found.add(f"{prefix}/ready", GET=about.model_ready)
         found.add(f"{prefix}/config", GET=extra.config)
         found.add(f"{prefix}/stats", GET=extra.model_statistics)
+        found.add(f"{prefix}/drift", GET=shift)
         found.add(prefix, GET=about.model)
     found.add(contract.LIVE_PATH, GET=about.live)
     found.add(contract.READY_PATH, GET=about.ready)
     found.add("/v2", GET=about.server)
     found.add("/v2/repository/index", POST=extra.index)
+    found.add("/v2/repository/models/{name}/load", POST=extra.load)
+    found.add("/v2/repository/models/{name}/unload", POST=extra.unload)
+    for path in extensions.ABSENT_PATHS:
+        found.add(path, GET=extra.absent, POST=extra.absent)
+    found.add(openapi.PATH, GET=openapi.OpenApiHandler(serving, settings))
     found.add(contract.METRICS_PATH, GET=about.metrics)
     found.add(contract.LOAD_PATH, GET=about.load)
     return found
-
-
-def _log_access(request: web.BaseRequest, response: web.StreamResponse, seconds: float) -> None:
-    access.write(
-        request.method,
-        request.rel_url.raw_path,
-        response.status,
-        seconds=seconds,
-        size=response.content_length,
-        client=request.remote,
-        request_id=request.headers.get("X-Request-Id"),
-    )

@@ -19,14 +19,16 @@ import orjson
 
 from foresail_runtime import errors, serving
 from foresail_runtime.codec import rest
-from foresail_runtime.web import access, answers, infer, routes
+from foresail_runtime.web import answers, infer, routes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from foresail_runtime.batching.batcher import Arrays, Ticket
+    from foresail_runtime.access import AccessLog
+    from foresail_runtime.batching.ticket import Arrays, Ticket
     from foresail_runtime.codec.rest import Form
-    from foresail_runtime.serving import Model, Serving
+    from foresail_runtime.model import Model
+    from foresail_runtime.serving import Serving
     from foresail_runtime.settings import Settings
     from foresail_runtime.tensors import InferRequest
 
@@ -37,6 +39,7 @@ HTTP_1_1: Final = (1, 1)
 SMALL: Final = 1024
 """Requests from this size on may have an answer worth packing; if the client takes that, they go the long way."""
 
+_TRACE: Final = b"\r\ntraceresponse: %s\r\n"
 _HEAD: Final = b"HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %d\r\nDate: %s\r\nServer: foresail\r\n%s\r\n"
 
 
@@ -70,8 +73,14 @@ class Express:
     """Answers small infer requests for all connections of a server."""
 
     def __init__(
-        self, serving: Serving, table: routes.Routes, long_way: infer.InferHandler, settings: Settings
+        self,
+        serving: Serving,
+        table: routes.Routes,
+        long_way: infer.InferHandler,
+        settings: Settings,
+        access: AccessLog,
     ) -> None:
+        self._access = access
         self._serving = serving
         self._table = table
         self._long_way = long_way
@@ -118,7 +127,7 @@ class Express:
     ) -> Trip:
         """Answer a request now, or (not if `at_once`) when its turn comes; `under_way` of the trip tells which."""
         trip = Trip(client, message, model, self._serving.clock(), finish)
-        self._serving.in_flight += 1
+        self._serving.begin(model)
         self._serving.metrics.received_bytes += len(body)
         try:
             length = message.headers.get(answers.HEADER_LENGTH)
@@ -143,7 +152,7 @@ class Express:
         else:
             return
         trip.ticket = trip.task = None
-        self._serving.in_flight -= 1
+        self._serving.end(trip.model)
         trip.model.metrics.answered("infer", serving.CLIENT_GONE, self._serving.clock() - trip.start)
 
     def _queue(self, trip: Trip, request: InferRequest, size: int) -> None:
@@ -159,7 +168,7 @@ class Express:
 
     def _end(self, trip: Trip, outcome: Any) -> None:
         trip.ticket = trip.task = None
-        self._serving.in_flight -= 1
+        self._serving.end(trip.model)
         status = 200
         try:
             if not isinstance(outcome, list) or trip.request is None:
@@ -178,8 +187,8 @@ class Express:
         seconds = self._serving.clock() - trip.start
         trip.model.metrics.answered("infer", status, seconds)
         self._serving.metrics.sent_bytes += len(data)
-        if self._settings.access_log:
-            self._log(trip, status, seconds, len(response))
+        if self._access.active:
+            response = self._write_down(trip, status, seconds, response)
         trip.finish(response)
 
     def _response(self, data: bytes, header_length: int | None) -> bytes:
@@ -220,14 +229,15 @@ class Express:
             self._paths[path] = found
         return found
 
-    def _log(self, trip: Trip, status: int, seconds: float, size: int) -> None:
-        request_id = trip.message.headers.get("X-Request-Id")
-        access.write(
+    def _write_down(self, trip: Trip, status: int, seconds: float, response: bytes) -> bytes:
+        """Write the access log's line; return the response, which says where it belongs if that is traced."""
+        trace = self._access.write(
             "POST",
             trip.message.path,
             status,
             seconds=seconds,
-            size=size,
+            size=len(response),
             client=trip.client[0] if trip.client else None,
-            request_id=request_id,
+            headers=trip.message.headers,
         )
+        return response if trace is None else response.replace(b"\r\n", _TRACE % trace.encode(), 1)

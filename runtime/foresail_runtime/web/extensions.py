@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -43,19 +43,72 @@ class ExtensionHandlers:
 
     async def index(self, request: web.BaseRequest, _values: Mapping[str, str]) -> web.Response:
         """Answer with the models there are; the body may be empty, or say that only those ready are wanted."""
-        body = await bodies.read(request, self._settings.max_body_bytes, self._settings.body_timeout_seconds)
-        _check_wish(body)
-        models = self._serving.models()
-        return answers.json([{"name": model.name, "version": model.version, "state": "READY"} for model in models])
+        wish = await self._document(request)
+        ready = wish.get("ready", False)
+        if not isinstance(ready, bool):
+            raise errors.InvalidRequest('the body is neither empty nor {"ready": true}')
+        return answers.json([entry.document() for entry in self._serving.index(ready=ready)])
+
+    async def load(self, request: web.BaseRequest, values: Mapping[str, str]) -> web.Response:
+        """Load a model of the folder, or what changed of it, and answer once it is served."""
+        library = self._serving.library_for(_authorization(request))
+        wish = await self._document(request)
+        if wish.get("parameters"):
+            raise errors.InvalidRequest("a model is loaded as its folder has it: parameters of a load are not offered")
+        await library.load(values["name"])
+        return answers.json({})
+
+    async def unload(self, request: web.BaseRequest, values: Mapping[str, str]) -> web.Response:
+        """Unload a model, and answer once its last request is answered."""
+        library = self._serving.library_for(_authorization(request))
+        await self._document(request)
+        await library.unload(values["name"])
+        return answers.json({})
+
+    async def absent(self, request: web.BaseRequest, _values: Mapping[str, str]) -> web.Response:
+        """Say that an extension of Triton's is not here, and what is instead."""
+        path = request.rel_url.raw_path
+        words = next(words for part, words in _ABSENT.items() if part in path)
+        raise errors.NotFound(f"there is nothing at {path}: {words}")
+
+    async def _document(self, request: web.BaseRequest) -> dict[str, Any]:
+        body = await bodies.whole(request, self._settings.max_body_bytes, self._settings.body_timeout_seconds)
+        if not body.strip():
+            return {}
+        try:
+            document: Any = orjson.loads(body)
+        except orjson.JSONDecodeError as error:
+            raise errors.InvalidRequest(f"the body is not JSON: {error}") from error
+        if not isinstance(document, dict):
+            raise errors.InvalidRequest("the body is neither empty nor a JSON object")
+        return document
 
 
-def _check_wish(body: bytes) -> None:
-    """Refuse a body that is no wish; loaded models are ready, so that its answer is the same either way."""
-    if not body.strip():
-        return
-    try:
-        document: Any = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise errors.InvalidRequest(f"the body is not JSON: {error}") from error
-    if not isinstance(document, dict) or not isinstance(document.get("ready", False), bool):
-        raise errors.InvalidRequest('the body is neither empty nor {"ready": true}')
+ABSENT_PATHS: Final = (
+    "/v2/logging",
+    "/v2/trace/setting",
+    "/v2/models/{name}/trace/setting",
+    *(
+        f"/v2/{kind}sharedmemory{region}/{verb}"
+        for kind in ("system", "cuda")
+        for region, verb in (
+            ("", "status"),
+            ("", "unregister"),
+            ("/region/{region}", "status"),
+            ("/region/{region}", "register"),
+            ("/region/{region}", "unregister"),
+        )
+    ),
+)
+_ABSENT: Final = {
+    "/logging": "logs are set when the server starts (FORESAIL_LOG_LEVEL, FORESAIL_LOG_FORMAT)",
+    "/trace/": "traces are set when the server starts, if at all",
+    "sharedmemory": "shared memory is not offered, send tensors in the request's body",
+}
+REPOSITORY_TOKEN: Final = "Foresail-Repository-Token"  # noqa: S105  # a header's name
+"""Where `Authorization` has the token that opens the server itself, the one for loading goes here."""
+
+
+def _authorization(request: web.BaseRequest) -> str | None:
+    token = request.headers.get(REPOSITORY_TOKEN)
+    return request.headers.get("Authorization") if token is None else f"Bearer {token}"

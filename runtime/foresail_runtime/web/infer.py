@@ -13,7 +13,8 @@ from foresail_runtime.web import answers, bodies
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from foresail_runtime.serving import Model, Serving
+    from foresail_runtime.model import Model
+    from foresail_runtime.serving import Serving
     from foresail_runtime.settings import Settings
 
 

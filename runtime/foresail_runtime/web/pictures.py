@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 
 from foresail_runtime import errors
-from foresail_runtime.tasks import classification, detection, draw
+from foresail_runtime.tasks import classification, detection
 from foresail_runtime.tensors import InferRequest
 from foresail_runtime.web import answers, bodies, multipart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from foresail_runtime.serving import Model, Serving
+    from foresail_runtime.model import Model
+    from foresail_runtime.serving import Serving
     from foresail_runtime.settings import Settings
 
 _TASKS: Final = {"detect": "object detection", "classify": "image classification"}
@@ -67,7 +68,7 @@ class PictureHandlers:
         response = await model.infer(InferRequest(prepared.inputs, task.outputs), len(body))
         answer = await self._work(task.answer, prepared, response.outputs, options)
         if way == "detect" and options.format == "png":
-            png = await self._work(draw.draw, prepared.picture, answer["detections"])
+            png = await self._work(_draw, prepared.picture, answer["detections"])
             return web.Response(body=png, content_type="image/png")
         return answers.json({"model_name": model.name, "model_version": model.version, **answer})
 
@@ -85,6 +86,13 @@ class PictureHandlers:
 
     async def _work(self, function: Callable[..., Any], *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._serving.workers, function, *arguments)
+
+
+def _draw(picture: Any, detections: list[dict[str, Any]]) -> bytes:
+    # Imported here: fonts take a tenth of the server's start to import, and few ask for drawings.
+    from foresail_runtime.tasks import draw  # noqa: PLC0415
+
+    return draw.draw(picture, detections)
 
 
 def _other_task(way: str, model: Model) -> str:

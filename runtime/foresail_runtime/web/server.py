@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 from aiohttp.http import RawRequestMessage
 
-from foresail_runtime import contract
+from foresail_runtime import contract, errors
 from foresail_runtime.web import answers
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from foresail_runtime import tls
     from foresail_runtime.settings import Settings
     from foresail_runtime.web import dispatch, express
 
@@ -40,7 +41,7 @@ class Connection(web.RequestHandler):
     what comes behind it waits in aiohttp's queue.
     """
 
-    __slots__ = ("_ends", "_express", "_listener", "_opened", "_taken", "_trip")
+    __slots__ = ("_ends", "_express", "_listener", "_opened", "_taken", "_trip", "certified")
 
     def __init__(self, listener: _Listener, **options: Any) -> None:
         super().__init__(listener, **options)
@@ -51,6 +52,13 @@ class Connection(web.RequestHandler):
         """aiohttp's loop took a request from its queue and has not begun to answer it."""
         self._opened = self._loop.time()
         self._ends = self._opened + listener.lifetime_seconds()
+        self.certified = False
+        """Whether the client has shown a certificate that holds."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Look whom the handshake has shown."""
+        super().connection_made(transport)
+        self.certified = bool(transport.get_extra_info("peercert"))
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, and answer it at once if it is one small infer request."""
@@ -115,7 +123,7 @@ class Connection(web.RequestHandler):
         model = self._express.model(message, payload.total_bytes)
         # Without a waiter, aiohttp's loop is about to look at its queue and would answer what comes next: now, or not.
         at_once = self._waiter is None
-        if model is None or (at_once and not model.batcher.inline):
+        if model is None or (at_once and not model.batcher.inline) or not self._is_admitted(message):
             return False
         self._messages.popleft()
         if self._parser is not None:
@@ -125,6 +133,16 @@ class Connection(web.RequestHandler):
         )
         if trip.under_way:
             self._trip = trip
+        return True
+
+    def _is_admitted(self, message: RawRequestMessage) -> bool:
+        guard = self._listener.guard
+        if guard is None:
+            return True
+        try:
+            guard.check(message.headers.get("Authorization"), certified=self.certified)
+        except errors.Unauthorized:
+            return False  # the long way has the words for it
         return True
 
     def _finish(self, response: bytes) -> None:
@@ -154,15 +172,15 @@ class _Listener(web.Server):
     def __init__(
         self,
         handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
-        short_way: express.Express,
-        count_malformed: Callable[[], None],
+        dispatcher: dispatch.Dispatcher,
         connection_seconds: float,
         **options: Any,
     ) -> None:
         super().__init__(handler, request_factory=self._request, handler_cancellation=True, **options)
         self._options = options
-        self.express = short_way
-        self.count_malformed = count_malformed
+        self.express = dispatcher.express
+        self.guard = dispatcher.guard
+        self.count_malformed = dispatcher.count_malformed
         self._connection_seconds = connection_seconds
         self.closing = False
 
@@ -186,9 +204,10 @@ def _wake(waiter: asyncio.Future[None]) -> None:
 class HttpServer:
     """Listens, and ends politely."""
 
-    def __init__(self, dispatcher: dispatch.Dispatcher, settings: Settings) -> None:
+    def __init__(self, dispatcher: dispatch.Dispatcher, settings: Settings, identity: tls.Identity | None) -> None:
         self._settings = settings
         self._dispatcher = dispatcher
+        self._identity = identity
         self._server: _Listener | None = None
         self._listener: asyncio.Server | None = None
         self._sweeper: asyncio.Task[None] | None = None
@@ -207,8 +226,7 @@ class HttpServer:
         settings = self._settings
         self._server = _Listener(
             self._answer,
-            self._dispatcher.express,
-            self._dispatcher.count_malformed,
+            self._dispatcher,
             settings.connection_seconds,
             access_log=None,
             keepalive_timeout=settings.keepalive_seconds,
@@ -219,12 +237,18 @@ class HttpServer:
         loop = asyncio.get_running_loop()
         try:
             self._listener = await loop.create_server(
-                self._server, settings.host, settings.http_port, backlog=1024, reuse_address=True
+                self._server, settings.host, settings.http_port, backlog=1024, reuse_address=True, **self._secured()
             )
         except OSError as error:
             raise OSError(error.errno, _explain(error, settings.host, settings.http_port)) from error
         self._sweeper = asyncio.create_task(self._sweep(), name="http sweeper")
         return int(self._listener.sockets[0].getsockname()[1])
+
+    def _secured(self) -> dict[str, Any]:
+        if self._identity is None:
+            return {}
+        seconds = self._settings.header_timeout_seconds
+        return {"ssl": self._identity.listener_context(), "ssl_handshake_timeout": seconds}
 
     async def stop(self, grace_seconds: float) -> None:
         """Take no more connections, let every request under way end, then close what is left."""

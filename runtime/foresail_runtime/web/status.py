@@ -39,6 +39,8 @@ class StatusHandlers:
         document: dict[str, Any] = {"name": values["name"], "ready": ready}
         if not ready:
             document |= {"state": self._serving.health.status.state, "reason": self._serving.health.status.reason}
+            if problem := self._serving.problem(values["name"]):
+                document["message"] = problem
         return answers.json(document, 200 if ready else 503)
 
     async def server(self, _request: web.BaseRequest, _values: Mapping[str, str]) -> web.Response:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-    from foresail_runtime.serving import Model, Serving
+    from foresail_runtime.model import Model
+    from foresail_runtime.serving import Serving
     from foresail_runtime.settings import Settings
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from foresail_runtime import errors, tensors
-from foresail_runtime.batching import batcher, plan
+from foresail_runtime.batching import batcher, feeder, plan
 from foresail_runtime.tensors import InferRequest, Tensor
 
 if TYPE_CHECKING:
@@ -235,6 +235,56 @@ async def test_a_cancelled_request_leaves_the_queue(bench: Callable[..., Bench])
     assert one.engine.runs == [1, 1]
 
 
+async def test_a_dropped_request_leaves_the_queue_unanswered(bench: Callable[..., Bench]) -> None:
+    one = bench()
+    first = await one.busy(0)
+    answers: list[object] = []
+    wanted = InferRequest((Tensor("x", tensors.FP32, np.ones((1, 1), np.float32)),))
+    item = one.batcher.submit(wanted, 700, PATIENCE, answers.append)
+    assert item is not None
+    assert (one.batcher.queued, one.batcher.queued_bytes) == (1, 700)
+    one.batcher.drop(item)
+    assert (one.batcher.queued, one.batcher.queued_bytes) == (0, 0)
+    one.engine.gate.set()
+    assert values(await first) == [0]
+    assert (answers, one.engine.runs) == ([], [1])
+
+
+async def test_a_cancelled_oversized_request_runs_no_further_piece(bench: Callable[..., Bench]) -> None:
+    one = bench(split_rows=2, merge_rows=2)
+    large = await one.busy(1, 2, 3, 4, 5, 6)
+    large.cancel()
+    await settle()
+    one.engine.gate.set()
+    assert values(await one.ask(7)) == [14]
+    assert one.engine.runs == [2, 1]
+    assert large.cancelled()
+
+
+async def test_an_oversized_request_with_a_bad_piece_fails_alone(bench: Callable[..., Bench]) -> None:
+    one = bench(split_rows=2, merge_rows=4)
+    first = await one.busy(0)
+    bad, good = one.ask(1, 2, 13, 4), one.ask(5)
+    await settle()
+    one.engine.gate.set()
+    done = await asyncio.gather(first, bad, good, return_exceptions=True)
+    assert isinstance(done[1], errors.InvalidRequest)
+    assert [values(result) for result in done if isinstance(result, list)] == [[0], [10]]
+
+
+async def test_an_oversized_request_is_too_late_as_a_whole(bench: Callable[..., Bench], clock: Clock) -> None:
+    one = bench(split_rows=2, merge_rows=2)
+    first = await one.busy(0)
+    large = one.ask(1, 2, 3, 4, timeout=1)
+    await settle()
+    clock.now += 2
+    with pytest.raises(errors.DeadlineExceeded):
+        await large
+    one.engine.gate.set()
+    assert values(await first) == [0]
+    assert (one.engine.runs, one.batcher.queued) == ([1], 0)
+
+
 async def test_a_request_that_is_too_late_never_enters_the_engine(bench: Callable[..., Bench], clock: Clock) -> None:
     one = bench()
     first = await one.busy(0)
@@ -328,6 +378,37 @@ async def test_a_lone_inline_request_needs_no_turn_of_the_loop(bench: Callable[.
     assert one.batcher.run_alone(wanted, at_once=True) is not None
 
 
+async def test_a_short_run_is_not_worth_waiting_for(bench: Callable[..., Bench]) -> None:
+    one = bench(inline=True)
+    wanted = InferRequest((Tensor("x", tensors.FP32, np.ones((1, 1), np.float32)),))
+    assert [one.batcher.run_short(wanted) is not None for _ in range(3)] == [True, True, True]
+    one.ask(1)
+    await settle()
+    assert one.engine.runs == [1, 1, 1, 1]
+
+
+async def test_a_short_run_never_overtakes_what_waits(bench: Callable[..., Bench]) -> None:
+    one = bench(inline=True)
+    wanted = InferRequest((Tensor("x", tensors.FP32, np.ones((1, 1), np.float32)),))
+    one.batcher.submit(wanted, 1, PATIENCE, lambda _: None)
+    assert one.batcher.run_short(wanted) is None
+
+
+async def test_runs_that_are_longer_are_shared(bench: Callable[..., Bench], clock: Clock) -> None:
+    one = bench(inline=True)
+    original = one.engine.run
+
+    def run(inputs: Mapping[str, Any], outputs: Sequence[str]) -> list[Any]:
+        clock.now += 0.0003
+        return original(inputs, outputs)
+
+    one.batcher.feeder.engine.run = run  # type: ignore[method-assign]  # the same engine, on a slower machine
+    wanted = InferRequest((Tensor("x", tensors.FP32, np.ones((1, 1), np.float32)),))
+    for _ in range(200):
+        one.batcher.run_short(wanted)
+    assert one.batcher.run_short(wanted) is None
+
+
 async def test_a_model_that_turns_out_slow_leaves_the_loop(bench: Callable[..., Bench], clock: Clock) -> None:
     one = bench(inline=True)
     original = one.engine.run
@@ -337,8 +418,8 @@ async def test_a_model_that_turns_out_slow_leaves_the_loop(bench: Callable[..., 
         return original(inputs, outputs)
 
     one.engine.run = slow  # type: ignore[method-assign]  # the same engine, on a slower machine
-    for value in (1, 2, 3):
+    for _ in range(feeder.STALLS):
         assert one.batcher.inline
-        assert values(await one.ask(value)) == [2 * value]
+        assert values(await one.ask(1)) == [2]
     assert not one.batcher.inline
     assert values(await one.ask(4)) == [8]

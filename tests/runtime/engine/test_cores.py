@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import os
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -49,3 +52,19 @@ def test_the_tightest_limit_holds(tmp_path: pathlib.Path, case: tuple[dict[str, 
 
 def test_this_machine_has_at_least_one() -> None:
     assert cores.available() >= 1
+
+
+def test_a_polite_thread_and_those_it_starts_step_back_and_no_other_does() -> None:
+    def nice() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    def among_the_polite() -> tuple[int, int]:
+        cores.be_polite()
+        with concurrent.futures.ThreadPoolExecutor(1) as inner:
+            return nice(), inner.submit(nice).result()
+
+    before = nice()
+    with concurrent.futures.ThreadPoolExecutor(1) as executor:
+        own, child = executor.submit(among_the_polite).result()
+    assert own == child == min(19, before + cores.POLITE)
+    assert nice() == before

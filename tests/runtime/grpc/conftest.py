@@ -12,6 +12,7 @@ import pytest
 from foresail_runtime import errors, health, metrics, serving, tensors
 from foresail_runtime.batching import batcher, plan
 from foresail_runtime.grpc import oip_pb2, server
+from foresail_runtime.model import Model
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -64,18 +65,16 @@ class Bench:
         return made
 
     @property
-    def model(self) -> serving.Model:
+    def model(self) -> Model:
         return self.door.model("echo")
 
 
-def make_model(
-    engine: Echo, door: serving.Serving, executor: concurrent.futures.Executor, queue_count: int
-) -> serving.Model:
+def make_model(engine: Echo, door: serving.Serving, executor: concurrent.futures.Executor, queue_count: int) -> Model:
     counts = door.metrics.model("echo", "1", ("CPUExecutionProvider",))
     limits = plan.Limits(merge_rows=8, split_rows=64, queue_count=queue_count, queue_bytes=10_000_000)
     rows = batcher.Batcher(engine, limits, counts, batched=True, inline=False, executor=executor)
     info = tensors.ModelInfo("echo", ("1",), tensors.Signature(SPECS, SPECS), properties={"task": "tensors"})
-    return serving.Model(info, rows, counts, timeout_seconds=10.0, max_batch_size=8)
+    return Model(info, rows, counts, timeout_seconds=10.0, max_batch_size=8)
 
 
 @pytest.fixture

@@ -125,7 +125,7 @@ def test_mask_coefficients_are_no_classes() -> None:
     output = classes_layout((80, 220, 80, 80, 0.9, 0.1, 0.0, *([99.0] * 32)))[np.newaxis].astype(np.float32)
     prepared = detector.prepare(PICTURE)
     outputs = (tensors.Tensor("output0", tensors.FP32, output),)
-    (found,) = detector.answer(prepared, outputs, detector.read_options({}))["detections"]
+    (found,) = detector.answer(prepared, outputs, detector.read_options({"masks": "none"}))["detections"]
     assert (found["class_name"], found["box"]) == ("cat", CAT_BOX)
 
 

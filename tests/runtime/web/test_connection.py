@@ -258,9 +258,9 @@ class Gate:
     def __init__(self, server: Server) -> None:
         (model,) = server.app.serving.models()
         self.batcher = model.batcher
-        self.engine: Any = self.batcher._engine
-        self.batcher._engine = self
-        self.batcher._inline = False
+        self.engine: Any = self.batcher.feeder.engine
+        self.batcher.feeder.engine = self
+        self.batcher.feeder.inline = False
         self.output_names = self.engine.output_names
         self.gate = threading.Event()
         self.runs = 0
@@ -297,8 +297,11 @@ async def test_a_client_that_hangs_up_leaves_the_queue(server: Server) -> None:
     await first.close()
 
 
-async def test_a_full_queue_answers_429_while_the_engine_works(serve: Start, mlp: pathlib.Path) -> None:
-    server = await serve(mlp, {"max_queue_size": 2})
+@pytest.mark.parametrize("expected", [429, 503])
+async def test_a_full_queue_answers_429_or_503_as_set_while_the_engine_works(
+    serve: Start, mlp: pathlib.Path, expected: int
+) -> None:
+    server = await serve(mlp, {"max_queue_size": 2}, overload_status=expected)
     gate = Gate(server)
     wires = [await Wire.open(server) for _ in range(4)]
     await wires[0].send(post(body("0")))
@@ -308,7 +311,7 @@ async def test_a_full_queue_answers_429_while_the_engine_works(serve: Start, mlp
     await until(lambda: gate.batcher.queued == 2)
     await wires[3].send(post(body("too many")))
     status, headers, document = await wires[3].answer()
-    assert (status, headers["retry-after"], set(document)) == (429, "1", {"error"})
+    assert (status, headers["retry-after"], set(document)) == (expected, "1", {"error"})
     gate.gate.set()
     assert [(await wire.answer())[0] for wire in wires[:3]] == [200, 200, 200]
     for wire in wires:

@@ -1,0 +1,200 @@
+"""CSV and JSON lines, read a line at a time; a position is the offset of a line's first byte."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from foresail_runtime.offline.chunks import CHUNK_BYTES, CHUNK_ROWS, Chunk, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+    from typing import BinaryIO
+
+_MARK: Final = b"\xef\xbb\xbf"
+"""What Excel writes before UTF-8."""
+_MAX_FIELD: Final = 64 * 2**20
+
+
+class _Lines:
+    """The lines of a file as text, and the offset behind the last one taken."""
+
+    def __init__(self, file: BinaryIO, offset: int) -> None:
+        self._file = file
+        self.offset = offset
+        file.seek(offset)
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._file.readline()
+        if not line:
+            raise StopIteration
+        if not self.offset:
+            self.offset = len(line)
+            return line.removeprefix(_MARK).decode(errors="surrogateescape")
+        self.offset += len(line)
+        return line.decode(errors="surrogateescape")
+
+
+class TextSource:
+    """What CSV and JSON lines have in common."""
+
+    rows: None = None
+
+    def __init__(self, path: Path, chunk_rows: int = CHUNK_ROWS) -> None:
+        self._path = path
+        self._chunk_rows = chunk_rows
+        status = path.stat()
+        self._size = status.st_size
+        self.identity = f"{path.name} {status.st_size} {status.st_mtime_ns}"
+
+    def portion(self, position: int) -> float:
+        """Return which part of the file lies before a position."""
+        return position / self._size if self._size else 1.0
+
+    def _chunks(
+        self, lines: _Lines, first: int, rows: Iterator[tuple[list[Any], str | None]], names: tuple[str, ...]
+    ) -> Iterator[Chunk]:
+        """Cut rows (their values, or why there are none) into chunks."""
+        while True:
+            start = lines.offset
+            taken: list[list[Any]] = []
+            faults: dict[int, str] = {}
+            for values, fault in itertools.islice(rows, self._chunk_rows):
+                if fault is not None:
+                    faults[len(taken)] = fault
+                taken.append(values or [None] * len(names))
+                if lines.offset - start >= CHUNK_BYTES:
+                    break
+            if not taken:
+                return
+            columns = dict(zip(names, map(list, zip(*taken, strict=True)), strict=True)) if names else {}
+            yield Chunk(first, len(taken), columns, faults, lines.offset)
+            first += len(taken)
+
+
+class CsvSource(TextSource):
+    """Comma-separated values with a line of names; quoted values may hold line ends."""
+
+    def __init__(self, path: Path, chunk_rows: int = CHUNK_ROWS) -> None:
+        """Read the names.
+
+        Raises:
+            Refused: There are none, or two alike.
+        """
+        super().__init__(path, chunk_rows)
+        csv.field_size_limit(_MAX_FIELD)
+        with path.open("rb") as file:
+            lines = _Lines(file, 0)
+            self.names = tuple(name.strip() for name in next(csv.reader(lines), ()))
+            self._body = lines.offset
+        if not self.names:
+            raise Refused(f"{path} is empty: a CSV file begins with a line of column names")
+        twice = [name for index, name in enumerate(self.names) if name in self.names[:index]]
+        if twice:
+            raise Refused(f"{path} has two columns {twice[0]!r}: give each its own name")
+
+    def chunks(self, position: int, first: int, wanted: Mapping[str, Callable[[str], Any] | None]) -> Iterator[Chunk]:
+        """Yield the chunks from a position on; see `Source`."""
+        columns = [(name, self.names.index(name), read or str) for name, read in wanted.items()]
+        with self._path.open("rb") as file:
+            lines = _Lines(file, position or self._body)
+            rows = self._rows(csv.reader(lines), columns)
+            yield from self._chunks(lines, first, rows, tuple(wanted))
+
+    def _rows(
+        self, reader: Iterator[list[str]], columns: list[tuple[str, int, Callable[[str], Any]]]
+    ) -> Iterator[tuple[list[Any], str | None]]:
+        width = len(self.names)
+        while True:
+            try:
+                row = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                yield [], f"is no CSV: {error}"
+                continue
+            if not row:  # an empty line is no row, as everybody's CSV has it
+                continue
+            if len(row) != width:
+                yield [], f"has {len(row)} values, the first line names {width} columns"
+                continue
+            yield _read(row, columns)
+
+
+def _read(row: list[str], columns: list[tuple[str, int, Callable[[str], Any]]]) -> tuple[list[Any], str | None]:
+    values: list[Any] = []
+    fault = None
+    for name, index, read in columns:
+        try:
+            values.append(read(row[index]))
+        except ValueError as error:
+            fault = fault or f"column {name!r}: {error}"
+            values.append(None)
+    return values, fault
+
+
+class JsonLinesSource(TextSource):
+    """A JSON object, or a list of values, a line."""
+
+    def __init__(self, path: Path, chunk_rows: int = CHUNK_ROWS) -> None:
+        """Read the names off the first row.
+
+        Raises:
+            Refused: There is no row to read them off.
+        """
+        super().__init__(path, chunk_rows)
+        self.names: tuple[str, ...] = ()
+        self._lists = False
+        with path.open("rb") as file:
+            for line in _Lines(file, 0):
+                if line.strip():
+                    self._read_names(line)
+                    return
+        raise Refused(f"{path} is empty: write a JSON object a line")
+
+    def _read_names(self, line: str) -> None:
+        try:
+            row = orjson.loads(line)
+        except (orjson.JSONDecodeError, UnicodeEncodeError) as error:
+            raise Refused(
+                f"the first line of {self._path} is not JSON ({error}): write a JSON object a line"
+            ) from error
+        self._lists = isinstance(row, list)
+        if not isinstance(row, list | dict):
+            raise Refused(f"the first line of {self._path} is neither an object nor a list: write a JSON object a line")
+        self.names = tuple(map(str, range(len(row)))) if isinstance(row, list) else tuple(row)
+
+    def chunks(self, position: int, first: int, wanted: Mapping[str, Callable[[str], Any] | None]) -> Iterator[Chunk]:
+        """Yield the chunks from a position on; see `Source`."""
+        with self._path.open("rb") as file:
+            lines = _Lines(file, position)
+            rows = self._rows(lines, list(wanted))
+            yield from self._chunks(lines, first, rows, tuple(wanted))
+
+    def _rows(self, lines: _Lines, names: list[str]) -> Iterator[tuple[list[Any], str | None]]:
+        for line in lines:
+            if line.strip():
+                yield self._values(line, names)
+
+    def _values(self, line: str, names: list[str]) -> tuple[list[Any], str | None]:
+        try:
+            row = orjson.loads(line)
+        except (orjson.JSONDecodeError, UnicodeEncodeError) as error:
+            return [], f"is not JSON: {error}"
+        if self._lists:
+            if not isinstance(row, list) or len(row) != len(self.names):
+                return [], f"is not a list of {len(self.names)} values, as the first is"
+            return [row[int(name)] for name in names], None
+        if not isinstance(row, dict):
+            return [], "is not an object, as the first is"
+        missing = [name for name in names if name not in row]
+        if missing:
+            return [row.get(name) for name in names], f"lacks {', '.join(map(repr, missing[:10]))}"
+        return [row[name] for name in names], None
