@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
 import signal
@@ -10,20 +9,12 @@ import sys
 
 import uvloop
 
-from foresail_operator import __version__, access, app, errors, logs, settings
+from foresail_operator import access, app, arguments, errors, logs, settings
 
 
 def main() -> None:
     """Run until SIGTERM or SIGINT."""
-    variables = "\n".join(f"  {name:<32} {text}" for name, text in settings.HELP.items())
-    parser = argparse.ArgumentParser(
-        prog="foresail-operator",
-        description="Turns ModelDeployments into model servers.",
-        epilog=f"environment variables:\n{variables}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action="version", version=__version__)
-    parser.parse_args()
+    arguments.read("foresail-operator", "Turns ModelDeployments into model servers.", settings.HELP)
     try:
         chosen = settings.from_environment(os.environ)
         logs.begin(chosen.log_level)

@@ -29,9 +29,9 @@ class Access:
         self._tls = tls
         self._token = token
 
-    def session(self) -> aiohttp.ClientSession:
-        """Return a new session; its owner closes it."""
-        connector = aiohttp.TCPConnector(limit=_CONNECTIONS, ssl=self._tls or True, keepalive_timeout=90)
+    def session(self, connections: int = _CONNECTIONS) -> aiohttp.ClientSession:
+        """Return a new session of so many connections, 0 for no bound; its owner closes it."""
+        connector = aiohttp.TCPConnector(limit=connections, ssl=self._tls or True, keepalive_timeout=90)
         return aiohttp.ClientSession(
             base_url=self.server,
             connector=connector,
@@ -94,8 +94,8 @@ class _Kubeconfig(Access):
         super().__init__(server, tls, None)
         self._configuration = configuration
 
-    def session(self) -> aiohttp.ClientSession:
-        session = super().session()
+    def session(self, connections: int = _CONNECTIONS) -> aiohttp.ClientSession:
+        session = super().session(connections)
         if header := self._configuration.api_key.get("BearerToken") or self._configuration.api_key.get("authorization"):
             session.headers["Authorization"] = header if " " in header else f"Bearer {header}"
         return session

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import itertools
 import logging
 import random
 import time
@@ -24,12 +25,17 @@ from foresail_operator.metrics import Metrics
 from foresail_operator.observe import Cache
 from foresail_operator.queue import Queue
 from foresail_operator.reconcile import Clocks, Reconciler
+from foresail_operator.scaling.autoscaling import Autoscaling, Endpoint
+from foresail_operator.scaling.mode import Service
+from foresail_operator.standby import Place, Standby
+from foresail_operator.watch import Watch
 
 if TYPE_CHECKING:
     import aiohttp
 
     from foresail_operator.access import Access
     from foresail_operator.api.kinds import Kind
+    from foresail_operator.live import Key
     from foresail_operator.settings import Settings
 
 _LOG: Final = logging.getLogger(__name__)
@@ -44,6 +50,21 @@ _CRD_POLL_SECONDS: Final = 2.0
 def rfc3339() -> str:
     """Return the time as the Kubernetes API writes it."""
     return dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _metrics_endpoint(settings: Settings) -> Endpoint | None:
+    """Return where the metrics API is; None in an install without one."""
+    if not settings.metrics_service:
+        return None
+    service = Service(settings.pod_namespace, settings.metrics_service)
+    return Endpoint(service, settings.http_host, settings.metrics_port)
+
+
+def _activator(settings: Settings) -> Place | None:
+    """Return where the activator is; None in an install without one."""
+    if not settings.activator_service:
+        return None
+    return Place(settings.pod_namespace, settings.activator_service, settings.wake_name)
 
 
 class Operator:
@@ -66,11 +87,23 @@ class Operator:
             settings.runtime_image_gpu,
             settings.runtime_pull_policy,
         )
+        self._standby = Standby(self._kube, self.cache, _activator(settings), self._look_again)
+        self._scaling = Autoscaling(
+            self._kube,
+            self.cache,
+            metrics=self.metrics,
+            leads=lambda: self.leader.leading,
+            changed=self._look_again,
+            endpoint=_metrics_endpoint(settings),
+            clock=time.monotonic,
+        )
         recorder = Recorder(self._kube, settings.pod_name)
         reconciler = Reconciler(
             self._kube,
             self.cache,
             self._applier,
+            scaling=self._scaling,
+            standby=self._standby,
             recorder=recorder,
             images=images,
             clocks=Clocks(time.monotonic, rfc3339),
@@ -81,6 +114,7 @@ class Operator:
         self.metrics.models.set_function(lambda: len(self.cache.models()))
         self.watching = asyncio.Event()
         """Set once kopf runs, which then has put its own signal handlers in place."""
+        self._listed = asyncio.Event()
         self._synced = asyncio.Event()
         self._missed: str | None = None
 
@@ -88,12 +122,19 @@ class Operator:
         """Take in a watch event."""
         self.metrics.events.labels(kind.name).inc()
         if event == "DELETED":
-            key = self.cache.forget(raw["metadata"]["uid"])
+            key = self.cache.forget(raw["metadata"]["uid"], int(raw["metadata"].get("resourceVersion", 0)))
             self._applier.forget(raw["metadata"]["uid"])
         else:
             key = self.cache.note(kind, raw)
         if key is not None:
             self.queue.add(key)
+
+    def _look_again(self, key: Key) -> None:
+        self.queue.add(key)
+
+    def known(self, kind: Kind, namespace: str | None) -> list[str]:
+        """Return the uids of what is known of a kind."""
+        return self.cache.uids(kind, namespace)
 
     def sick(self) -> str | None:
         """Return why this process should be restarted, or None."""
@@ -121,7 +162,9 @@ class Operator:
         watches = asyncio.create_task(self._watch(ended), name="watches")
         work = [
             asyncio.create_task(self.queue.run(self._settings.workers), name="queue"),
+            asyncio.create_task(self._follow(), name="children's watches"),
             asyncio.create_task(self._keep_swept(), name="sweeps"),
+            asyncio.create_task(self._scaling.run(), name="scaling"),
             asyncio.create_task(self._lead(), name="leader"),
         ]
         stopped = asyncio.create_task(stop.wait(), name="stop")
@@ -155,6 +198,22 @@ class Operator:
             ready_flag=self.watching,
         )
 
+    async def _follow(self) -> None:
+        """Watch children and pods until cancelled; each watch holds a connection of its own."""
+        async with self._access.session(connections=0) as session, asyncio.TaskGroup() as group:
+            kube = Kube(session, self.metrics, lambda: None)
+            watches = []
+            for kind, namespace in itertools.product(
+                (*kinds.CHILDREN, kinds.POD), self._settings.namespaces or (None,)
+            ):
+                watch = Watch(kube, kind, namespace, sweep.selector(kind), sink=self, jitter=random.random)
+                watches.append(watch)
+            watches += self._standby.watches(kube)
+            for watch in watches:
+                group.create_task(watch.run())
+            await asyncio.gather(*(watch.listed.wait() for watch in watches))
+            self._listed.set()
+
     async def _wait_for_resource(self) -> None:
         """Wait until the API server knows ModelDeployments; kopf looks once, at its start."""
         namespace = next(iter(self._settings.namespaces), None)
@@ -169,6 +228,7 @@ class Operator:
 
     async def _lead(self) -> None:
         await self._synced.wait()
+        await self._scaling.wait_known()
         await self.leader.run(self._start, self.queue.close)
 
     def _start(self) -> None:
@@ -177,23 +237,27 @@ class Operator:
         self.queue.open()
 
     async def _keep_swept(self) -> None:
+        """Compare every kind again and again; at the start, those of our own watches have just been listed."""
+        looked_at: tuple[Kind, ...] = (kinds.MODEL_DEPLOYMENT,)
         while True:
             try:
-                await self._sweep()
+                await self._sweep(looked_at)
+                await self._listed.wait()
+                self._synced.set()
+                looked_at = sweep.KINDS
                 await asyncio.sleep(_SWEEP_SECONDS)
             except errors.ApiError as error:
                 _LOG.warning("a sweep failed", extra={"error": str(error)})
                 await asyncio.sleep(1.0)
 
-    async def _sweep(self) -> None:
-        """Compare every kind; what stays unseen for _GRACE_SECONDS makes this process unhealthy."""
-        for kind in sweep.KINDS:
+    async def _sweep(self, looked_at: tuple[Kind, ...]) -> None:
+        """Compare kinds; what stays unseen for _GRACE_SECONDS makes this process unhealthy."""
+        for kind in looked_at:
             difference = await sweep.look(self._kube, self.cache, kind, self._settings.namespaces)
             for key in sweep.drop(self.cache, difference):
                 self.metrics.missed.labels(kind.name).inc()
                 self.queue.add(key)
             await self._shown(kind, difference)
-        self._synced.set()
 
     async def _shown(self, kind: Kind, difference: sweep.Difference) -> None:
         """Wait until the watches have shown what a sweep found."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from foresail_operator.desired import quantities, template
+from foresail_operator.desired import quantities, template, zero
 
 if TYPE_CHECKING:
     import pydantic
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from foresail_operator.api.v1alpha1 import ModelDeployment
 
 
-def check(model: ModelDeployment) -> tuple[str, ...]:
-    """Return a sentence for each thing that has to be changed."""
+def check(model: ModelDeployment, *, activator: bool = True) -> tuple[str, ...]:
+    """Return a sentence for each thing that has to be changed; `activator` says whether this install has one."""
     limits = template.limits(model.spec.resources)
     found = [
         f"spec.resources.requests.{name} is {asked}, more than its limit of {limits[name]}: "
@@ -27,6 +27,11 @@ def check(model: ModelDeployment) -> tuple[str, ...]:
         and quantities.parse(model.spec.gpu.memory) <= 0
     ):
         found.append("spec.gpu.memory must be more than nothing: write e.g. 16Gi, or take it away")
+    if zero.sleepy(model) and not activator:
+        found.append(
+            "spec.scaling.minReplicas is 0, but this install has no activator to wake the model: write 1 or more, or "
+            "have the chart installed with activator.create"
+        )
     return tuple(found)
 
 

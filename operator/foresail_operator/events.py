@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _LOG: Final = logging.getLogger(__name__)
 _COMPONENT: Final = "foresail-operator"
+SCALING_UP: Final = "ScalingUp"
+SCALING_DOWN: Final = "ScalingDown"
 _QUIET: Final = frozenset(
     {Reason.CREATING, Reason.PODS_STARTING, Reason.ROLLING_OUT, Reason.SCALING, Reason.WAITING_FOR_REMOVAL}
 )
@@ -37,6 +39,14 @@ def _news(conditions: list[dict[str, Any]]) -> tuple[str, str, str] | None:
     if (ready := true.get(Type.READY)) is not None:
         return "Normal", ready["reason"], ready["message"]
     return None
+
+
+def resized(before: dict[str, Any] | None, after: dict[str, Any] | None) -> tuple[str, str, str] | None:
+    """Return type, reason and message of the Event for a size that is newly wanted; the first one is no change."""
+    was, now = (before or {}).get("desired"), (after or {}).get("desired")
+    if was is None or now is None or was == now or after is None:
+        return None
+    return "Normal", SCALING_UP if now > was else SCALING_DOWN, f"from {was} replicas to {after.get('reason', now)}"
 
 
 class Recorder:

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from foresail_operator.api import reference, schema, v1alpha1
-from foresail_operator.desired import plan
+from foresail_operator.desired import autoscaler, meta, plan
 from foresail_operator.desired.images import Images
+from foresail_operator.scaling import asked, hpa
+from foresail_operator.scaling.mode import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +47,19 @@ def golden(text: str) -> str:
     raw = yaml.safe_load(text)
     metadata = {"namespace": "default", "uid": _GOLDEN_UID} | raw["metadata"]
     model = v1alpha1.parse(raw | {"metadata": metadata})
-    return _GENERATED + "---\n".join(dump(child) for child in plan.build(model, None, GOLDEN_IMAGES).children)
+    children = plan.build(model, None, GOLDEN_IMAGES, _load(model)).children
+    return _GENERATED + "---\n".join(dump(child) for child in children)
+
+
+def _load(model: v1alpha1.ModelDeployment) -> autoscaler.Load | None:
+    """Return what the autoscaler reads of the load in an install for the whole cluster, before a replica measured."""
+    scaling = model.spec.scaling
+    asked_for = asked.plan(scaling) if scaling else None
+    if asked_for is None:
+        return None
+    metrics = hpa.metrics(asked_for.goals, Mode.CUSTOM, model.metadata.name, meta.selector(model.metadata.name))
+    bounds = asked_for.bounds
+    return autoscaler.Load(tuple(metrics), *hpa.bounds(Mode.CUSTOM, bounds.minimum, bounds.maximum, 0))
 
 
 def dump(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""The only place that knows kopf: watch events come in here and go to the cache and the queue.
+"""The only place that knows kopf: it watches ModelDeployments; what it sees goes to the cache and the queue.
 
 Handlers of events only: kopf then writes nothing on any object, neither annotation nor finalizer. What else it
 would keep per object (its copy of the last state, its progress) is switched off, as nobody reads it.
@@ -6,16 +6,15 @@ would keep per object (its copy of the last state, its progress) is switched off
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import kopf
 
-from foresail_operator import sweep
 from foresail_operator.api import kinds
-from foresail_operator.desired import meta
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from foresail_operator.access import Access
     from foresail_operator.api.kinds import Kind
@@ -23,8 +22,18 @@ if TYPE_CHECKING:
 
 _WATCH_SECONDS: Final = 240
 """The server ends a watch after this, with a bookmark just before, so that the next one goes on where it ended."""
+_LONGEST_PAUSE_SECONDS: Final = 4.0
 _SILENCE_SECONDS: Final = 25.0
-"""A watch without any event or bookmark for this long is opened again; it costs one request a kind."""
+"""A watch without any event or bookmark for this long is opened again; it costs one request."""
+
+
+class _Backoffs:
+    """Pauses between the tries of a failing request: they have no end, as kopf would take itself for broken at
+    theirs, and stay short, as they also pass after the API server is back.
+    """
+
+    def __iter__(self) -> Iterator[float]:
+        return itertools.chain((0.5, 1.0, 2.0), itertools.repeat(_LONGEST_PAUSE_SECONDS))
 
 
 class _NoDiffBase(kopf.DiffBaseStorage):
@@ -73,9 +82,7 @@ def settings() -> kopf.OperatorSettings:
     result.watching.chunk_size = 500
     result.networking.request_timeout = 15
     result.networking.connect_timeout = 5
-    for kind in sweep.KINDS:
-        if kind is not kinds.MODEL_DEPLOYMENT:
-            result.watching.label_selectors[kind.group, kind.version, kind.plural] = meta.OURS
+    result.networking.error_backoffs = _Backoffs()
     return result
 
 
@@ -87,14 +94,10 @@ def register(sink: Callable[[Kind, str | None, dict[str, Any]], None], access: A
     async def login(**_: Any) -> kopf.AiohttpSession:
         return kopf.AiohttpSession(server=access.server, aiohttp_session=access.session())
 
-    for kind in sweep.KINDS:
-        _listen(registry, kind, sink)
-    return registry
+    kind = kinds.MODEL_DEPLOYMENT
 
-
-def _listen(
-    registry: kopf.OperatorRegistry, kind: Kind, sink: Callable[[Kind, str | None, dict[str, Any]], None]
-) -> None:
     @kopf.on.event(kind.group, kind.version, kind.plural, id=kind.plural, registry=registry)
     async def seen(*, event: kopf.RawEvent, **_: Any) -> None:
         sink(kind, event["type"], cast("dict[str, Any]", event["object"]))
+
+    return registry

@@ -15,7 +15,7 @@ from foresail_operator import errors
 from foresail_operator.desired import meta
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
     from foresail_operator.api.kinds import Kind, Manifest
     from foresail_operator.metrics import Metrics
@@ -24,7 +24,13 @@ _TIMEOUT: Final = aiohttp.ClientTimeout(total=15, sock_connect=5)
 _APPLY: Final = "application/apply-patch+yaml"  # JSON is YAML
 _JSON: Final = "application/json"
 _METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-_CHUNK: Final = 500
+_CHUNK: Final = 100
+"""Objects a page: a larger one costs memory that is never given back."""
+_WATCH_SECONDS: Final = 20
+"""The server ends a stream after this, and just before says how far it has got: so a stream that is quiet because
+nothing happens goes on from a version that is never too old."""
+_WATCH_TIMEOUT: Final = aiohttp.ClientTimeout(sock_connect=5, sock_read=_WATCH_SECONDS + 5)
+"""A stream without a byte for this long is dead."""
 NOBODY: Final = "1"
 """A resourceVersion that no object has: an apply with it creates, and conflicts where something is already."""
 
@@ -96,15 +102,39 @@ class Kube:
         return items
 
     async def metadata(self, kind: Kind, namespace: str | None, selector: str) -> AsyncIterator[Manifest]:
-        """Yield the metadata of every object that the label selector selects, in pages."""
-        query = {"limit": str(_CHUNK)} | ({"labelSelector": selector} if selector else {})
-        while True:
-            page = await self._request("GET", kind, kind.path(namespace), query=query, accept=_METADATA_LIST)
+        """Yield the metadata of every object that the label selector selects."""
+        async for page in self.pages(kind, namespace, selector, accept=_METADATA_LIST):
             for item in page["items"] or ():  # an empty list of metadata is null
                 yield item["metadata"]
+
+    async def pages(
+        self, kind: Kind, namespace: str | None, selector: str, accept: str = _JSON
+    ) -> AsyncIterator[Manifest]:
+        """Yield a list of the objects that the label selector selects, in pages of one moment."""
+        query = {"limit": str(_CHUNK)} | ({"labelSelector": selector} if selector else {})
+        while True:
+            page = await self._request("GET", kind, kind.path(namespace), query=query, accept=accept)
+            yield page
             if not (rest := page["metadata"].get("continue")):
                 return
             query["continue"] = rest
+
+    async def changes(
+        self, kind: Kind, namespace: str | None, selector: str, version: str
+    ) -> AsyncGenerator[dict[str, Any]]:
+        """Yield the watch events after a version until the server ends the stream; a silent one is Unavailable."""
+        path = kind.path(namespace)
+        query = {"watch": "1", "allowWatchBookmarks": "true", "timeoutSeconds": str(_WATCH_SECONDS)}
+        query |= {"labelSelector": selector, "resourceVersion": version}
+        what = f"watching {path}"
+        try:
+            async with self._session.get(path, params=query, timeout=_WATCH_TIMEOUT) as response:
+                if response.status != 200:
+                    raise errors.from_answer(response.status, _decode(await response.read()), None, what)
+                async for line in _lines(response.content):
+                    yield orjson.loads(line)
+        except (aiohttp.ClientError, TimeoutError, OSError, orjson.JSONDecodeError) as error:
+            raise errors.Unavailable(0, "NoAnswer", str(error) or type(error).__name__, None, what) from error
 
     async def _write(
         self,
@@ -147,6 +177,18 @@ class Kube:
         if status >= 300:
             raise errors.from_answer(status, answer, _seconds(retry_after), what)
         return answer
+
+
+async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Yield whole lines of any length; the reader's own way refuses long ones."""
+    rest: list[bytes] = []
+    async for chunk in content.iter_any():
+        *lines, last = chunk.split(b"\n")
+        for line in lines:
+            yield b"".join((*rest, line)) if rest else line
+            rest.clear()
+        if last:
+            rest.append(last)
 
 
 def _decode(text: bytes) -> dict[str, Any]:

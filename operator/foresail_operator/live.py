@@ -23,7 +23,7 @@ _METADATA: Final = (
     "generation",
     "deletionTimestamp",
 )
-_CONTENT: Final = ("spec", "data", "immutable")
+_CONTENT: Final = ("spec", "data", "immutable", "addressType", "endpoints", "ports")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -59,10 +59,15 @@ def trim(raw: dict[str, Any]) -> Live:
     return Live(
         uid=metadata["uid"],
         version=int(metadata["resourceVersion"]),
-        body=orjson.dumps(kept),
-        status=orjson.dumps(raw.get("status")),
+        body=_pack(kept),
+        status=_pack(raw.get("status")),
         owns_size=_owns_size(metadata),
     )
+
+
+def _pack(value: Any) -> bytes:
+    """Return JSON in memory of its own length: what orjson returns holds on to the 4 kB that it was written into."""
+    return bytes(memoryview(orjson.dumps(value)))
 
 
 def _owns_size(metadata: dict[str, Any]) -> bool:

@@ -43,6 +43,11 @@ class Metrics:
         )
         self.models = Gauge("foresail_operator_models", "ModelDeployments that are known.", registry=self.registry)
         self.leading = Gauge("foresail_operator_leading", "1 while this replica leads.", registry=self.registry)
+        self.raises = Counter(
+            "foresail_operator_raises",
+            "Deployments raised at once, ahead of the HorizontalPodAutoscaler.",
+            registry=self.registry,
+        )
         self.missed = Counter(
             "foresail_operator_missed_events",
             "Objects that a comparison with the API server found changed without a watch event.",

@@ -1,7 +1,7 @@
 """What the watches have shown: the one place where a look gets its facts, at no cost for the API server.
 
 Events of different objects come in any order, and our own writes are answered before their event arrives; so a
-version older than the one that is known is left out, and what was deleted stays deleted. What no watch told is
+version that is not newer than the last one known is left out, of deleted objects too. What no watch told is
 found by `sweep`.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from foresail_operator import live
@@ -59,12 +60,19 @@ class Cache:
         self._entries: dict[Key, _Entry] = {}
         self._keys: dict[str, tuple[Key, str, str]] = {}
         """Key, kind and name by uid."""
-        self._gone: collections.OrderedDict[str, None] = collections.OrderedDict()
+        self._gone: collections.OrderedDict[str, int] = collections.OrderedDict()
+        """The last version of deleted objects. One whose label was taken off is deleted for a watch, and comes back
+        with a newer version once it has its label again."""
 
     def observe(self, key: Key) -> Observed:
         """Return what is known of a key."""
         entry = self._entries.get(key) or _Entry()
         return Observed(entry.model, dict(entry.children), tuple(entry.pods.values()))
+
+    def model(self, key: Key) -> Live | None:
+        """Return a ModelDeployment; None when it is not known."""
+        entry = self._entries.get(key)
+        return entry.model if entry else None
 
     def models(self) -> list[Key]:
         """Return the keys of all ModelDeployments."""
@@ -83,9 +91,13 @@ class Cache:
         item = self._item(*found)
         return item.version if item is not None and item.uid == uid else None
 
-    def uids(self, kind: Kind) -> list[str]:
-        """Return the uids of all known objects of a kind."""
-        return [uid for uid, (_, name, _) in self._keys.items() if name == kind.name]
+    def uids(self, kind: Kind, namespace: str | None = None) -> list[str]:
+        """Return the uids of all known objects of a kind, in one namespace or all."""
+        return [
+            uid
+            for uid, (key, name, _) in self._keys.items()
+            if name == kind.name and (namespace is None or key[0] == namespace)
+        ]
 
     def deleted(self, uid: str) -> bool:
         """Tell whether an object is known to have been deleted lately."""
@@ -95,18 +107,22 @@ class Cache:
         """Take in an object as a watch or a write's answer showed it; return its key if anything read changed."""
         metadata = raw["metadata"]
         key = (metadata["namespace"], metadata["name"]) if kind is kinds.MODEL_DEPLOYMENT else live.key_of(metadata)
-        if key is None or metadata["uid"] in self._gone:
+        if key is None or int(metadata["resourceVersion"]) <= self._gone.get(metadata["uid"], 0):
             return None
         new: Live | Pod = pods.read(raw) if kind is kinds.POD else live.trim(raw)
         old = self._item(key, kind.name, metadata["name"])
         if old is not None and old.version >= new.version:
             return None
+        self._gone.pop(new.uid, None)
         self._put(key, kind.name, metadata["name"], new, old)
         return None if new.same(old) else key  # type: ignore[arg-type]  # both are of the kind's class
 
-    def forget(self, uid: str) -> Key | None:
-        """Take out a deleted object; return its key if it was known. A newer object of its name stays."""
-        self._gone[uid] = None
+    def forget(self, uid: str, version: int = 0) -> Key | None:
+        """Take out a deleted object; return its key if it was known. A newer object of its name stays.
+
+        `version` is that of the deletion, where it is known.
+        """
+        self._gone[uid] = max(version, self.version(uid) or self._gone.get(uid) or 0) or sys.maxsize
         if len(self._gone) > _REMEMBERED_DELETIONS:
             self._gone.popitem(last=False)
         if (found := self._keys.pop(uid, None)) is None:

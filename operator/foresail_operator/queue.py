@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 _LOG: Final = logging.getLogger(__name__)
 FIRST_PAUSE_SECONDS: Final = 0.2
-LONGEST_PAUSE_SECONDS: Final = 30.0
+LONGEST_PAUSE_SECONDS: Final = 15.0
+"""Also the longest time that passes unused once the API server takes requests again."""
 LOOK_SECONDS: Final = 120.0
 """A look that takes longer is given up: every request in it has a bound of its own, so this is a bug."""
 
@@ -56,16 +57,21 @@ class Queue:
         self._again: dict[Key, float] = {}
         self._failures: collections.Counter[Key] = collections.Counter()
         self._timers: dict[Key, asyncio.TimerHandle] = {}
+        self._not_before: dict[Key, float] = {}
+        """Until when the API server asked to be left alone with a key."""
         self._wake = asyncio.Event()
         self._open = asyncio.Event()
 
     def add(self, key: Key) -> None:
-        """Ask for a look, now."""
+        """Ask for a look, now, or as soon as the API server wants to hear of the key again."""
         if key in self._active:
             self._again.setdefault(key, self._clock())
             return
-        if (timer := self._timers.pop(key, None)) is not None:
+        if (timer := self._timers.get(key)) is not None:
+            if self._clock() < self._not_before.get(key, 0.0):
+                return
             timer.cancel()
+            del self._timers[key]
         self._waiting.setdefault(key, self._clock())
         self._wake.set()
 
@@ -121,6 +127,8 @@ class Queue:
         except errors.ApiError as error:
             self._metrics.looks.labels("refused" if isinstance(error, errors.Refused) else "failed").inc()
             after = self._failed(key, error.retry_after_seconds)
+            if error.retry_after_seconds is not None:
+                self._not_before[key] = self._clock() + after
             _LOG.warning(
                 "the API server did not take a request", extra={"error": str(error), "again_in": round(after, 2)}
             )
@@ -140,6 +148,8 @@ class Queue:
 
     def _finish(self, key: Key, after: float | None) -> None:
         del self._active[key]
+        if not self._failures[key]:
+            self._not_before.pop(key, None)
         asked_at = self._again.pop(key, None)
         if asked_at is not None and not self._failures[key]:
             self._waiting.setdefault(key, asked_at)
@@ -150,4 +160,5 @@ class Queue:
     def _due(self, key: Key) -> None:
         with contextlib.suppress(KeyError):
             del self._timers[key]
+        self._not_before.pop(key, None)
         self.add(key)

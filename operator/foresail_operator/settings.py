@@ -27,6 +27,10 @@ HELP: Final = {
     "FORESAIL_POD_NAMESPACE": "where the Lease is",
     "FORESAIL_HTTP_HOST": "address of /healthz, /readyz and /metrics",
     "FORESAIL_HTTP_PORT": "their port",
+    "FORESAIL_METRICS_SERVICE": "Service in FORESAIL_POD_NAMESPACE before the metrics API; empty: no such API",
+    "FORESAIL_METRICS_PORT": "port of the metrics API",
+    "FORESAIL_ACTIVATOR_SERVICE": "Service in FORESAIL_POD_NAMESPACE before the activator; empty: there is none",
+    "FORESAIL_WAKE_NAME": "ConfigMap there in which the activator asks for replicas",
     "FORESAIL_WORKERS": "ModelDeployments looked at at the same time",
     "FORESAIL_LOG_LEVEL": f"one of {', '.join(_LEVELS)}",
     "KUBECONFIG": "the way to the API server outside a cluster",
@@ -48,6 +52,10 @@ class Settings:
     pod_namespace: str = "default"
     http_host: str = "0.0.0.0"  # noqa: S104  # probes come from the node, metrics from anywhere
     http_port: int = 8080
+    metrics_service: str = ""
+    metrics_port: int = 8443
+    activator_service: str = ""
+    wake_name: str = "foresail-wake"
     workers: int = 8
     log_level: str = "INFO"
 
@@ -65,7 +73,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     known: dict[str, object] = dict(fields)
     if "namespaces" in fields:
         known["namespaces"] = _namespaces(fields["namespaces"])
-    for name, low, high in (("http_port", 0, 65535), ("workers", 1, 256)):
+    for name, low, high in (("http_port", 0, 65535), ("metrics_port", 0, 65535), ("workers", 1, 256)):
         if name in fields:
             known[name] = _number(name, fields[name], low, high)
     _one_of("log_level", fields, _LEVELS)

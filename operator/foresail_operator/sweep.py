@@ -11,7 +11,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Final
 
 from foresail_operator.api import kinds
-from foresail_operator.desired import meta
+from foresail_operator.desired import activator, meta
 
 if TYPE_CHECKING:
     from foresail_operator.api.kinds import Kind
@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     from foresail_operator.observe import Cache
 
 KINDS: Final = (kinds.MODEL_DEPLOYMENT, *kinds.CHILDREN, kinds.POD)
+
+
+def selector(kind: Kind) -> str:
+    """Return the label selector of what is ours of a kind; Kubernetes copies our label to slices of its own."""
+    if kind is kinds.ENDPOINT_SLICE:
+        return activator.OUR_SLICES
+    return "" if kind is kinds.MODEL_DEPLOYMENT else meta.OURS
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -42,10 +49,9 @@ def compare(cache: Cache, kind: Kind, there: dict[str, int], known_before: froze
 async def look(kube: Kube, cache: Cache, kind: Kind, namespaces: tuple[str, ...]) -> Difference:
     """List a kind and compare."""
     known_before = frozenset(cache.uids(kind))
-    selector = "" if kind is kinds.MODEL_DEPLOYMENT else meta.OURS
     there: dict[str, int] = {}
     for namespace in namespaces or (None,):
-        async for metadata in kube.metadata(kind, namespace, selector):
+        async for metadata in kube.metadata(kind, namespace, selector(kind)):
             there[metadata["uid"]] = int(metadata["resourceVersion"])
     return compare(cache, kind, there, known_before)
 

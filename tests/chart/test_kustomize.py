@@ -28,10 +28,16 @@ def key(manifest: dict[str, Any]) -> tuple[str, str]:
     return manifest["kind"], manifest["metadata"]["name"]
 
 
-def test_kustomize_gives_the_charts_default_install_with_namespace_and_definition(helm: Helm) -> None:
+def kustomized(folder: str) -> dict[tuple[str, str], Any]:
     kubectl = Path(sys.executable).with_name("kubectl")
-    done = subprocess.run([str(kubectl), "kustomize", "deploy"], cwd=ROOT, capture_output=True, text=True, check=True)
-    applied = {key(item): without_release_labels(item) for item in yaml.safe_load_all(done.stdout)}
+    done = subprocess.run([str(kubectl), "kustomize", folder], cwd=ROOT, capture_output=True, text=True, check=True)
+    return {key(item): without_release_labels(item) for item in yaml.safe_load_all(done.stdout)}
+
+
+def test_kustomize_gives_the_charts_default_install_with_namespace_and_definition(helm: Helm) -> None:
+    applied, registered = kustomized("deploy"), kustomized("deploy/metrics-api")
+    assert {kind for kind, _ in registered} == {"APIService"}
+    assert "APIService" not in {kind for kind, _ in applied}, "kubectl would overwrite another provider's"
     assert applied.pop(("Namespace", "foresail-system"))
     assert applied.pop(("CustomResourceDefinition", "modeldeployments.foresail.dev"))
-    assert applied == {key(item): without_release_labels(item) for item in helm.template()}
+    assert applied | registered == {key(item): without_release_labels(item) for item in helm.template()}

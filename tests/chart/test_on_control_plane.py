@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.cluster
 
 DEFINITION = ROOT / CHART / "crds" / "foresail.dev_modeldeployments.yaml"
+OURS = "clusterrole,clusterrolebinding,role,rolebinding,deployment,service,serviceaccount,secret,apiservice"
 MODEL = """
 apiVersion: foresail.dev/v1alpha1
 kind: ModelDeployment
@@ -57,11 +58,41 @@ def test_uninstall_leaves_models_and_their_definition_and_nothing_else(
     control_plane.kubectl("apply", "-n", release, "-f", "-", stdin=MODEL)
     run(control_plane, helm, "uninstall", "foresail", "-n", release)
     left = control_plane.kubectl(
-        "get", "clusterrole,clusterrolebinding,role,rolebinding,deployment,service,serviceaccount", "-A", "-o", "name",
+        "get", OURS, "-A", "-o", "name",
         "-l", "app.kubernetes.io/part-of=foresail",
     )  # fmt: skip
     assert left == ""
     assert control_plane.get("mdep", "fraud-scoring", "-n", release)["kind"] == "ModelDeployment"
+
+
+def test_another_providers_metrics_api_is_left_alone_with_its_whole_group(
+    control_plane: access.Access, namespace: str, helm: Helm
+) -> None:
+    theirs = yaml.safe_dump(
+        {
+            "apiVersion": "apiregistration.k8s.io/v1",
+            "kind": "APIService",
+            "metadata": {"name": "v1beta1.custom.metrics.k8s.io"},
+            "spec": {
+                "group": "custom.metrics.k8s.io",
+                "version": "v1beta1",
+                "groupPriorityMinimum": 100,
+                "versionPriority": 100,
+                "service": {"namespace": namespace, "name": "prometheus-adapter"},
+            },
+        }
+    )
+    control_plane.kubectl("apply", "-f", "-", stdin=theirs)
+    try:
+        run(control_plane, helm, "install", "foresail", str(ROOT / CHART), "-n", namespace)
+        ours = control_plane.kubectl("get", "apiservice", "-o", "name", "-l", "app.kubernetes.io/part-of=foresail")
+        assert ours.split() == ["apiservice.apiregistration.k8s.io/v1beta1.external.metrics.k8s.io"]
+        run(control_plane, helm, "uninstall", "foresail", "-n", namespace)
+        left = control_plane.get("apiservice", "v1beta1.custom.metrics.k8s.io")
+        assert left["spec"]["service"]["name"] == "prometheus-adapter"
+    finally:
+        control_plane.execute([helm.program, "uninstall", "foresail", "-n", namespace, "--ignore-not-found"])
+        control_plane.kubectl("delete", "apiservice", "v1beta1.custom.metrics.k8s.io")
 
 
 def test_namespace_of_a_model_can_be_deleted_with_no_operator_there(
@@ -100,7 +131,8 @@ def older(definition: dict[str, Any]) -> dict[str, Any]:
 def test_kustomize_installs_and_takes_away(control_plane: access.Access) -> None:
     control_plane.kubectl("apply", "--server-side", "--force-conflicts", "-k", str(ROOT / "deploy"))
     assert control_plane.get("deployment", "foresail", "-n", "foresail-system")["spec"]["replicas"] == 1
-    for manifests in ("foresail.yaml", "namespace.yaml"):
+    control_plane.kubectl("apply", "--server-side", "-k", str(ROOT / "deploy/metrics-api"))
+    for manifests in ("metrics-api/apiservices.yaml", "foresail.yaml", "namespace.yaml"):
         control_plane.kubectl("delete", "-f", str(ROOT / "deploy" / manifests), "--timeout=60s")
 
 

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 import yaml
 
+from foresail_operator.scaling import documents, registration
 from tests.chart.charts import CHART, ROOT, Helm
 
 GOLDEN = ROOT / "tests" / "chart" / "golden"
+METRICS = tuple(documents.NAMES.values())
 CASES = sorted(path.name.removesuffix(".values.yaml") for path in GOLDEN.glob("*.values.yaml"))
 
 
@@ -17,9 +19,14 @@ def kinds(manifests: list[dict[str, Any]]) -> list[str]:
     return sorted(manifest["kind"] for manifest in manifests)
 
 
-def one(manifests: list[dict[str, Any]], kind: str) -> dict[str, Any]:
-    (found,) = (manifest for manifest in manifests if manifest["kind"] == kind)
+def one(manifests: list[dict[str, Any]], kind: str, component: str = "foresail-operator") -> dict[str, Any]:
+    (found,) = (manifest for manifest in of(manifests, component) if manifest["kind"] == kind)
     return found
+
+
+def of(manifests: list[dict[str, Any]], component: str) -> list[dict[str, Any]]:
+    """Return what belongs to the operator or to the activator."""
+    return [one for one in manifests if one["metadata"]["labels"]["app.kubernetes.io/name"] == component]
 
 
 def test_lint_finds_nothing(helm: Helm) -> None:
@@ -33,8 +40,9 @@ def test_rendered_manifests_are_the_golden_ones(helm: Helm, case: str) -> None:
     assert helm.template("--values", str(GOLDEN / f"{case}.values.yaml")) == golden
 
 
-def test_operator_pod_is_what_pod_security_restricted_asks_for(helm: Helm) -> None:
-    pod = one(helm.template(), "Deployment")["spec"]["template"]["spec"]
+@pytest.mark.parametrize("component", ["foresail-operator", "foresail-activator"])
+def test_pods_are_what_pod_security_restricted_asks_for(helm: Helm, component: str) -> None:
+    pod = one(helm.template(), "Deployment", component)["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     assert pod["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
     assert container["securityContext"] == {
@@ -52,6 +60,10 @@ def test_named_namespaces_grant_nothing_cluster_wide(helm: Helm) -> None:
         ("fraud", "foresail-models"),
         ("vision", "foresail-models"),
         ("foresail-system", "foresail-leader"),
+        ("foresail-system", "foresail-activator"),
+        ("foresail-system", "foresail-activator-wake"),
+        ("fraud", "foresail-activator-models"),
+        ("vision", "foresail-activator-models"),
     }
 
 
@@ -64,19 +76,42 @@ def test_both_modes_grant_the_same_rights_on_models(helm: Helm) -> None:
         for item in helm.template("--set", "watchNamespaces={fraud}")
         if item["metadata"]["name"] == "foresail-models" and "rules" in item
     )
-    looked_up = {"customresourcedefinitions", "namespaces"}
-    assert [rule for rule in everywhere["rules"] if not looked_up & set(rule["resources"])] == here["rules"]
+    assert everywhere["rules"] == here["rules"]
 
 
-def test_no_role_has_a_wildcard_or_touches_secrets(helm: Helm) -> None:
+def test_no_role_has_a_wildcard_or_touches_secrets_but_its_own(helm: Helm) -> None:
     for manifest in helm.template():
         for rule in manifest.get("rules", []):
             assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
-            assert "secrets" not in rule["resources"]
+            if "secrets" in rule["resources"]:
+                assert (manifest["kind"], rule["resourceNames"]) == ("Role", ["foresail-metrics-api-tls"])
+                assert rule["verbs"] == ["get", "update"]
+
+
+def test_autoscalers_may_read_every_metric_that_the_operator_serves(helm: Helm) -> None:
+    reader = next(
+        item
+        for item in helm.template()
+        if item["kind"] == "ClusterRole" and item["metadata"]["name"] == "foresail-metrics-api-reader"
+    )
+    served = [(group, f"{documents.RESOURCE}/{name}") for group in [documents.CUSTOM_GROUP] for name in METRICS]
+    served += [(documents.EXTERNAL_GROUP, documents.EXTERNAL_PREFIX + name) for name in METRICS]
+    assert [(rule["apiGroups"][0], name) for rule in reader["rules"] for name in rule["resources"]] == served
+
+
+def test_api_services_lead_to_the_metrics_api_and_go_when_it_is_off(helm: Helm) -> None:
+    manifests = helm.template()
+    found = {item["metadata"]["name"]: item["spec"] for item in manifests if item["kind"] == "APIService"}
+    assert set(found) == set(registration.API_SERVICES)
+    assert {spec["service"]["name"] for spec in found.values()} == {"foresail-metrics-api"}
+    (container,) = one(manifests, "Deployment")["spec"]["template"]["spec"]["containers"]
+    assert {"name": "FORESAIL_METRICS_SERVICE", "value": "foresail-metrics-api"} in container["env"]
+    without = helm.template("--set", "metricsApi.create=false")
+    assert not [item for item in without if "metrics-api" in item["metadata"]["name"] or item["kind"] == "APIService"]
 
 
 def test_single_replica_has_no_budget_that_would_block_a_drain(helm: Helm) -> None:
-    assert "PodDisruptionBudget" not in kinds(helm.template())
+    assert "PodDisruptionBudget" not in kinds(of(helm.template(), "foresail-operator"))
     assert one(helm.template("--set", "replicas=2"), "PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
 
 
@@ -92,3 +127,20 @@ def test_variants_of_the_runtime_image_differ_by_suffix_unless_given_whole(helm:
 def test_chart_carries_the_generated_definition() -> None:
     generated = (ROOT / "crds" / "foresail.dev_modeldeployments.yaml").read_text()
     assert (ROOT / CHART / "crds" / "foresail.dev_modeldeployments.yaml").read_text() == generated
+
+
+def test_the_activator_may_read_slices_and_write_one_object(helm: Helm) -> None:
+    manifests = of(helm.template(), "foresail-activator")
+    assert one(manifests, "ClusterRole", "foresail-activator")["rules"] == [
+        {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]}
+    ]
+    assert one(manifests, "Role", "foresail-activator")["rules"] == [
+        {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["foresail-wake"], "verbs": ["patch"]}
+    ]
+
+
+def test_an_install_without_activator_has_nothing_of_it(helm: Helm) -> None:
+    manifests = helm.template("--set", "activator.create=false")
+    assert not of(manifests, "foresail-activator")
+    (container,) = one(manifests, "Deployment")["spec"]["template"]["spec"]["containers"]
+    assert not [variable for variable in container["env"] if "ACTIVATOR" in variable["name"]]

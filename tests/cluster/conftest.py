@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
@@ -10,9 +11,12 @@ from tests.cluster import kit
 
 if TYPE_CHECKING:
     import pathlib
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from foresail_testbed.access import Access
+
+POD_ADDRESSES: Final = "10.128.0.0/10"
+"""Those that kwok gives."""
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +43,15 @@ def operator(operators: kit.Operators) -> kit.Operator:
 @pytest.fixture
 def models(plane: Access, namespace: str) -> kit.Models:
     return kit.Models(plane, namespace)
+
+
+@pytest.fixture
+def carry(plane: Access, tmp_path: pathlib.Path) -> Iterator[Callable[[float], object]]:
+    """Let kwok's pods say their load; return a function that sets how many requests all of them carry together."""
+    file = tmp_path / "load"
+    file.write_text("0")
+    plane.execute(["ip", "route", "replace", "local", POD_ADDRESSES, "dev", "lo"])
+    command = [sys.executable, "-m", "tests.cluster.stub_pods", str(file)]
+    pods = plane.popen(command, log=tmp_path / "pods.log")
+    yield lambda requests: file.write_text(str(requests))
+    pods.kill()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 ROOT = pathlib.Path(__file__).parents[2]
 SECONDS = 60.0
-_PORTS = itertools.count(18100)
+PORTS = itertools.count(18100)
 
 
 def eventually(holds: Callable[[], Any], what: str, seconds: float = SECONDS) -> Any:
@@ -38,6 +38,7 @@ class Operator:
 
     def __init__(self, plane: Access, folder: pathlib.Path, port: int, **environment: str) -> None:
         self.port = port
+        self.environment = environment
         self.log = folder / f"operator-{port}.log"
         self._process = plane.popen(
             [sys.executable, "-m", "foresail_operator"],
@@ -112,7 +113,7 @@ class Operators:
 
     def start(self, **environment: str) -> Operator:
         """Start one more operator."""
-        operator = Operator(self._plane, self._folder, next(_PORTS), **(self._scope | environment))
+        operator = Operator(self._plane, self._folder, next(PORTS), **(self._scope | environment))
         self._running.append(operator)
         return operator
 
@@ -147,6 +148,12 @@ class Models:
         """Return an object; None when there is none."""
         text = self.kubectl("get", kind, name, "-o", "json", "--ignore-not-found", "--show-managed-fields")
         found: dict[str, Any] | None = json.loads(text) if text.strip() else None
+        return found
+
+    def pods(self, name: str = "fraud") -> list[dict[str, Any]]:
+        """Return a model's pods."""
+        text = self.kubectl("get", "pods", "-l", f"foresail.dev/model={name}", "-o", "json")
+        found: list[dict[str, Any]] = json.loads(text)["items"]
         return found
 
     def conditions(self, name: str = "fraud") -> dict[str, dict[str, Any]]:

@@ -39,8 +39,8 @@ def test_every_golden_model_is_taken(models: kit.Models, path: Any) -> None:
     [
         ({"replicas": 1, "scaling": {"maxReplicas": 2}}, "change spec.scaling.minReplicas and"),
         ({"scaling": {"minReplicas": 3, "maxReplicas": 2}}, "lower the one or raise the other"),
-        ({"scaling": {"minReplicas": 0, "maxReplicas": 2}}, "greater than or equal to 1"),
-        ({"scaling": {"maxReplicas": 2, "metrics": [{"type": "magic"}]}}, 'supported values: "cpu", "memory", "hpa"'),
+        ({"scaling": {"minReplicas": -1, "maxReplicas": 2}}, "greater than or equal to 0"),
+        ({"scaling": {"maxReplicas": 2, "metrics": [{"type": "magic"}]}}, 'supported values: "concurrency"'),
         ({"scaling": {"maxReplicas": 2, "metrics": [{"type": "hpa"}]}}, "has its autoscaling/v2 metric in the field"),
         ({"scaling": {"maxReplicas": 2, "metrics": [{"type": "hpa", "hpa": {}, "target": 5}]}}, "take target away"),
         (

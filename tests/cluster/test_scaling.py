@@ -1,64 +1,72 @@
-"""Autoscaling on the load with the real HPA and aggregator; nodes and pods are kwok's, the load is a stub's."""
+"""Autoscaling on the load with the real operator, HPA and aggregator; nodes and pods are kwok's, the load a stub's."""
 
 from __future__ import annotations
 
 import itertools
 import json
 import ssl
-import sys
 import time
 import urllib.error
 import urllib.request
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from foresail_operator.scaling import documents
 from foresail_testbed import errors, options
 from tests.cluster.kit import eventually
 
 if TYPE_CHECKING:
-    import pathlib
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from foresail_testbed.access import Access
-    from foresail_testbed.process import Inside
+    from tests.cluster import kit
+
+    Carry = Callable[[float], object]
 
 pytestmark = pytest.mark.cluster
 
 _PORTS = itertools.count(18400)
-GROUP = "custom.metrics.k8s.io"
-NAME = "shelf"
-METRIC = f"modeldeployments.foresail.dev/{NAME}/concurrency"
+CUSTOM: Final = documents.CUSTOM_GROUP
+EXTERNAL: Final = documents.EXTERNAL_GROUP
+NAME: Final = "shelf"
+METRIC: Final = f"modeldeployments.foresail.dev/{NAME}/concurrency"
+READS: Final = "True ValidMetricFound"
+SCALING: Final = {
+    "maxReplicas": 10,
+    "metrics": [{"type": "concurrency", "target": 16}],
+    "scaleDownDelaySeconds": 5,
+}
 
 
 class Scene:
-    """A Deployment with an HPA on its load, one or more replicas that serve it, and a load to set."""
+    """A model that scales on its load, one or more operators, and a load to set."""
 
-    def __init__(self, plane: Access, namespace: str, folder: pathlib.Path) -> None:
-        self.plane, self.namespace, self.folder = plane, namespace, folder
-        self.load = folder / "load"
-        self.pod_port = next(_PORTS)
-        self.processes: dict[int, Inside] = {}
-        self.carry(5)
-        self._start("pod", self.pod_port)
+    def __init__(self, plane: Access, models: kit.Models, operators: kit.Operators, carry: Carry) -> None:
+        self.plane, self.models, self.operators = plane, models, operators
+        self.namespace = models.namespace
+        self.carry = carry
+        carry(5)
 
-    def carry(self, requests: float) -> None:
-        self.load.write_text(str(requests))
-
-    def replica(self, *, leads: bool = True) -> int:
-        """Start a replica, lead the Service to it and return its port."""
+    def replica(self) -> kit.Operator:
+        """Start an operator with a metrics API, and lead the Service to it."""
         port = next(_PORTS)
-        self._start("replica", port, leads=leads)
+        operator = self.operators.start(
+            FORESAIL_HTTP_HOST="0.0.0.0",  # of a network namespace of its own
+            FORESAIL_METRICS_SERVICE="metrics",
+            FORESAIL_METRICS_PORT=str(port),
+        )
         self._route(port)
-        return port
+        return operator
 
-    def kill(self, port: int) -> None:
-        """Kill a replica; its endpoint goes as a kubelet would see to it."""
-        self.processes[port].kill()
+    def kill(self, operator: kit.Operator) -> None:
+        """Kill an operator; its endpoint goes as a kubelet would see to it."""
+        operator.kill()
+        port = operator.environment["FORESAIL_METRICS_PORT"]
         self.kubectl("delete", "endpointslice", f"metrics-{port}")
 
     def kubectl(self, *words: str, stdin: str | None = None) -> str:
-        return self.plane.kubectl("-n", self.namespace, *words, stdin=stdin)
+        return self.models.kubectl(*words, stdin=stdin)
 
     def raw(self, path: str) -> Any:
         """Ask the aggregator; None while it has no answer."""
@@ -69,7 +77,7 @@ class Scene:
 
     def number(self) -> float | None:
         """Return the number as the aggregator has it, None while it has none."""
-        answer = self.raw(f"/apis/{GROUP}/v1beta2/namespaces/{self.namespace}/{METRIC}")
+        answer = self.raw(f"/apis/{CUSTOM}/v1beta2/namespaces/{self.namespace}/{METRIC}")
         if not answer:
             return None
         text = answer["items"][0]["value"]
@@ -84,43 +92,32 @@ class Scene:
         return int(self.kubectl("get", "deployment", NAME, "-o", "jsonpath={.spec.replicas}"))
 
     def hpa(self) -> dict[str, Any]:
-        status: dict[str, Any] = self.plane.get("-n", self.namespace, "hpa", NAME)["status"]
-        return status
+        return self.models.get("hpa", NAME) or {}
 
     def active(self) -> str:
         """Return status and reason of the HPA's ScalingActive."""
-        conditions = {one["type"]: one for one in self.hpa().get("conditions", ())}
+        conditions = {one["type"]: one for one in self.hpa().get("status", {}).get("conditions", ())}
         one = conditions.get("ScalingActive", {})
         return f"{one.get('status')} {one.get('reason')}"
+
+    def said(self) -> dict[str, Any]:
+        """Return status.scaling."""
+        found: dict[str, Any] = (self.models.get("mdep", NAME) or {}).get("status", {}).get("scaling", {})
+        return found
 
     def apply(self, *manifests: dict[str, Any]) -> None:
         items = {"apiVersion": "v1", "kind": "List", "items": list(manifests)}
         self.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(items))
 
-    def end(self) -> None:
-        for process in self.processes.values():
-            process.kill()
-        for version in ("v1beta2", "v1beta1"):
-            self.plane.kubectl("delete", "apiservice", f"{version}.{GROUP}", "--ignore-not-found")
+    def register(self, *groups: str) -> None:
+        """Register the metrics API, as the chart does."""
+        for group in groups:
+            self.apply(*(api_service(self.namespace, group, version) for version in documents.VERSIONS[group]))
 
-    def _start(self, what: str, port: int, *, leads: bool = False) -> None:
-        config = {
-            "namespace": self.namespace,
-            "name": NAME,
-            "service": "metrics",
-            "target": 16,
-            "maximum": 10,
-            "delay_seconds": 5.0,
-            "leads": leads,
-            "load": str(self.load),
-            "pod_port": self.pod_port,
-            "api_port": port,
-            "address": options.API_ADDRESS,
-        }
-        file = self.folder / f"{what}-{port}.json"
-        file.write_text(json.dumps(config))
-        command = [sys.executable, "-m", "tests.cluster.scaling_replica", what, str(file)]
-        self.processes[port] = self.plane.popen(command, log=self.folder / f"{what}-{port}.log")
+    def end(self) -> None:
+        for group, versions in documents.VERSIONS.items():
+            names = (f"{version}.{group}" for version in versions)
+            self.plane.kubectl("delete", "apiservice", *names, "--ignore-not-found")
 
     def _route(self, port: int) -> None:
         metadata = {"name": "metrics", "labels": {"kubernetes.io/service-name": "metrics"}}
@@ -141,49 +138,17 @@ class Scene:
         self.apply(service, endpoints)
 
 
-def api_service(namespace: str, version: str, service: str = "metrics") -> dict[str, Any]:
+def api_service(namespace: str, group: str, version: str, service: str = "metrics") -> dict[str, Any]:
     return {
         "apiVersion": "apiregistration.k8s.io/v1",
         "kind": "APIService",
-        "metadata": {"name": f"{version}.{GROUP}"},
+        "metadata": {"name": f"{version}.{group}"},
         "spec": {
-            "group": GROUP,
+            "group": group,
             "version": version,
             "groupPriorityMinimum": 100,
             "versionPriority": 200 if version == "v1beta2" else 100,
             "service": {"namespace": namespace, "name": service, "port": 443},
-        },
-    }
-
-
-def deployment() -> dict[str, Any]:
-    labels = {"app": NAME}
-    container = {"name": "runtime", "image": "stub"}
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": NAME},
-        "spec": {
-            "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
-        },
-    }
-
-
-def autoscaler() -> dict[str, Any]:
-    described = {"apiVersion": "foresail.dev/v1alpha1", "kind": "ModelDeployment", "name": NAME}
-    target = {"type": "AverageValue", "averageValue": "16"}
-    metric = {"describedObject": described, "metric": {"name": "concurrency"}, "target": target}
-    return {
-        "apiVersion": "autoscaling/v2",
-        "kind": "HorizontalPodAutoscaler",
-        "metadata": {"name": NAME},
-        "spec": {
-            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": NAME},
-            "minReplicas": 1,
-            "maxReplicas": 10,
-            "metrics": [{"type": "Object", "object": metric}],
-            "behavior": {"scaleDown": {"stabilizationWindowSeconds": 0}},
         },
     }
 
@@ -193,7 +158,7 @@ RIGHTS = (
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRole",
         "metadata": {"name": "foresail-test-metrics"},
-        "rules": [{"apiGroups": [GROUP], "resources": ["*"], "verbs": ["get", "list"]}],
+        "rules": [{"apiGroups": [CUSTOM, EXTERNAL], "resources": ["*"], "verbs": ["get", "list"]}],
     },
     {
         "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -206,33 +171,29 @@ RIGHTS = (
 
 
 @pytest.fixture
-def scene(plane: Access, namespace: str, tmp_path: pathlib.Path) -> Iterator[Scene]:
-    """The Service, the APIServices and the Deployment; no replica yet, no HPA yet."""
-    scene = Scene(plane, namespace, tmp_path)
+def scene(plane: Access, models: kit.Models, operators: kit.Operators, carry: Carry) -> Iterator[Scene]:
+    """A model that scales on its load; no operator yet, no metrics API yet."""
+    scene = Scene(plane, models, operators, carry)
     try:
-        scene.apply(*RIGHTS, *(api_service(namespace, version) for version in ("v1beta2", "v1beta1")), deployment())
+        scene.apply(*RIGHTS)
+        models.apply(NAME, scaling=SCALING)
         yield scene
     finally:
         scene.end()
 
 
-def test_the_aggregator_answers_with_a_models_load_and_lists_the_metrics(scene: Scene) -> None:
-    scene.replica()
+def test_the_aggregator_answers_with_a_models_load_and_who_goes_around_it_is_refused(scene: Scene) -> None:
+    scene.register(CUSTOM)
+    port = scene.replica().environment["FORESAIL_METRICS_PORT"]
     eventually(lambda: scene.about(5), "the number is served")
-    listed = scene.raw(f"/apis/{GROUP}/v1beta2")
+    listed = scene.raw(f"/apis/{CUSTOM}/v1beta2")
     assert "modeldeployments.foresail.dev/concurrency" in [resource["name"] for resource in listed["resources"]]
-    older = scene.raw(f"/apis/{GROUP}/v1beta1/namespaces/{scene.namespace}/{METRIC}")
+    path = f"namespaces/{scene.namespace}/{METRIC}"
+    older = scene.raw(f"/apis/{CUSTOM}/v1beta1/{path}")
     assert older["items"][0]["metricName"] == "concurrency"
     with pytest.raises(errors.TestbedError, match="could not find the metric nonsense"):
-        scene.plane.kubectl(
-            "get", "--raw", f"/apis/{GROUP}/v1beta2/namespaces/{scene.namespace}/{METRIC}"[:-11] + "nonsense"
-        )
-
-
-def test_who_goes_around_the_aggregator_is_refused(scene: Scene) -> None:
-    port = scene.replica()
-    eventually(scene.number, "the number is served")
-    url = f"https://{options.API_ADDRESS}:{port}/apis/{GROUP}/v1beta2/namespaces/{scene.namespace}/{METRIC}"
+        scene.plane.kubectl("get", "--raw", f"/apis/{CUSTOM}/v1beta2/{path.replace('concurrency', 'nonsense')}")
+    url = f"https://{options.API_ADDRESS}:{port}/apis/{CUSTOM}/v1beta2/{path}"
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     request = urllib.request.Request(url, headers={"X-Remote-User": "system:admin"})
@@ -243,44 +204,79 @@ def test_who_goes_around_the_aggregator_is_refused(scene: Scene) -> None:
 
 
 def test_a_step_is_asked_for_in_three_seconds_confirmed_by_the_hpa_and_taken_back(scene: Scene) -> None:
-    scene.replica()
-    scene.apply(autoscaler())
-    eventually(lambda: scene.active() == "True ValidMetricFound", "the HPA reads the number", seconds=60)
-    scene.carry(46)
+    scene.register(CUSTOM)
+    operator = scene.replica()
+    eventually(lambda: scene.active() == READS, "the HPA reads the number", seconds=60)
+    eventually(lambda: scene.models.state("ScalingActive", NAME) == ("True", "ValidMetricFound"), "the status says so")
+    scene.models.wait_settled(operator, NAME)
+    scene.carry(40)
     started = time.monotonic()
     eventually(lambda: scene.size() == 3, "the burst path raises it")
     assert time.monotonic() - started < 3.5  # a look at the API each 50 ms and more included
-    since = time.monotonic()
-    while time.monotonic() - since < 20:  # more than one look of the HPA
+    eventually(lambda: scene.said().get("desired") == 3, "the status says so")
+    assert scene.said()["reason"].startswith("3 of 10: ")
+    assert scene.said()["mode"] == "custom"
+    scene.models.wait_settled(operator, NAME)
+    writes, since = operator.writes(), time.monotonic()
+    while time.monotonic() - since < 18:  # more than one look of the HPA
         assert scene.size() == 3
-    assert scene.hpa()["desiredReplicas"] == 3
+    assert scene.hpa()["status"]["desiredReplicas"] == 3
+    assert operator.writes() == writes
     scene.carry(5)
     eventually(lambda: scene.size() == 1, "the HPA takes it back", seconds=45)
+    events = scene.kubectl("get", "events", "-o", "jsonpath={.items[*].reason}", "--field-selector=type=Normal")
+    eventually(lambda: scene.said().get("desired") == 1, "the status says so")
+    assert "ScalingUp" in events
 
 
-def test_one_replica_dies_and_the_number_is_still_served_all_die_and_nothing_moves(scene: Scene) -> None:
-    first = scene.replica()
+def test_one_operator_dies_and_the_number_is_still_served_all_die_and_nothing_moves(scene: Scene) -> None:
+    scene.register(CUSTOM)
+    first = scene.replica().wait_until_leading()
     eventually(scene.number, "the number is served")
-    second = scene.replica(leads=False)
-    scene.carry(46)
-    scene.apply(autoscaler())
-    eventually(lambda: scene.size() == 3 and scene.active() == "True ValidMetricFound", "it has grown", seconds=60)
+    second = scene.replica()
+    scene.carry(40)
+    eventually(lambda: scene.size() == 3 and scene.active() == READS, "it has grown", seconds=60)
     scene.kill(first)
-    eventually(lambda: scene.about(46), "the other replica serves it")
+    eventually(lambda: scene.about(40), "the other operator serves it")
     scene.kill(second)
     eventually(lambda: scene.active() == "False FailedGetObjectMetric", "the HPA says so", seconds=60)
     assert scene.size() == 3
-    for version in ("v1beta2", "v1beta1"):
-        scene.plane.kubectl("delete", "apiservice", f"{version}.{GROUP}")
+    for version in documents.CUSTOM_VERSIONS:
+        scene.plane.kubectl("delete", "apiservice", f"{version}.{CUSTOM}")
     scene.plane.kubectl("create", "namespace", f"{scene.namespace}-other")
     scene.plane.kubectl("delete", "namespace", f"{scene.namespace}-other", "--timeout=30s")
 
 
-def test_another_providers_metrics_api_is_left_alone(scene: Scene) -> None:
-    scene.apply(api_service(scene.namespace, "v1beta1", service="prometheus-adapter"))
+def test_where_another_provider_has_the_custom_api_the_external_one_is_used(scene: Scene) -> None:
+    scene.apply(api_service(scene.namespace, CUSTOM, "v1beta1", service="prometheus-adapter"))
+    scene.register(EXTERNAL)
     scene.replica()
-    ours = ["apiservice", f"v1beta2.{GROUP}"]
-    eventually(lambda: scene.plane.get(*ours)["spec"].get("caBundle"), "ours trusts our authority")
-    theirs = scene.plane.get("apiservice", f"v1beta1.{GROUP}")
+    eventually(lambda: scene.active() == READS, "the HPA reads the number", seconds=60)
+    scene.carry(40)
+    eventually(lambda: scene.size() == 3, "it grows", seconds=30)
+    assert scene.hpa()["spec"]["metrics"][0]["external"]["metric"]["name"] == "foresail_concurrency"
+    words = scene.models.conditions(NAME)["ScalingActive"]["message"]
+    assert words == (
+        f"the HPA reads the load over {EXTERNAL} because {CUSTOM} belongs to Service "
+        f"{scene.namespace}/prometheus-adapter"
+    )
+    theirs = scene.plane.get("apiservice", f"v1beta1.{CUSTOM}")
     assert "caBundle" not in theirs["spec"]
     assert theirs["spec"]["service"]["name"] == "prometheus-adapter"
+
+
+def test_without_a_metrics_api_the_bounds_follow_the_load_up_and_down(scene: Scene) -> None:
+    operator = scene.operators.start().wait_until_leading()
+    eventually(lambda: scene.said().get("desired") == 1, "the load is known")
+    assert scene.models.state("ScalingActive", NAME) == ("True", "BoundsSet")
+    scene.models.wait_settled(operator, NAME)
+    scene.carry(40)
+    eventually(lambda: scene.size() == 3, "the burst path raises it", seconds=15)
+    eventually(lambda: bounds(scene.hpa()) == (3, 3), "the bounds follow", seconds=5)
+    scene.carry(5)
+    eventually(lambda: bounds(scene.hpa()) == (1, 1), "the bounds follow", seconds=30)
+    eventually(lambda: scene.size() == 1, "the HPA takes it back", seconds=45)
+
+
+def bounds(hpa: dict[str, Any]) -> tuple[int, int]:
+    return hpa["spec"]["minReplicas"], hpa["spec"]["maxReplicas"]

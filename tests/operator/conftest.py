@@ -49,4 +49,4 @@ class MakePlan(Protocol):
 
 @pytest.fixture
 def make_plan() -> MakePlan:
-    return lambda model: plan.build(model, None, IMAGES)
+    return lambda model: plan.build(model, None, IMAGES, None)

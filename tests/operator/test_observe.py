@@ -62,11 +62,21 @@ def test_an_older_event_never_wins_over_the_answer_to_a_newer_write() -> None:
 def test_a_deleted_object_stays_deleted_whatever_comes_late() -> None:
     cache = observe.Cache()
     cache.note(kinds.POD, pod())
-    assert cache.forget("p") == KEY
+    assert cache.forget("p", 9) == KEY
     assert cache.note(kinds.POD, pod(version=9)) is None
     assert cache.deleted("p")
     assert cache.observe(KEY).pods == ()
     assert cache.forget("p") is None
+
+
+def test_what_a_label_took_out_of_sight_is_known_again_once_it_has_the_label_back() -> None:
+    cache = observe.Cache()
+    cache.note(kinds.SERVICE, child(version=1))
+    cache.forget("c", 2)
+    cache.forget("c")  # a list without it says so once more
+    assert cache.note(kinds.SERVICE, child(version=2)) is None
+    assert cache.note(kinds.SERVICE, child(version=3)) == KEY
+    assert not cache.deleted("c")
 
 
 def test_the_end_of_a_predecessor_does_not_take_its_successor_away() -> None:

@@ -21,6 +21,8 @@ from foresail_operator.kube import Kube
 from foresail_operator.metrics import Metrics
 from foresail_operator.observe import Cache
 from foresail_operator.reconcile import Clocks, Reconciler
+from foresail_operator.scaling.autoscaling import Autoscaling
+from foresail_operator.standby import Place, Standby
 from tests.operator import wire
 from tests.operator.conftest import make_raw
 
@@ -45,6 +47,7 @@ class Bench:
     kube: Kube
     seconds: float = 1000.0
     cache: Cache = dataclasses.field(default_factory=Cache)
+    place: Place | None = None
 
     def __post_init__(self) -> None:
         self.restart()
@@ -52,10 +55,22 @@ class Bench:
     def restart(self, cpu: str = "runtime:1") -> None:
         """Forget everything, as a new process does, and see what is there."""
         self.cache = Cache()
+        self.scaling = Autoscaling(
+            self.kube,
+            self.cache,
+            metrics=Metrics(),
+            leads=lambda: True,
+            changed=lambda _: None,
+            endpoint=None,
+            clock=lambda: self.seconds,
+        )
+        self.standby = Standby(self.kube, self.cache, self.place, lambda _: None)
         self.reconciler = Reconciler(
             self.kube,
             self.cache,
             Applier(self.kube, self.cache),
+            scaling=self.scaling,
+            standby=self.standby,
             recorder=Recorder(self.kube, "me"),
             images=Images(cpu=cpu, openvino="o", gpu="g"),
             clocks=Clocks(lambda: self.seconds, lambda: f"at {self.seconds:g}"),
@@ -235,6 +250,15 @@ async def test_a_foreign_service_is_named_and_left_alone() -> None:
         b.seconds += 10
         await b.look()
         assert "belongs to Application shop" in b.condition("Stalled")[2]
+
+
+async def test_a_foreign_deployment_gets_no_autoscaler_of_ours() -> None:
+    async with bench() as b:
+        foreign = b.api.put(DEPLOYMENT, {"metadata": {"name": "fraud"}, "spec": {"replicas": 1}})
+        b.model(scaling={"maxReplicas": 5})
+        assert await b.look() == 30
+        assert b.api.objects[DEPLOYMENT] == foreign
+        assert AUTOSCALER not in b.api.objects
 
 
 async def test_children_of_a_predecessor_are_waited_for() -> None:

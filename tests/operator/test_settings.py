@@ -26,6 +26,10 @@ def test_every_variable_of_the_help_is_read_and_empty_ones_count_as_absent() -> 
         "FORESAIL_POD_NAMESPACE": "n",
         "FORESAIL_HTTP_HOST": "127.0.0.1",
         "FORESAIL_HTTP_PORT": "1",
+        "FORESAIL_METRICS_SERVICE": "m",
+        "FORESAIL_METRICS_PORT": "3",
+        "FORESAIL_ACTIVATOR_SERVICE": "a",
+        "FORESAIL_WAKE_NAME": "w",
         "FORESAIL_WORKERS": "2",
         "FORESAIL_LOG_LEVEL": "DEBUG",
     }
@@ -40,6 +44,10 @@ def test_every_variable_of_the_help_is_read_and_empty_ones_count_as_absent() -> 
         pod_namespace="n",
         http_host="127.0.0.1",
         http_port=1,
+        metrics_service="m",
+        metrics_port=3,
+        activator_service="a",
+        wake_name="w",
         workers=2,
         log_level="DEBUG",
     )

@@ -42,20 +42,75 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 {{- end -}}
 
+{{/* Whether there is a metrics API: "true" or nothing. APIServices are cluster-wide. */}}
+{{- define "foresail.metricsApi" -}}
+{{- $wish := default (dict "create" true) .Values.metricsApi -}}{{/* values of an older release, reused, have none */}}
+{{- if and $wish.create (not .Values.watchNamespaces) -}}true{{- end -}}
+{{- end -}}
+
+{{/* Name of the metrics API's Service; its Secret has -tls behind it. */}}
+{{- define "foresail.metricsApiName" -}}
+{{- include "foresail.name" . }}-metrics-api
+{{- end -}}
+
+{{/* Every metric of the metrics API, in the custom API's words. */}}
+{{- define "foresail.metricNames" -}}
+concurrency requests_per_second latency_p95_milliseconds queued_requests
+{{- end -}}
+
+{{/* Whether a group is free for us or ours already, in each of its versions: "true" or nothing.
+     (dict "context" $ "group" "custom.metrics.k8s.io" "versions" (list "v1beta2" "v1beta1")) */}}
+{{- define "foresail.groupIsFree" -}}
+{{- $free := true -}}
+{{- range .versions -}}
+{{- $found := lookup "apiregistration.k8s.io/v1" "APIService" "" (printf "%s.%s" . $.group) -}}
+{{- if $found -}}
+{{- $service := $found.spec.service | default dict -}}
+{{- $ours := and (eq ($service.namespace | default "") $.context.Release.Namespace) (eq ($service.name | default "") (include "foresail.metricsApiName" $.context)) -}}
+{{- if not $ours -}}{{- $free = false -}}{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if $free -}}true{{- end -}}
+{{- end -}}
+
+{{- define "foresail.activatorName" -}}
+{{- include "foresail.name" . }}-activator
+{{- end -}}
+
+{{/* The ConfigMap in which the activator asks for replicas. */}}
+{{- define "foresail.wakeName" -}}
+{{- include "foresail.name" . }}-wake
+{{- end -}}
+
+{{- define "foresail.activatorSelectorLabels" -}}
+app.kubernetes.io/name: foresail-activator
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "foresail.activatorLabels" -}}
+{{ include "foresail.labels" . | replace "app.kubernetes.io/name: foresail-operator" "app.kubernetes.io/name: foresail-activator" }}
+{{- end -}}
+
 {{/* What the operator does with models, in every namespace it looks after. A verb here is a verb it uses. */}}
 {{- define "foresail.modelRules" -}}
 - apiGroups: [foresail.dev]
   resources: [modeldeployments]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [foresail.dev]
   resources: [modeldeployments/status]
   verbs: [patch]
+# Asked for by the admission plugin OwnerReferencesPermissionEnforcement (OpenShift has it on): children name the
+# model as an owner whose deletion waits for them. Nothing is ever sent there.
 - apiGroups: [foresail.dev]
   resources: [modeldeployments/finalizers]
   verbs: [update]
 - apiGroups: [apps]
   resources: [deployments]
   verbs: [get, list, watch, create, patch]
+# Raised at once when the load asks for it, before the autoscaler's next look.
+- apiGroups: [apps]
+  resources: [deployments/scale]
+  verbs: [get, update]
 - apiGroups: [""]
   resources: [services]
   verbs: [get, list, watch, create, patch]
@@ -68,6 +123,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [autoscaling]
   resources: [horizontalpodautoscalers]
+  verbs: [get, list, watch, create, patch, delete]
+# The activator's place in a model's Service.
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [""]
   resources: [pods]

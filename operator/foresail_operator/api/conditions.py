@@ -25,6 +25,7 @@ class Type(enum.StrEnum):
     AVAILABLE = "Available", "At least one replica, of this revision or an older one, takes requests."
     PROGRESSING = "Progressing", "A rollout is moving or complete; False: Kubernetes sees no progress."
     SCALING_ACTIVE = "ScalingActive", "The HorizontalPodAutoscaler reads its metrics and sets the size."
+    ASLEEP = "Asleep", "No replica runs, as nobody asks; the first request wakes the model."
 
     def __new__(cls, value: str, meaning: str = "") -> Type:  # noqa: D102  # a member's value and its sentences
         member = str.__new__(cls, value)
@@ -57,6 +58,12 @@ class Reason(enum.StrEnum):
         "spec.replicas is 0, so nothing answers.",
         "Scale up: `kubectl scale mdep/NAME --replicas=1`.",
     )
+    ASLEEP = (
+        "Asleep",
+        "Nobody asked for spec.scaling.idleSeconds, so no replica runs; the last one of this revision answered.",
+        "Nothing: the first request wakes it and waits for its answer.",
+    )
+    AWAKE = "Awake", "Replicas run, or are being started.", "Nothing."
     COMPLETE = "Complete", "The last rollout is complete.", "Nothing."
     LOADED = "Loaded", "The model is loaded in a replica of this revision.", "Nothing."
     LOADING = (
@@ -141,10 +148,25 @@ class Reason(enum.StrEnum):
         "The model can't be fetched; the message has the address and the answer.",
         "Correct spec.model.uri or the credentials, or repair the source.",
     )
+    ACCESS_DENIED = (
+        "AccessDenied",
+        "The source refuses to hand out the model; the message has the address and the answer.",
+        "Set or correct spec.model.credentials, and look who may read the file.",
+    )
     CREDENTIALS_UNREADABLE = (
         "CredentialsUnreadable",
         "The Secret of the model's credentials makes no sense.",
         "Give it `token`, or `username` and `password`, and `ca.crt` if the source's authority is your own.",
+    )
+    TLS_UNREADABLE = (
+        "TlsUnreadable",
+        "The Secret of spec.serving.tls has no certificate and key that fit together.",
+        "Give it `tls.crt` and `tls.key` in PEM, and `ca.crt` where clients have to show certificates.",
+    )
+    TOKENS_UNREADABLE = (
+        "TokensUnreadable",
+        "The Secret of spec.serving.auth has no tokens.",
+        "Give it the key `token`, with one token a line.",
     )
     CERTIFICATE_INVALID = (
         "CertificateInvalid",
@@ -244,7 +266,12 @@ class Reason(enum.StrEnum):
     SCALING_FAILED = (
         "MetricUnavailable",
         "The HorizontalPodAutoscaler can't read a metric, so it does not change the size; the message is its own.",
-        "For cpu and memory: install metrics-server. For a metric of your own: check its adapter.",
+        "For cpu and memory: install metrics-server. For the load: see docs/scaling.md. Else: check the adapter.",
+    )
+    BOUNDS_SET = (
+        "BoundsSet",
+        "The HorizontalPodAutoscaler can't ask for the load here, so the operator sets its bounds to the wanted size.",
+        "Nothing; the message says why. docs/scaling.md says how to give it the metrics API.",
     )
     IDLE = "Idle", "Nothing is being changed.", "Nothing."
     NOT_STALLED = "NotStalled", "Nothing stands in the way.", "Nothing."
@@ -260,8 +287,11 @@ class Reason(enum.StrEnum):
 FROM_RUNTIME: Final = frozenset(
     {
         Reason.DOWNLOAD_FAILED,
+        Reason.ACCESS_DENIED,
         Reason.CERTIFICATE_INVALID,
         Reason.CREDENTIALS_UNREADABLE,
+        Reason.TLS_UNREADABLE,
+        Reason.TOKENS_UNREADABLE,
         Reason.SOURCE_UNSUPPORTED,
         Reason.MODEL_NOT_FOUND,
         Reason.MODEL_AMBIGUOUS,
@@ -319,6 +349,17 @@ class ModelStatus(Resource):
     digest: str | None = Field(default=None, description="What the spec pins it to.")
 
 
+class ScalingStatus(Resource):
+    """The size that the load asks for, as of its last change."""
+
+    desired: int | None = Field(default=None, description="Replicas wanted.")
+    signal: str | None = Field(default=None, description="Type of the metric that asks for most.")
+    mode: str | None = Field(
+        default=None, description="How the autoscaler learns of it: `custom`, `external` (metrics APIs) or `bounds`."
+    )
+    reason: str | None = Field(default=None, description="Why, in a sentence.")
+
+
 class Status(Resource):
     """What is there."""
 
@@ -334,3 +375,4 @@ class Status(Resource):
     url: str | None = Field(default=None, description="Address inside the cluster.")
     revision: Revision | None = Field(default=None, description=text(Revision))
     model: ModelStatus | None = Field(default=None, description=text(ModelStatus))
+    scaling: ScalingStatus | None = Field(default=None, description=text(ScalingStatus))

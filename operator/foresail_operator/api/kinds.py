@@ -40,8 +40,9 @@ EVENT: Final = Kind("", "v1", "Event", "events")
 DEPLOYMENT: Final = Kind("apps", "v1", "Deployment", "deployments")
 AUTOSCALER: Final = Kind("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
 DISRUPTION_BUDGET: Final = Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
+ENDPOINT_SLICE: Final = Kind("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices")
 LEASE: Final = Kind("coordination.k8s.io", "v1", "Lease", "leases")
 
-CHILDREN: Final = (CONFIG_MAP, DEPLOYMENT, SERVICE, AUTOSCALER, DISRUPTION_BUDGET)
+CHILDREN: Final = (CONFIG_MAP, DEPLOYMENT, SERVICE, ENDPOINT_SLICE, AUTOSCALER, DISRUPTION_BUDGET)
 """What a ModelDeployment owns directly, in the order of writing."""
 BY_NAME: Final = {kind.name: kind for kind in (MODEL_DEPLOYMENT, *CHILDREN, POD)}

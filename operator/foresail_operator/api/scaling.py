@@ -10,21 +10,24 @@ from foresail_operator.api.base import Open, Resource, rule, text
 
 DEFAULT_CPU_UTILIZATION: Final = 80
 
-MetricType = Literal["cpu", "memory", "hpa"]
+MetricType = Literal["concurrency", "requestsPerSecond", "latency", "queue", "cpu", "memory", "hpa"]
+_WITHOUT_DEFAULT: Final = "['requestsPerSecond', 'latency', 'queue']"
 
 
 class Metric(Resource):
-    """One thing that is measured. With several, the largest number of replicas wins."""
+    """What the size follows: `concurrency` if nothing is given; with several, the largest size wins."""
 
     type: MetricType = Field(
-        description="`cpu` or `memory`: use as a percentage of what a replica requests. "
-        "`hpa`: any metric of autoscaling/v2, as it is in the field `hpa`.",
+        description="What a replica carries: `concurrency` (requests in flight and waiting), `requestsPerSecond`, "
+        "`queue` (requests waiting), `latency` (its 95th percentile). `cpu`, `memory`: use as a percentage of the "
+        "request. `hpa`: any metric of autoscaling/v2.",
     )
     target: int | None = Field(
         default=None,
         ge=1,
-        le=1000,
-        description=f"Percentage to hold, for cpu and memory. When absent: {DEFAULT_CPU_UTILIZATION}.",
+        le=1_000_000,
+        description="How much of it a replica shall have: requests, milliseconds, per cent. When absent: for "
+        f"concurrency what the replicas measured of themselves, for cpu and memory {DEFAULT_CPU_UTILIZATION}.",
     )
     hpa: Open | None = Field(
         default=None,
@@ -38,6 +41,10 @@ class Metric(Resource):
         + rule(
             "!(self.type == 'hpa' && has(self.target))",
             "take target away: a metric of type hpa has its target inside the field hpa",
+        )
+        + rule(
+            f"has(self.target) || !(self.type in {_WITHOUT_DEFAULT})",
+            "set target: requests a second, milliseconds or waiting requests that a replica shall have",
         )
     }
 
@@ -72,19 +79,34 @@ class Behavior(Resource):
 class Scaling(Resource):
     """Lets a HorizontalPodAutoscaler move the number of replicas between two bounds. Not together with `replicas`."""
 
-    min_replicas: int = Field(default=1, ge=1, le=10_000, description="Fewest replicas.")
+    min_replicas: int = Field(
+        default=1,
+        ge=0,
+        le=10_000,
+        description="Fewest replicas. 0: the model sleeps when nobody asks, and the first request wakes it.",
+    )
     max_replicas: int = Field(ge=1, le=10_000, description="Most replicas.")
     metrics: tuple[Metric, ...] = Field(
-        default=(Metric(type="cpu", target=DEFAULT_CPU_UTILIZATION),),
+        default=(Metric(type="concurrency"),),
         min_length=1,
         max_length=10,
         description=text(Metric),
+        json_schema_extra=rule(
+            "self.all(m, m.type == 'hpa' || self.exists_one(n, n.type == m.type))",
+            "name each type once, hpa excepted",
+        ),
     )
     scale_down_delay_seconds: int = Field(
         default=300,
         ge=0,
         le=3600,
         description="How long the need must have been lower before replicas are taken away.",
+    )
+    idle_seconds: int = Field(
+        default=300,
+        ge=5,
+        le=86_400,
+        description="How long there must have been no request before a model with minReplicas 0 sleeps.",
     )
     behavior: Behavior | None = Field(default=None, description=text(Behavior))
     model_config = Resource.model_config | {

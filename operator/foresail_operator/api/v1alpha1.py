@@ -99,6 +99,29 @@ class Batching(Resource):
     )
 
 
+class Tls(Resource):
+    """The certificate that replicas serve HTTP and gRPC with."""
+
+    secret_name: str = Field(
+        min_length=1,
+        max_length=253,
+        description="Name of a Secret with `tls.crt` and `tls.key`. A new certificate is served without a restart.",
+    )
+    client_certificates: bool = Field(
+        default=False, description="Ask callers for a certificate that `ca.crt` of the Secret vouches for."
+    )
+
+
+class Auth(Resource):
+    """Bearer tokens that open the replicas."""
+
+    secret_name: str = Field(
+        min_length=1,
+        max_length=253,
+        description="Name of a Secret whose key `token` has one token a line. Changes count without a restart.",
+    )
+
+
 class Serving(Resource):
     """How requests are served."""
 
@@ -133,6 +156,8 @@ class Serving(Resource):
             "OpenVINOExecutionProvider",
         ),
     )
+    tls: Tls | None = Field(default=None, description=text(Tls))
+    auth: Auth | None = Field(default=None, description=text(Auth))
 
 
 class Amounts(Resource):
@@ -219,6 +244,10 @@ class Spec(Resource):
         "When both this and `scaling` are absent: 1.",
     )
     scaling: Scaling | None = Field(default=None, description=text(Scaling))
+    hold_requests: bool = Field(
+        default=True,
+        description="While no replica is ready, let requests wait for one at the activator instead of failing.",
+    )
     model: Model = Field(description=text(Model))
     serving: Serving = Field(default=Serving(), description=text(Serving))
     resources: Resources = Field(default=Resources(), description=text(Resources))
@@ -230,6 +259,11 @@ class Spec(Resource):
             "!(has(self.replicas) && has(self.scaling))",
             "spec.replicas fixes the size and spec.scaling moves it, so only one of them can be there: change "
             "spec.scaling.minReplicas and spec.scaling.maxReplicas, or remove spec.scaling to set spec.replicas",
+        )
+        + rule(
+            "self.holdRequests || !has(self.scaling) || self.scaling.minReplicas > 0",
+            "a model that sleeps at 0 needs its requests held: set scaling.minReplicas to 1 or more, or take "
+            "holdRequests away",
         )
     }
 

@@ -49,3 +49,27 @@ def affinity(own: Manifest | None, gpu: Gpu | None) -> Manifest | None:
     return own | {
         "nodeAffinity": node | {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
     }
+
+
+def asked(pod: Manifest, container: str) -> str:
+    """Return in a sentence which cards a pod's spec asks the scheduler for; empty when it asks for none."""
+    ours = (one for one in pod["containers"] if one["name"] == container)
+    limits: Manifest = next((one.get("resources", {}).get("limits", {}) for one in ours), {})
+    cards = [f"{amount} {name}" for name, amount in limits.items() if "/" in name]
+    if not cards:
+        return ""
+    labels = [_say(wish) for wish in _wishes(pod)]
+    return f"The pod asks for {', '.join(cards)}{' on a node with ' if labels else ''}{' and '.join(labels)}."
+
+
+def _wishes(pod: Manifest) -> list[Manifest]:
+    node = (pod.get("affinity") or {}).get("nodeAffinity") or {}
+    terms = (node.get("requiredDuringSchedulingIgnoredDuringExecution") or {}).get("nodeSelectorTerms") or [{}]
+    found = terms[0].get("matchExpressions") or []  # ours are in each of them
+    return [wish for wish in found if wish["key"] in {PRODUCT_LABEL, MEMORY_LABEL}]
+
+
+def _say(wish: Manifest) -> str:
+    if wish["key"] == MEMORY_LABEL:
+        return f"{wish['key']} over {wish['values'][0]} (MiB)"
+    return f"{wish['key']} {', '.join(wish['values'])}"

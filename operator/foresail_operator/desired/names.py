@@ -54,6 +54,11 @@ def disruption_budget(name: str) -> str:
     return base(name)
 
 
+def activator_slice(name: str) -> str:
+    """Return the name of the EndpointSlice through which the activator stands in."""
+    return f"{base(name)}-activator"
+
+
 def description(name: str, content: str) -> str:
     """Return the name of the ConfigMap that holds this content; other content has another name."""
     return f"{base(name)}{_DESCRIPTION}{digests.short(content, 8)}"

@@ -11,6 +11,7 @@ from foresail_operator.desired.images import Images, Pin, choose
 if TYPE_CHECKING:
     from foresail_operator.api.kinds import Manifest
     from foresail_operator.api.v1alpha1 import ModelDeployment
+    from foresail_operator.desired.autoscaler import Load
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -24,8 +25,8 @@ class Plan:
     pin: Pin
 
 
-def build(model: ModelDeployment, recorded: Pin | None, images: Images) -> Plan:
-    """Return the plan; `recorded` is the image that status remembers, None for a new model."""
+def build(model: ModelDeployment, recorded: Pin | None, images: Images, load: Load | None) -> Plan:
+    """Return the plan; `recorded` is the image that status remembers, `load` see `autoscaler.build`."""
     pin = choose(model, recorded, images)
     said = description.build(model)
     mounted: str = said["metadata"]["name"]
@@ -36,7 +37,7 @@ def build(model: ModelDeployment, recorded: Pin | None, images: Images) -> Plan:
         deployment.build(model, _labelled(pod, revision)),
         service.build(model),
         service.build_headless(model),
-        autoscaler.build(model),
+        autoscaler.build(model, load),
         disruption.build(model),
     )
     return Plan(tuple(child for child in children if child is not None), revision, mounted, pin)

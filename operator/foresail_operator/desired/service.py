@@ -17,7 +17,11 @@ HTTP_SERVICE_PORT: Final = 80
 
 def build(model: ModelDeployment) -> Manifest:
     """Return the Service that clients call."""
-    spec = {"type": "ClusterIP", "ports": _ports(HTTP_SERVICE_PORT), "selector": meta.selector(model.metadata.name)}
+    spec = {
+        "type": "ClusterIP",
+        "ports": _ports(model, HTTP_SERVICE_PORT),
+        "selector": meta.selector(model.metadata.name),
+    }
     return meta.child(model, SERVICE, names.service(model.metadata.name), spec=spec)
 
 
@@ -26,7 +30,7 @@ def build_headless(model: ModelDeployment) -> Manifest:
     spec = {
         "type": "ClusterIP",
         "clusterIP": "None",
-        "ports": _ports(contract.HTTP_PORT),
+        "ports": _ports(model, contract.HTTP_PORT),
         "selector": meta.selector(model.metadata.name),
     }
     return meta.child(model, SERVICE, names.headless_service(model.metadata.name), spec=spec)
@@ -34,23 +38,26 @@ def build_headless(model: ModelDeployment) -> Manifest:
 
 def url(model: ModelDeployment) -> str:
     """Return the address inside the cluster."""
-    return f"http://{names.service(model.metadata.name)}.{model.metadata.namespace}"
+    scheme, port = ("https", f":{HTTP_SERVICE_PORT}") if model.spec.serving.tls else ("http", "")
+    return f"{scheme}://{names.service(model.metadata.name)}.{model.metadata.namespace}{port}"
 
 
-def _ports(http_port: int) -> list[Manifest]:
+def _ports(model: ModelDeployment, http_port: int) -> list[Manifest]:
+    # "https" is what Ingress controllers and Gateways know for both; of gRPC over TLS, ALPN tells them the rest.
+    secure = model.spec.serving.tls is not None
     return [
         {
             "name": contract.HTTP_PORT_NAME,
             "port": http_port,
             "targetPort": contract.HTTP_PORT_NAME,
             "protocol": "TCP",
-            "appProtocol": "http",
+            "appProtocol": "https" if secure else "http",
         },
         {
             "name": contract.GRPC_PORT_NAME,
             "port": contract.GRPC_PORT,
             "targetPort": contract.GRPC_PORT_NAME,
             "protocol": "TCP",
-            "appProtocol": "kubernetes.io/h2c",
+            "appProtocol": "https" if secure else "kubernetes.io/h2c",
         },
     ]

@@ -19,7 +19,7 @@ from foresail_runtime import contract
 
 if TYPE_CHECKING:
     from foresail_operator.api.kinds import Manifest
-    from foresail_operator.api.v1alpha1 import ModelDeployment, Resources
+    from foresail_operator.api.v1alpha1 import ModelDeployment, Resources, Serving
 
 CONTAINER: Final = "runtime"
 DRAIN_SECONDS: Final = 5
@@ -34,6 +34,8 @@ DESCRIPTION_VOLUME: Final = "description"
 _MODELS_VOLUME: Final = "models"
 _SCRATCH_VOLUME: Final = "scratch"
 _CREDENTIALS_VOLUME: Final = "credentials"
+_TLS_VOLUME: Final = "tls"
+_TOKENS_VOLUME: Final = "tokens"
 
 
 def build(model: ModelDeployment, image: str, pull_policy: str, description: str) -> Manifest:
@@ -80,16 +82,16 @@ def _container(model: ModelDeployment, image: str, pull_policy: str) -> Manifest
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
-        **_probes(),
+        **_probes("HTTPS" if model.spec.serving.tls else "HTTP"),
     }
 
 
-def _probes() -> Manifest:
+def _probes(scheme: str) -> Manifest:
     """Startup waits for the process only: a fetch may take hours and shows in readiness, while liveness goes on."""
 
     def get(path: str, period: int, failures: int, timeout: int) -> Manifest:
         return {
-            "httpGet": {"path": path, "port": contract.HTTP_PORT_NAME, "scheme": "HTTP"},
+            "httpGet": {"path": path, "port": contract.HTTP_PORT_NAME, "scheme": scheme},
             "periodSeconds": period,
             "failureThreshold": failures,
             "timeoutSeconds": timeout,
@@ -115,7 +117,34 @@ def _environment(model: ModelDeployment) -> list[Manifest]:
     if "cpu" in limits(model.spec.resources):
         reference = {"containerName": CONTAINER, "resource": "limits.cpu"}
         ours.append({"name": contract.ENV_CPU_LIMIT, "valueFrom": {"resourceFieldRef": reference}})
-    return [variable.plain() for variable in model.spec.pod.env] + ours
+    return [variable.plain() for variable in model.spec.pod.env] + ours + _secured(model.spec.serving)
+
+
+def _secured(serving: Serving) -> list[Manifest]:
+    """Return the variables that name the files of TLS and of tokens."""
+    files: list[tuple[str, str]] = []
+    if serving.tls:
+        folder = contract.TLS_FOLDER
+        files += [
+            (contract.ENV_TLS_CERT, f"{folder}/{contract.TLS_CERT_KEY}"),
+            (contract.ENV_TLS_KEY, f"{folder}/{contract.TLS_KEY_KEY}"),
+        ]
+        if serving.tls.client_certificates:
+            files.append((contract.ENV_TLS_CA, f"{folder}/{contract.TLS_CA_KEY}"))
+    if serving.auth:
+        files.append((contract.ENV_TOKENS, f"{contract.TOKENS_FOLDER}/{contract.TOKENS_KEY}"))
+    return [{"name": name, "value": path} for name, path in files]
+
+
+def _secrets(model: ModelDeployment) -> list[tuple[str, str, str]]:
+    """Return each Secret that is mounted: its volume, its name, and where."""
+    credentials, serving = model.spec.model.credentials, model.spec.serving
+    wanted = (
+        (_CREDENTIALS_VOLUME, credentials, contract.CREDENTIALS_FOLDER),
+        (_TLS_VOLUME, serving.tls, contract.TLS_FOLDER),
+        (_TOKENS_VOLUME, serving.auth, contract.TOKENS_FOLDER),
+    )
+    return [(volume, of.secret_name, folder) for volume, of, folder in wanted if of]
 
 
 def limits(resources: Resources) -> dict[str, str]:
@@ -146,9 +175,8 @@ def _volumes(model: ModelDeployment, description: str) -> list[Manifest]:
     ]
     if volume := source.build(model.spec.model.uri).volume:
         volumes.append({"name": source.VOLUME, **volume})
-    if credentials := model.spec.model.credentials:
-        secret = {"secretName": credentials.secret_name, "defaultMode": 0o444}
-        volumes.append({"name": _CREDENTIALS_VOLUME, "secret": secret})
+    for volume_name, secret, _ in _secrets(model):
+        volumes.append({"name": volume_name, "secret": {"secretName": secret, "defaultMode": 0o444}})
     return volumes
 
 
@@ -160,8 +188,8 @@ def _mounts(model: ModelDeployment) -> list[Manifest]:
     ]
     if source.build(model.spec.model.uri).volume:
         mounts.append({"name": source.VOLUME, "mountPath": contract.SOURCE_FOLDER, "readOnly": True})
-    if model.spec.model.credentials:
-        mounts.append({"name": _CREDENTIALS_VOLUME, "mountPath": contract.CREDENTIALS_FOLDER, "readOnly": True})
+    for volume_name, _, folder in _secrets(model):
+        mounts.append({"name": volume_name, "mountPath": folder, "readOnly": True})
     return mounts
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from foresail_operator.scaling.decide import Advice
     from foresail_operator.scaling.metrics_api import Described
     from foresail_operator.scaling.scrape import Pod, Scraper
+    from foresail_runtime.contract import Load
 
 _LOG: Final = logging.getLogger(__name__)
 Key: TypeAlias = tuple[str, str]
@@ -46,6 +47,8 @@ class Scaled:
     """The ready ones; `key` is the pod's uid, `latency` set where the plan has a latency goal."""
     measured: bool = False
     """Whether the concurrency target comes from the pods' own measurement."""
+    target: float | None = None
+    """That target as the HPA has it; None while it has none."""
     described: Described | None = None
     """How the metrics API calls it; None when it is not to be found there."""
     held: int = 0
@@ -129,6 +132,10 @@ class Control:
             return None
         return self._scalers[key].served(kind, self._models[key].replicas, asyncio.get_running_loop().time())
 
+    def known(self) -> Iterable[Key]:
+        """Return the models that were there at the last look."""
+        return self._models.keys()
+
     def outlook(self, key: Key) -> Outlook | None:
         """Return what there is to say of a model; None when it does not scale on its load."""
         if key not in self._scalers:
@@ -145,7 +152,7 @@ class Control:
         )
 
     def concurrency_target(self, key: Key) -> float | None:
-        """Return the target in use where the pods measured it; the HPA must be given the same one."""
+        """Return the target in use where the pods measure it; the HPA must be given the same one."""
         return self._targets.get(key)
 
     def _look(self, key: Key, model: Scaled, now: float) -> None:
@@ -156,7 +163,8 @@ class Control:
             scaler.replan(model.plan)
         rates = self._scraper.rates(pod.key for pod in model.pods)
         starting = not model.pods and model.replicas > 0 and not model.held
-        sample = None if starting else signal.combine(rates, now, model.held)
+        new = self._scraper.new((pod.key for pod in model.pods), now)
+        sample = None if starting else signal.combine(rates, now, model.held, new)
         self._samples[key] = sample
         scaler.take(sample, model.replicas, now)
         if self._leads() and model.replicas > 0 and key not in self._rising and len(self._rising) < RISES_LIMIT:
@@ -180,15 +188,21 @@ class Control:
             _LOG.info("raised a model", extra={**fields, "reason": advice.reason})
 
     def _resolved(self, model: Scaled) -> Scaled:
-        """Put the measured target into the plan."""
+        """Put the measured target into the plan; who does not lead reckons with the one that the HPA was given."""
         if not model.measured:
+            self._targets.pop(model.key, None)
             return model
-        loads = (self._scraper.load(pod.key) for pod in model.pods)
-        best = next((load for load in loads if load and load.batch_size and load.batch_seconds), None)
-        used = self._targets.get(model.key, target.UNKNOWN)
-        if best is not None:
+        used = self._targets.get(model.key) or model.target or target.UNKNOWN
+        if model.target is not None and not self._leads():
+            used = model.target
+        elif (best := self._best(model)) is not None:
             found = target.concurrency(best.batch_size, best.batch_seconds)
-            if model.key not in self._targets or abs(found - used) > TARGET_CHANGE * used:
-                used = self._targets[model.key] = found
+            used = found if abs(found - used) > TARGET_CHANGE * used else used
+        self._targets[model.key] = used
         goals = tuple(Goal(goal.kind, used) if goal.kind is Kind.CONCURRENCY else goal for goal in model.plan.goals)
         return dataclasses.replace(model, plan=dataclasses.replace(model.plan, goals=goals))
+
+    def _best(self, model: Scaled) -> Load | None:
+        """Return what the first of the pods that has measured itself says."""
+        loads = (self._scraper.load(pod.key) for pod in model.pods)
+        return next((load for load in loads if load and load.batch_size and load.batch_seconds), None)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from foresail_operator.api import v1alpha1
+from foresail_operator.desired import quantities
 from foresail_operator.scaling import documents
 from foresail_operator.scaling.mode import Mode
+from foresail_operator.scaling.signal import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from foresail_operator.scaling.model import Goal
+
+_CONCURRENCY: Final = documents.NAMES[Kind.CONCURRENCY]
 
 
 def metrics(goals: Sequence[Goal], mode: Mode, name: str, metric_labels: dict[str, str]) -> list[dict[str, Any]]:
@@ -26,17 +30,27 @@ def metrics(goals: Sequence[Goal], mode: Mode, name: str, metric_labels: dict[st
     return [metric for goal in goals if (metric := _metric(goal, mode, name, metric_labels))]
 
 
-def bounds(mode: Mode, minimum: int, maximum: int, desired: int) -> tuple[int, int]:
+def bounds(mode: Mode, minimum: int, maximum: int, desired: int, *, alone: bool = True) -> tuple[int, int]:
     """Return the HPA's own minReplicas and maxReplicas.
 
     The minimum is never under 1: an HPA leaves a size of zero alone while its minimum is at least 1, and so do we.
-    Where the HPA can't read our numbers both are the size we decided on.
+    Where the HPA can't read our numbers both are the size we decided on; the minimum only where other metrics
+    (`alone` is false) may ask for more.
     """
     lowest = max(1, minimum)
     if mode is not Mode.BOUNDS:
         return lowest, maximum
     size = min(max(desired, lowest), maximum)
-    return size, size
+    return size, size if alone else maximum
+
+
+def target_in_use(autoscaler: Mapping[str, Any] | None) -> float | None:
+    """Return the concurrency target that an HPA was given; None when it has none."""
+    for metric in ((autoscaler or {}).get("spec") or {}).get("metrics") or ():
+        found = metric.get("object") or metric.get("external") or {}
+        if found.get("metric", {}).get("name", "").removeprefix(documents.EXTERNAL_PREFIX) == _CONCURRENCY:
+            return float(quantities.parse(str(found["target"].get("averageValue", "0")))) or None
+    return None
 
 
 def _metric(goal: Goal, mode: Mode, name: str, metric_labels: dict[str, str]) -> dict[str, Any] | None:

@@ -83,6 +83,7 @@ class ModelScaler:
         """Take a sample of the load (None: nobody answered) and the size at that moment."""
         self._note_size(replicas, now)
         if sample is None:
+            self._busy_at = now  # whoever can't be asked may have had a request
             return
         self._sampled_at = now
         if sample.concurrency > 0 or sample.requests_per_second > 0:

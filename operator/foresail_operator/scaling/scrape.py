@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import functools
+import ssl
 from typing import TYPE_CHECKING, Final
 
 from foresail_operator.scaling import loads, signal
@@ -41,6 +42,8 @@ class Pod:
     host: str
     port: int = contract.HTTP_PORT
     latency: bool = False
+    tls: bool = False
+    """Whether the pod's port speaks TLS."""
 
     @property
     def question(self) -> bytes:
@@ -49,18 +52,43 @@ class Pod:
         return f"GET {contract.LOAD_PATH}{query} HTTP/1.1\r\nHost: {self.host}:{self.port}\r\n\r\n".encode()
 
 
+def _unverified() -> ssl.SSLContext:
+    """Return what hides the question and trusts any answer: a model's certificate names its Service, no pod.
+
+    Who answers at a pod's address is as certain as without TLS, and all that is asked is a count.
+    """
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
 class _Watched:
     """One pod: its connection, its last word and when it may be tried again."""
 
-    __slots__ = ("connecting", "connection", "last", "last_at", "pause_seconds", "pod", "rate", "retry_at", "turn")
+    __slots__ = (
+        "connecting",
+        "connection",
+        "last",
+        "last_at",
+        "looks",
+        "pause_seconds",
+        "pod",
+        "rate",
+        "retry_at",
+        "since",
+        "turn",
+    )
 
-    def __init__(self, pod: Pod, turn: list[_Watched]) -> None:
+    def __init__(self, pod: Pod, turn: list[_Watched], since: float) -> None:
         self.pod = pod
+        self.since = since
         self.turn = turn
         self.connection: Connection | None = None
         self.connecting: asyncio.Task[None] | None = None
         self.last: contract.Load | None = None
         self.last_at = 0.0
+        self.looks = 0
         self.rate: PodRate | None = None
         self.retry_at = 0.0
         self.pause_seconds = FIRST_PAUSE_SECONDS
@@ -74,6 +102,7 @@ class Scraper:
         self._connecting: set[asyncio.Task[None]] = set()
         self._pods: dict[str, _Watched] = {}
         self._turns: list[list[_Watched]] = [[] for _ in range(TURNS)]
+        self._tls = _unverified()
         self._gate = asyncio.Semaphore(CONNECTING_LIMIT)
         self.answers = 0
         """Counter, for the metrics: questions answered."""
@@ -89,12 +118,17 @@ class Scraper:
             self._forget(self._pods.pop(key))
         for key in wanted.keys() - self._pods.keys():
             turn = min(self._turns, key=len)
-            turn.append(watched := _Watched(wanted[key], turn))
+            turn.append(watched := _Watched(wanted[key], turn, asyncio.get_running_loop().time()))
             self._pods[key] = watched
 
     def rates(self, keys: Iterable[str]) -> Mapping[str, PodRate | None]:
         """Return what each of the pods carried at its last look, None for one that never answered."""
         return {key: self._pods[key].rate if key in self._pods else None for key in keys}
+
+    def new(self, keys: Iterable[str], now: float) -> frozenset[str]:
+        """Return which of the pods have not answered twice, and are not asked for long enough to be called silent."""
+        known = ((key, self._pods.get(key)) for key in keys)
+        return frozenset(key for key, pod in known if pod and pod.looks < 2 and now - pod.since < GIVE_UP_SECONDS)
 
     def load(self, key: str) -> contract.Load | None:
         """Return the last word of a pod; None if it never answered."""
@@ -140,9 +174,10 @@ class Scraper:
         try:
             async with self._gate, asyncio.timeout(CONNECT_SECONDS):
                 _, connection = await loop.create_connection(
-                    lambda: Connection(question, answered, lost), watched.pod.host, watched.pod.port
-                )
-        except (OSError, TimeoutError):
+                    lambda: Connection(question, answered, lost), watched.pod.host, watched.pod.port,
+                    ssl=self._tls if watched.pod.tls else None,
+                )  # fmt: skip
+        except (OSError, TimeoutError):  # ssl.SSLError is an OSError
             self._pause(watched)
         else:
             watched.connection = connection
@@ -161,6 +196,7 @@ class Scraper:
         self.answers += 1
         watched.rate = signal.compare(watched.last, load, now - watched.last_at, now)
         watched.last, watched.last_at = load, now
+        watched.looks += 1
         watched.pause_seconds = FIRST_PAUSE_SECONDS
 
     def _lost(self, watched: _Watched, connection: Connection) -> None:

@@ -3,6 +3,8 @@
 A pod says what it holds now and counters since its start; two looks give what it carried between them. A model's
 sample adds its pods up. A pod that does not answer is never counted as idle: it stands for the larger of what it
 said last and the mean of those that answer, and while no pod answers at all there is no sample (and so nobody moves).
+A pod that has only just become ready counts from its second look on: what it takes over is still in the others' means,
+and to count it twice, or unheard as the mean of all, would make the model grow because it grows.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from foresail_runtime.contract import LATENCY_BUCKETS_SECONDS, Load
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
 STALE_SECONDS: Final = 2.0
 """A pod whose last answer is older than this (four looks) does not answer."""
@@ -69,20 +71,22 @@ def compare(before: Load | None, after: Load, seconds: float, now: float) -> Pod
     )
 
 
-def combine(rates: Mapping[str, PodRate | None], now: float, held: int = 0) -> Sample | None:
+def combine(rates: Mapping[str, PodRate | None], now: float, held: int = 0, new: Collection[str] = ()) -> Sample | None:
     """Add the pods of a model up.
 
     Args:
         rates: What each ready pod carried at its last look, None for one that never answered.
         now: The time, on the clock of the rates.
+        new: Those of the pods that are asked since a moment only; they count if there are no others.
         held: Requests that wait elsewhere for the model to wake; they want a replica as any other does.
 
     Returns:
         None when there are pods and none of them answers: unknown is not zero.
     """
-    fresh = [rate for rate in rates.values() if rate and rate.at >= now - STALE_SECONDS]
-    silent = [rate for rate in rates.values() if not rate or rate.at < now - STALE_SECONDS]
-    if silent and not fresh:
+    heard = {key: rate for key, rate in rates.items() if rate and rate.at >= now - STALE_SECONDS}
+    fresh = [rate for key, rate in heard.items() if key not in new] or list(heard.values())
+    silent = [rate for key, rate in rates.items() if key not in heard and key not in new]
+    if rates and not fresh:
         return None
     return Sample(
         at=now,

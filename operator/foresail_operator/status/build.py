@@ -10,7 +10,7 @@ from foresail_operator.status import conditions
 if TYPE_CHECKING:
     from foresail_operator.api.v1alpha1 import ModelDeployment
     from foresail_operator.desired.images import Pin
-    from foresail_operator.status.facts import Facts
+    from foresail_operator.status.facts import Facts, LoadScaling
 
 
 def build(model: ModelDeployment, facts: Facts, pin: Pin | None, previous: dict[str, Any], now: str) -> dict[str, Any]:
@@ -25,7 +25,8 @@ def build(model: ModelDeployment, facts: Facts, pin: Pin | None, previous: dict[
         "model": _model(model),
     }
     revision = _revision(facts, pin, previous.get("revision") or {})
-    return result | ({"revision": revision} if revision else {})
+    scaling = _scaling(facts.load, previous.get("scaling") or {})
+    return result | ({"revision": revision} if revision else {}) | ({"scaling": scaling} if scaling else {})
 
 
 def stamp(
@@ -64,3 +65,15 @@ def _revision(facts: Facts, pin: Pin | None, previous: dict[str, Any]) -> dict[s
     current = facts.revision if answering or not previous.get("current") else previous["current"]
     updating = {} if current == facts.revision else {"updating": facts.revision}
     return {"current": current, **updating, "image": pin.image, "inputs": pin.inputs}
+
+
+def _scaling(load: LoadScaling | None, previous: dict[str, Any]) -> dict[str, Any]:
+    """Return what the load asks for and why, in the words of the last change: numbers that move on are no news."""
+    if load is None:
+        return {}
+    if load.advice is None:
+        return previous and previous | {"mode": load.mode}
+    signal = {"signal": load.advice.signal} if load.advice.signal else {}
+    result = {"desired": load.advice.desired, **signal, "mode": load.mode}
+    same = result.items() <= previous.items() and ("signal" in previous) is ("signal" in result)
+    return previous if same else result | {"reason": load.advice.reason}

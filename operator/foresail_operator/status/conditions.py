@@ -58,10 +58,11 @@ def compute(facts: Facts) -> tuple[Statement, ...]:
         _ready(facts, answering, state),
         _reconciling(state),
         _stalled(state),
-        _loaded(answering, state),
+        _loaded(facts, answering, state),
         _available(facts),
         _progressing(facts),
         _scaling(facts),
+        *((_asleep(facts),) if facts.sleepy else ()),
     )
 
 
@@ -116,6 +117,8 @@ def _ready(facts: Facts, answering: int, state: _State | None) -> Statement:
         return Statement(Type.READY, "True", Reason.READY, "a replica of this revision answers")
     if state is not None:
         return Statement(Type.READY, "False", state.reason, state.message)
+    if facts.asleep:
+        return Statement(Type.READY, "True", Reason.ASLEEP, Reason.ASLEEP.meaning)
     if facts.rollout.wanted == 0:
         return Statement(
             Type.READY,
@@ -138,8 +141,13 @@ def _stalled(state: _State | None) -> Statement:
     return Statement(Type.STALLED, "True", state.reason, state.message)
 
 
-def _loaded(answering: int, state: _State | None) -> Statement:
-    if answering:
+def _asleep(facts: Facts) -> Statement:
+    reason = Reason.ASLEEP if facts.asleep else Reason.AWAKE
+    return Statement(Type.ASLEEP, "True" if facts.asleep else "False", reason, reason.meaning)
+
+
+def _loaded(facts: Facts, answering: int, state: _State | None) -> Statement:
+    if answering or facts.asleep:
         return Statement(Type.MODEL_LOADED, "True", Reason.LOADED, Reason.LOADED.meaning)
     if state is not None and state.reason in FROM_RUNTIME:
         return Statement(Type.MODEL_LOADED, "False", state.reason, state.message)
@@ -165,10 +173,14 @@ def _scaling(facts: Facts) -> Statement:
     scaler = facts.scaler
     if scaler is None:
         return Statement(Type.SCALING_ACTIVE, "False", Reason.FIXED_SIZE, Reason.FIXED_SIZE.meaning)
-    if scaler.active is None:
+    if facts.load is not None and facts.load.by_bounds:
+        return Statement(Type.SCALING_ACTIVE, "True", Reason.BOUNDS_SET, facts.load.words)
+    waiting = facts.load is not None and not any(pod.ready for pod in facts.pods)  # for a pod that says its load
+    if scaler.active is None or (waiting and not scaler.active):
         return Statement(Type.SCALING_ACTIVE, "Unknown", Reason.SCALING_STARTING, Reason.SCALING_STARTING.meaning)
     if scaler.active:
-        return Statement(Type.SCALING_ACTIVE, "True", Reason.SCALING_READY, Reason.SCALING_READY.meaning)
+        words = facts.load.words if facts.load else Reason.SCALING_READY.meaning
+        return Statement(Type.SCALING_ACTIVE, "True", Reason.SCALING_READY, words)
     return Statement(
         Type.SCALING_ACTIVE, "False", Reason.SCALING_FAILED, f"{scaler.words}. {Reason.SCALING_FAILED.remedy}"
     )

@@ -50,6 +50,29 @@ class Scaler:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Advice:
+    """The size that a model's load asks for."""
+
+    desired: int
+    signal: str | None
+    """Type of the metric that asks for it; None while nothing is known."""
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LoadScaling:
+    """How a model that scales on its load is scaled."""
+
+    mode: str
+    words: str
+    """Why this mode, in a sentence."""
+    by_bounds: bool
+    """Whether the operator sets the HPA's bounds, because the HPA can't ask for the load."""
+    advice: Advice | None = None
+    """None while too little was seen to say anything."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Facts:
     """All of it."""
 
@@ -59,9 +82,20 @@ class Facts:
     pods: tuple[Pod, ...]
     scaler: Scaler | None
     """None: the size is fixed."""
+    load: LoadScaling | None = None
+    """None: it does not scale on its load."""
+    sleepy: bool = False
+    """Whether the model may sleep at zero."""
+    proved: bool = False
+    """Whether a replica of this revision has answered some time."""
     problem: Problem | None = None
     hint: Trouble | None = None
     """Why pods that say nothing themselves don't start, where Events told."""
+
+    @property
+    def asleep(self) -> bool:
+        """Whether the model sleeps, and will answer as it did before."""
+        return self.sleepy and self.proved and self.rollout.wanted == 0 and self.rollout.current
 
     @property
     def starting(self) -> Pod | None:

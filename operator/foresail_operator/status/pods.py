@@ -7,7 +7,7 @@ import re
 from typing import Any, Final
 
 from foresail_operator.api.conditions import FROM_RUNTIME, Reason
-from foresail_operator.desired import meta, template
+from foresail_operator.desired import accelerator, meta, template
 from foresail_runtime import contract
 
 _BACK_OFF: Final = re.compile(r'^Back-off pulling image "[^"]*"(: ErrImagePull: )?')
@@ -85,7 +85,9 @@ def _trouble(raw: dict[str, Any], status: dict[str, Any], container: dict[str, A
         return Trouble(Reason.EVICTED, status.get("message", ""))
     scheduled = _condition(status, "PodScheduled")
     if scheduled.get("status") == "False":
-        return Trouble(Reason.UNSCHEDULABLE, _cut(scheduled.get("message") or scheduled.get("reason") or ""))
+        words = scheduled.get("message") or scheduled.get("reason") or ""
+        cards = accelerator.asked({"containers": (), **raw.get("spec", {})}, template.CONTAINER)
+        return Trouble(Reason.UNSCHEDULABLE, _cut(f"{words} {cards}"))
     return _waiting(container.get("state", {}).get("waiting") or {}) or _ended(raw, container)
 
 

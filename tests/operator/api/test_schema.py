@@ -62,7 +62,15 @@ def test_bounds_and_patterns_of_the_types_are_in_the_schema() -> None:
     assert SPEC["spec.serving.timeoutSeconds"]["exclusiveMinimum"] is True
     assert SPEC["spec.serving.timeoutSeconds"]["maximum"] == 3600
     assert "pattern" in SPEC["spec.resources.limits.memory"]
-    assert SPEC["spec.scaling.metrics[].type"]["enum"] == ["cpu", "memory", "hpa"]
+    assert SPEC["spec.scaling.metrics[].type"]["enum"] == [
+        "concurrency",
+        "requestsPerSecond",
+        "latency",
+        "queue",
+        "cpu",
+        "memory",
+        "hpa",
+    ]
 
 
 def test_every_rule_has_a_message() -> None:

@@ -117,7 +117,7 @@ def test_delay_and_behavior_become_one_behavior(make_model: Callable[..., ModelD
         "scaleDownDelaySeconds": 30,
         "behavior": {"scaleDown": {"selectPolicy": "Min"}, "scaleUp": {"selectPolicy": "Disabled"}},
     }
-    built = autoscaler.build(make_model(scaling=scaling))
+    built = autoscaler.build(make_model(scaling=scaling), None)
     assert built is not None
     assert built["spec"]["behavior"] == {
         "scaleDown": {"selectPolicy": "Min", "stabilizationWindowSeconds": 30},
@@ -128,7 +128,7 @@ def test_delay_and_behavior_become_one_behavior(make_model: Callable[..., ModelD
 def test_metrics_are_written_as_asked_and_passed_on_as_they_are(make_model: Callable[..., ModelDeployment]) -> None:
     own = {"type": "External", "external": {"metric": {"name": "q"}, "target": {"type": "Value", "value": "3"}}}
     scaling = {"maxReplicas": 4, "metrics": [{"type": "memory"}, {"type": "hpa", "hpa": own}]}
-    built = autoscaler.build(make_model(scaling=scaling))
+    built = autoscaler.build(make_model(scaling=scaling), None)
     assert built is not None
     memory, passed = built["spec"]["metrics"]
     assert memory["resource"] == {"name": "memory", "target": {"type": "Utilization", "averageUtilization": 80}}

@@ -181,3 +181,32 @@ def test_card_is_required_in_each_alternative_of_the_users_affinity(make_model: 
 def test_affinity_without_a_card_is_the_users_own(make_model: Callable[..., ModelDeployment]) -> None:
     assert build(make_model(gpu={}, pod={"affinity": {"a": 1}}))["spec"]["affinity"] == {"a": 1}
     assert "affinity" not in build(make_model(gpu={}))["spec"]
+
+
+def test_a_certificate_and_tokens_are_mounted_and_the_probes_speak_tls(
+    make_model: Callable[..., ModelDeployment],
+) -> None:
+    model = make_model(serving={"tls": {"secretName": "cert"}, "auth": {"secretName": "tokens"}})
+    found = container(model)
+    mounts = {mount["name"]: mount for mount in found["volumeMounts"]}
+    assert mounts["tls"] == {"name": "tls", "mountPath": contract.TLS_FOLDER, "readOnly": True}
+    assert mounts["tokens"] == {"name": "tokens", "mountPath": contract.TOKENS_FOLDER, "readOnly": True}
+    volumes = {volume["name"]: volume for volume in build(model)["spec"]["volumes"]}
+    assert volumes["tls"]["secret"]["secretName"] == "cert"
+    assert volumes["tokens"]["secret"]["secretName"] == "tokens"
+    variables = {variable["name"]: variable.get("value") for variable in found["env"]}
+    assert variables[contract.ENV_TLS_CERT] == "/etc/foresail/tls/tls.crt"
+    assert variables[contract.ENV_TLS_KEY] == "/etc/foresail/tls/tls.key"
+    assert variables[contract.ENV_TOKENS] == "/etc/foresail/auth/token"
+    assert contract.ENV_TLS_CA not in variables
+    probes = ("startupProbe", "readinessProbe", "livenessProbe")
+    assert {found[probe]["httpGet"]["scheme"] for probe in probes} == {"HTTPS"}
+
+
+def test_client_certificates_are_asked_for_only_when_the_spec_says_so(
+    make_model: Callable[..., ModelDeployment],
+) -> None:
+    """A Secret that cert-manager makes has ca.crt, whoever is to be let in."""
+    model = make_model(serving={"tls": {"secretName": "cert", "clientCertificates": True}})
+    variables = {variable["name"]: variable.get("value") for variable in container(model)["env"]}
+    assert variables[contract.ENV_TLS_CA] == "/etc/foresail/tls/ca.crt"

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import TYPE_CHECKING
 
 from foresail_runtime.contract import Load
+
+if TYPE_CHECKING:
+    import ssl
 
 
 class StubPod:
     """A pod that holds `in_flight` requests, and says so when it speaks."""
 
-    def __init__(self, in_flight: int = 0, answer: bytes | None = None) -> None:
+    def __init__(self, in_flight: int = 0, answer: bytes | None = None, tls: ssl.SSLContext | None = None) -> None:
+        self.tls = tls
         self.in_flight = in_flight
         self.answer = answer
         self.batch_size: int | None = None
@@ -23,7 +28,7 @@ class StubPod:
 
     async def start(self, port: int = 0) -> int:
         loop = asyncio.get_running_loop()
-        self.server = await loop.create_server(lambda: StubConnection(self), "127.0.0.1", port)
+        self.server = await loop.create_server(lambda: StubConnection(self), "127.0.0.1", port, ssl=self.tls)
         return int(self.server.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from typing import TYPE_CHECKING, Self
 
 import pytest
+import trustme
 
 from foresail_operator.scaling import loads
 from foresail_operator.scaling.connection import LIMIT_BYTES, AnswerError, take_body
@@ -54,6 +56,17 @@ async def test_a_pod_is_asked_again_and_again_over_one_kept_connection() -> None
         await watcher.until(lambda: len(stub.questions) >= 3)
     assert len(stub.connections) == 1
     assert stub.questions[0] == b"GET /load HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n" % port
+    await stub.stop()
+
+
+async def test_a_pod_that_speaks_tls_is_asked_in_it_whatever_its_certificate_names() -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    trustme.CA().issue_cert("fraud.default.svc").configure_cert(context)
+    stub = StubPod(in_flight=3, tls=context)
+    port = await stub.start()
+    async with Watcher(Pod("a", "127.0.0.1", port, tls=True)) as watcher:
+        await watcher.until(lambda: watcher.concurrency("a") == 3.0)
+    assert len(stub.connections) == 1
     await stub.stop()
 
 

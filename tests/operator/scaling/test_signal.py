@@ -78,3 +78,21 @@ def test_latency_counts_are_those_of_the_time_between_the_looks() -> None:
     after = Load("ready", 0, 0, 14, 2.0, latency=(6, 5, 3))
     assert signal.compare(before, after, 0.5, 1.0).latency == (1, 0, 3)
     assert signal.add_counts([(1, 0, 3), (), (1, 1, 1)]) == (2, 1, 4)
+
+
+def test_a_pod_that_has_only_just_become_ready_counts_once_it_was_heard_twice_or_is_late() -> None:
+    rates = {"old": signal.PodRate(10.0, 8.0, 1.0, 4.0), "young": None}
+    sample = signal.combine(rates, now=10.0, new={"young"})
+    assert sample is not None
+    assert (sample.concurrency, sample.pods, sample.silent) == (8.0, 2, 0)
+    late = signal.combine(rates, now=10.0)
+    assert late is not None
+    assert (late.concurrency, late.silent) == (16.0, 1)
+    assert signal.combine({"young": None}, now=10.0, new={"young"}) is None
+    first_look = signal.PodRate(10.0, 4.0, 0.0, 0.0)
+    sample = signal.combine({**rates, "young": first_look}, now=10.0, new={"young"})
+    assert sample is not None
+    assert sample.concurrency == 8.0
+    alone = signal.combine({"young": first_look}, now=10.0, new={"young"})
+    assert alone is not None
+    assert alone.concurrency == 4.0

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from foresail_operator.api.conditions import Reason, Status
 from foresail_operator.desired.images import Pin
-from foresail_operator.events import choose
+from foresail_operator.events import choose, resized
 from foresail_operator.status import build, change
-from foresail_operator.status.facts import Facts, Problem, Rollout
+from foresail_operator.status.facts import Advice, Facts, LoadScaling, Problem, Rollout
 from foresail_operator.status.pods import Pod
 
 if TYPE_CHECKING:
@@ -110,3 +111,43 @@ BLOCKED = conditions(Ready=("True", "Ready"), Reconciling=("True", "Unschedulabl
 )
 def test_events_tell_news_and_only_news(before: Any, after: Any, event: Any) -> None:
     assert choose(before, after) == event
+
+
+def scaled(advice: Advice | None, mode: str = "custom") -> Facts:
+    load = LoadScaling(mode, "the HPA reads the load", by_bounds=mode == "bounds", advice=advice)
+    return dataclasses.replace(known(), load=load)
+
+
+def test_the_wanted_size_keeps_the_words_of_its_last_change(make_model: Callable[..., ModelDeployment]) -> None:
+    def say(facts: Facts, before: dict[str, Any]) -> Any:
+        return build.build(make_model(), facts, PIN, before, "now").get("scaling")
+
+    assert say(scaled(None), {}) is None
+    first = say(scaled(Advice(3, "concurrency", "3 of 10: 46 requests in flight")), {})
+    assert first == {
+        "desired": 3,
+        "signal": "concurrency",
+        "mode": "custom",
+        "reason": "3 of 10: 46 requests in flight",
+    }
+    before = {"scaling": first}
+    assert say(scaled(Advice(3, "concurrency", "3 of 10: 44 requests in flight")), before) == first
+    assert say(scaled(None), before) == first
+    assert say(scaled(Advice(2, "concurrency", "2 of 10")), before)["reason"] == "2 of 10"
+    silent = say(scaled(Advice(3, None, "nobody answers")), before)
+    assert silent == {"desired": 3, "mode": "custom", "reason": "nobody answers"}
+    assert say(scaled(Advice(3, "concurrency", "3 of 10")), {"scaling": silent})["reason"] == "3 of 10"
+    assert say(known(), before) is None
+
+
+def test_an_event_tells_of_a_size_that_is_newly_wanted() -> None:
+    three = {"desired": 3, "reason": "3 of 10: 46 requests in flight"}
+    assert resized({"desired": 1}, three) == (
+        "Normal",
+        "ScalingUp",
+        "from 1 replicas to 3 of 10: 46 requests in flight",
+    )
+    assert resized({"desired": 4}, three) is not None
+    assert resized(None, three) is None
+    assert resized(three, three) is None
+    assert resized(three, None) is None

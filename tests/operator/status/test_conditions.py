@@ -8,7 +8,7 @@ import pytest
 
 from foresail_operator.api.conditions import Reason, Type
 from foresail_operator.status import conditions, facts
-from foresail_operator.status.facts import Facts, Problem, Rollout, Scaler
+from foresail_operator.status.facts import Facts, LoadScaling, Problem, Rollout, Scaler
 from foresail_operator.status.pods import Pod, Trouble
 
 DONE = Rollout(wanted=1, replicas=1, updated=1, ready=1, current=True)
@@ -32,8 +32,12 @@ def state(
     pods: tuple[Pod, ...] = (),
     scaler: Scaler | None = None,
     problem: Problem | None = None,
+    load: LoadScaling | None = None,
+    *,
+    sleepy: bool = False,
+    proved: bool = False,
 ) -> dict[Type, tuple[str, Reason, str]]:
-    known = Facts(generation=1, revision="new", rollout=rollout, pods=pods, scaler=scaler, problem=problem)
+    known = Facts(1, "new", rollout, pods, scaler, load=load, problem=problem, sleepy=sleepy, proved=proved)
     return {one.type: (one.status, one.reason, one.message) for one in conditions.compute(known)}
 
 
@@ -48,7 +52,19 @@ def test_a_finished_rollout_is_ready_and_nothing_else() -> None:
 
 
 def test_every_condition_is_always_stated() -> None:
-    assert list(state()) == list(Type)
+    assert list(state()) == [one for one in Type if one is not Type.ASLEEP]
+    assert list(state(sleepy=True)) == list(Type)
+
+
+def test_a_model_asleep_is_ready_if_its_revision_has_answered() -> None:
+    nobody = Rollout(current=True)
+    asleep = state(rollout=nobody, pods=(), sleepy=True, proved=True)
+    assert asleep[Type.READY][:2] == ("True", Reason.ASLEEP)
+    assert asleep[Type.ASLEEP][:2] == ("True", Reason.ASLEEP)
+    assert asleep[Type.MODEL_LOADED][:2] == ("True", Reason.LOADED)
+    unproved = state(rollout=nobody, pods=(), sleepy=True)
+    assert unproved[Type.READY][0] == "False"
+    assert unproved[Type.ASLEEP][:2] == ("False", Reason.AWAKE)
 
 
 def test_pods_that_start_are_on_the_way() -> None:
@@ -206,6 +222,19 @@ def test_scaling_says_what_the_autoscaler_says(scaler: Scaler | None, expected: 
     found = state(scaler=scaler)[Type.SCALING_ACTIVE]
     assert found[:2] == expected
     assert scaler is None or scaler.words in found[2]
+
+
+def test_scaling_on_the_load_says_which_way_it_takes_and_waits_for_the_first_pod() -> None:
+    by_hpa = LoadScaling("custom", "the HPA reads the load", by_bounds=False)
+    by_bounds = LoadScaling("bounds", "the operator sets the bounds", by_bounds=True)
+    failing, reading = Scaler(active=False, words="no metrics"), Scaler(active=True)
+    assert state(scaler=failing, load=by_hpa)[Type.SCALING_ACTIVE][:2] == ("Unknown", Reason.SCALING_STARTING)
+    found = state(scaler=failing, load=by_hpa, pods=(pod(),))
+    assert found[Type.SCALING_ACTIVE][:2] == ("False", Reason.SCALING_FAILED)
+    found = state(scaler=reading, load=by_hpa, pods=(pod(),))
+    assert found[Type.SCALING_ACTIVE] == ("True", Reason.SCALING_READY, "the HPA reads the load")
+    found = state(scaler=failing, load=by_bounds)
+    assert found[Type.SCALING_ACTIVE] == ("True", Reason.BOUNDS_SET, "the operator sets the bounds")
 
 
 def test_a_deployments_numbers_are_read() -> None:

@@ -66,6 +66,25 @@ def test_the_schedulers_words_are_kept_verbatim() -> None:
     )
 
 
+def test_a_pod_that_finds_no_card_says_which_it_asks_for() -> None:
+    labels = [
+        {"key": "nvidia.com/gpu.product", "operator": "In", "values": ["H100"]},
+        {"key": "nvidia.com/gpu.memory", "operator": "Gt", "values": ["37683"]},
+        {"key": "zone", "operator": "In", "values": ["a"]},
+    ]
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchExpressions": labels}]}}
+    pod = raw({"PodScheduled": {"status": "False", "message": "0/3 nodes are available."}})
+    limits = {"memory": "1Gi", "nvidia.com/gpu": "2"}
+    pod["spec"] |= {"containers": [{"name": "runtime", "resources": {"limits": limits}}]}
+    pod["spec"] |= {"affinity": {"nodeAffinity": required}}
+    found = pods.read(pod).trouble
+    assert found is not None
+    assert found.words == (
+        "0/3 nodes are available. The pod asks for 2 nvidia.com/gpu on a node with nvidia.com/gpu.product H100 and "
+        "nvidia.com/gpu.memory over 37683 (MiB)."
+    )
+
+
 @pytest.mark.parametrize(
     "waiting",
     [

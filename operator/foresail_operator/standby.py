@@ -1,0 +1,193 @@
+"""The operator's side of the activator: where it is, who waits there, and models that sleep and wake.
+
+activator's pods ──EndpointSlices of its Service──> addresses ──> each model's own slice
+activator ──a key in the ConfigMap of wishes──> a look at the model ──> size 1
+no request for idleSeconds ──> a look at the model ──> size 0
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import random
+from typing import TYPE_CHECKING, Any, Final
+
+from foresail_operator import errors
+from foresail_operator.api import kinds
+from foresail_operator.desired import activator, names, zero
+from foresail_operator.desired.ports import Ports
+from foresail_operator.status import facts
+from foresail_operator.watch import Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from foresail_operator.api.kinds import Kind, Manifest
+    from foresail_operator.api.v1alpha1 import ModelDeployment
+    from foresail_operator.kube import Kube
+    from foresail_operator.live import Key
+    from foresail_operator.observe import Cache, Observed
+
+_LOG: Final = logging.getLogger(__name__)
+WISHES_LABEL: Final = "foresail.dev/wishes=true"
+"""Label selector of the ConfigMap in which the activator asks for replicas."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Place:
+    """Where the activator is: its Service, in the operator's own namespace, and the ConfigMap of wishes there."""
+
+    namespace: str
+    service: str
+    wishes: str
+
+
+class Standby:
+    """One replica's part in it; `changed` is called with a model to look at."""
+
+    def __init__(self, kube: Kube, cache: Cache, place: Place | None, changed: Callable[[Key], None]) -> None:
+        self._kube = kube
+        self._cache = cache
+        self._place = place
+        self._changed = changed
+        self._ports = Ports()
+        self._slices: dict[str, tuple[str, ...]] = {}
+        self._wishes: frozenset[str] = frozenset()
+
+    @property
+    def installed(self) -> bool:
+        """Whether this install has an activator."""
+        return self._place is not None
+
+    def watches(self, kube: Kube) -> list[Watch]:
+        """Return what has to run for as long as the operator does; `kube` has connections to spare for watches."""
+        if self._place is None:
+            return []
+        selectors = (
+            (kinds.ENDPOINT_SLICE, f"{activator.SERVICE_NAME_LABEL}={self._place.service}"),
+            (kinds.CONFIG_MAP, WISHES_LABEL),
+        )
+        return [
+            Watch(kube, kind, self._place.namespace, selector, sink=self, jitter=random.random)
+            for kind, selector in selectors
+        ]
+
+    def sink(self, kind: Kind, event: str | None, raw: dict[str, Any]) -> None:
+        """Take in where the activator is, or what it asks for."""
+        if kind is kinds.CONFIG_MAP:
+            self._take_wishes(raw if event != "DELETED" else {})
+            return
+        before = self.addresses()
+        uid = raw["metadata"]["uid"]
+        self._slices.pop(uid, None)
+        if event != "DELETED":
+            ready = [one for one in raw.get("endpoints") or () if (one.get("conditions") or {}).get("ready")]
+            self._slices[uid] = tuple(address for one in ready for address in one["addresses"])
+        if self.addresses() != before:
+            for key in self._cache.models():
+                self._changed(key)
+
+    def known(self, kind: Kind, namespace: str | None) -> list[str]:  # noqa: ARG002  # one namespace is watched
+        """Return the uids of what is known."""
+        return list(self._slices) if kind is kinds.ENDPOINT_SLICE else []
+
+    def addresses(self) -> tuple[str, ...]:
+        """Return where the activator takes connections."""
+        return tuple(sorted(address for one in self._slices.values() for address in one))
+
+    def wished_for(self, key: Key) -> bool:
+        """Return whether someone waits for a replica of a model."""
+        return wish(key) in self._wishes
+
+    def slice_of(self, model: ModelDeployment, seen: Observed) -> Manifest | None:
+        """Return the slice through which the activator stands in; None for a model that it does not hold for."""
+        if not self.installed or not zero.held(model):
+            self._ports.free(model.key)
+            return None
+        self._ports.learn(self._live_pairs)
+        found = seen.of(kinds.ENDPOINT_SLICE, names.activator_slice(model.metadata.name))
+        pair = self._ports.take(model.key, activator.pair_of(found.read()) if found else None)
+        return activator.build(model, self.addresses(), pair)
+
+    def forget(self, key: Key) -> None:
+        """Give a model's ports back."""
+        self._ports.free(key)
+
+    async def act(self, model: ModelDeployment, seen: Observed, *, idle: bool, proved: bool) -> None:
+        """Let a model sleep or wake where that is due, and take granted wishes back."""
+        if not self.installed or model.spec.scaling is None:
+            return
+        turn = zero.decide(self._situation(model, seen, idle=idle, proved=proved), sleepy=zero.sleepy(model))
+        match turn:
+            case zero.Turn.WAKE:
+                await self._resize(model, before=0, after=1)
+            case zero.Turn.SLEEP:
+                size = facts.rollout(_deployment(model, seen)).wanted
+                await self._resize(model, before=size, after=0)
+            case zero.Turn.KEEP:
+                pass
+
+    async def take_back(self, key: Key, seen: Observed) -> None:
+        """Take a wish back once a replica is ready, or the model is gone."""
+        if self.wished_for(key) and (seen.model is None or any(pod.ready and not pod.ending for pod in seen.pods)):
+            await self._take_back(wish(key))
+
+    def _situation(self, model: ModelDeployment, seen: Observed, *, idle: bool, proved: bool) -> zero.Situation:
+        deployment = _deployment(model, seen)
+        rollout = facts.rollout(deployment)
+        found = seen.of(kinds.ENDPOINT_SLICE, names.activator_slice(model.metadata.name))
+        return zero.Situation(
+            size=rollout.wanted if deployment else None,
+            settled=rollout.complete,
+            wished_for=self.wished_for(model.key),
+            idle=idle,
+            armed=bool(found and self.addresses() and found.read().get("endpoints")),
+            proved=proved,
+        )
+
+    async def _resize(self, model: ModelDeployment, *, before: int, after: int) -> None:
+        """Set the size unless someone else has changed it since it was seen."""
+        namespace, name = model.metadata.namespace, names.deployment(model.metadata.name)
+        try:
+            scale = await self._kube.get(kinds.DEPLOYMENT, namespace, name, "scale")
+            if int(scale["spec"].get("replicas", 0)) == before:
+                await self._kube.replace(kinds.DEPLOYMENT, scale | {"spec": {"replicas": after}}, "scale")
+                _LOG.info("woke a model" if after else "let a model sleep", extra={"before": before})
+        except (errors.Conflict, errors.NotFound):
+            return  # what changed it asks for another look
+
+    async def _take_back(self, key: str) -> None:
+        if self._place is None:
+            return
+        try:
+            found = await self._kube.get(kinds.CONFIG_MAP, self._place.namespace, self._place.wishes)
+            left = {name: at for name, at in (found.get("data") or {}).items() if name != key}
+            await self._kube.replace(kinds.CONFIG_MAP, found | {"data": left})
+        except (errors.Conflict, errors.NotFound):
+            return  # the activator writes it again for who still waits
+
+    def _take_wishes(self, raw: dict[str, Any]) -> None:
+        before, self._wishes = self._wishes, frozenset(raw.get("data") or ())
+        new = self._wishes - before
+        for key in self._cache.models() if new else ():
+            if wish(key) in new:
+                self._changed(key)
+
+    def _live_pairs(self) -> dict[Key, int]:
+        """Return the ports that slices carry now."""
+        found = {}
+        for key in self._cache.models():
+            live = self._cache.observe(key).of(kinds.ENDPOINT_SLICE, names.activator_slice(key[1]))
+            if live is not None and (pair := activator.pair_of(live.read())) is not None:
+                found[key] = pair
+        return found
+
+
+def wish(key: Key) -> str:
+    """Return how the ConfigMap of wishes calls a model."""
+    return f"{key[0]}.{names.service(key[1])}"
+
+
+def _deployment(model: ModelDeployment, seen: Observed) -> dict[str, Any] | None:
+    found = seen.of(kinds.DEPLOYMENT, names.deployment(model.metadata.name))
+    return found.read() if found else None

@@ -1,0 +1,272 @@
+"""Connections over real sockets: who waits, who is handed on, and how the others are told no."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+from typing import TYPE_CHECKING
+
+import grpc
+import pytest
+
+from foresail_activator.directory import Directory
+from foresail_activator.hold import House
+from foresail_activator.limits import Held, Limits
+from foresail_activator.listeners import Listeners
+from foresail_activator.metrics import Metrics
+from foresail_operator.desired import activator
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from foresail_activator.directory import Door
+
+GET = b"GET /v2 HTTP/1.1\r\nHost: model\r\n\r\n"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi"
+PAIR = 7000
+PORT = activator.port(PAIR, "http")
+
+
+def slice_of(uid: str, ports: dict[str, int], *, ours: bool, addresses: tuple[str, ...] = ()) -> dict[str, object]:
+    """Return an EndpointSlice of the Service team/fraud."""
+    labels = {activator.SERVICE_NAME_LABEL: "fraud"}
+    labels |= {activator.SLICE_MANAGED_BY_LABEL: activator.SLICE_MANAGED_BY} if ours else {}
+    return {
+        "metadata": {"uid": uid, "namespace": "team", "name": uid, "labels": labels},
+        "ports": [{"name": name, "port": port} for name, port in ports.items()],
+        "endpoints": [{"addresses": [one], "conditions": {"ready": True}} for one in addresses],
+    }
+
+
+class World:
+    """An activator's data plane with one model, and the replicas that a test starts."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.held = Held()
+        self.metrics = Metrics(self.held)
+        self.woken: list[Door] = []
+        self.wake_event = asyncio.Event()
+        self.house = House(limits, self.held, self.metrics)
+        self.listeners = Listeners(Directory(), self.house, self._wake, "127.0.0.1")
+        self.seen: list[bytes] = []
+        self._servers: list[asyncio.Server] = []
+
+    def _wake(self, door: Door) -> None:
+        self.woken.append(door)
+        self.wake_event.set()
+
+    async def open(self) -> None:
+        ports = {"http": PORT, "grpc": PORT + 1}
+        self.listeners.sink(None, "ADDED", slice_of("ours", ports, ours=True))
+        await self.listeners.settle()
+
+    def ready(self, port: int, *, grpc_port: int = 1, addresses: tuple[str, ...] = ("127.0.0.1",)) -> None:
+        """Say that replicas are ready."""
+        ports = {"http": port, "grpc": grpc_port}
+        self.listeners.sink(None, "MODIFIED", slice_of("theirs", ports, ours=False, addresses=addresses))
+
+    async def replica(
+        self, answer: bytes = OK, until: Callable[[bytes], bool] = lambda data: b"\r\n\r\n" in data
+    ) -> int:
+        """Start a replica that answers once it has seen enough; return its port."""
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            data = b""
+            while not until(data) and (piece := await reader.read(65536)):
+                data += piece
+            self.seen.append(data)
+            writer.write(answer)
+            await writer.drain()
+            writer.close()
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        self._servers.append(server)
+        port: int = server.sockets[0].getsockname()[1]
+        return port
+
+    async def ask(self, data: bytes, port: int = PORT) -> bytes:
+        """Send something and return all that comes back until the end."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(data)
+        try:
+            async with asyncio.timeout(10):
+                return await reader.read()
+        finally:
+            writer.close()
+
+    async def close(self) -> None:
+        self.listeners.stop_listening()
+        for server in self._servers:
+            server.close()
+        for client in list(self.house.clients):
+            client.close()
+        await asyncio.wait_for(self.house.empty.wait(), 5)
+
+
+@contextlib.asynccontextmanager
+async def world(**limits: float) -> AsyncIterator[World]:
+    made = World(Limits(**limits))  # type: ignore[arg-type]  # whole numbers are given where they are asked for
+    await made.open()
+    try:
+        yield made
+    finally:
+        await made.close()
+
+
+async def test_a_request_waits_for_the_first_replica_and_is_answered_by_it() -> None:
+    async with world() as here:
+        asked = asyncio.create_task(here.ask(GET))
+        await asyncio.wait_for(here.wake_event.wait(), 5)
+        assert (here.held.requests, here.held.bytes) == (1, len(GET))
+        here.ready(await here.replica())
+        assert await asked == OK
+        assert here.seen == [GET]
+        assert {door.service for door in here.woken} == {("team", "fraud")}
+        assert (here.held.requests, here.held.bytes) == (0, 0)
+
+
+async def test_a_connection_without_a_byte_wakes_nobody_and_is_closed_in_time() -> None:
+    async with world(silence_seconds=0.1) as here:
+        reader, writer = await asyncio.open_connection("127.0.0.1", PORT)
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        writer.close()
+        assert here.woken == []
+
+
+async def test_a_body_larger_than_what_is_kept_arrives_whole() -> None:
+    body = bytes(range(256)) * 8192
+    async with world() as here:
+        asked = asyncio.create_task(here.ask(GET + body))
+        await asyncio.wait_for(here.wake_event.wait(), 5)
+        here.ready(await here.replica(until=lambda data: len(data) == len(GET) + len(body)))
+        assert await asked == OK
+        assert here.seen == [GET + body]
+
+
+async def test_a_client_may_end_its_side_before_it_is_answered() -> None:
+    async with world() as here:
+        reader, writer = await asyncio.open_connection("127.0.0.1", PORT)
+        writer.write(GET)
+        writer.write_eof()
+        await asyncio.wait_for(here.wake_event.wait(), 5)
+        here.ready(await here.replica(until=lambda _: False))
+        assert await asyncio.wait_for(reader.read(), 5) == OK
+        writer.close()
+
+
+async def test_those_who_wait_spread_over_the_replicas_that_come() -> None:
+    async with world(unanswered_a_pod=1) as here:
+        first, second = asyncio.Event(), asyncio.Event()
+        counts = {"127.0.0.1": 0, "127.0.0.2": 0}
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            address = writer.get_extra_info("sockname")[0]
+            counts[address] += 1
+            (first if address == "127.0.0.1" else second).set()
+            await asyncio.gather(first.wait(), second.wait())
+            writer.write(OK)
+            writer.close()
+
+        server = await asyncio.start_server(serve, ["127.0.0.1", "127.0.0.2"], 7999)
+        asked = [asyncio.create_task(here.ask(GET)) for _ in range(6)]
+        await asyncio.wait_for(here.wake_event.wait(), 5)
+        here.ready(7999)
+        await asyncio.wait_for(first.wait(), 5)
+        here.ready(7999, addresses=("127.0.0.1", "127.0.0.2"))
+        assert set(await asyncio.gather(*asked)) == {OK}
+        assert counts["127.0.0.2"] >= 1
+        server.close()
+
+
+async def test_a_replica_that_takes_no_connection_costs_no_request() -> None:
+    async with world(retry_seconds=0.02) as here:
+        port = await here.replica()
+        asked = asyncio.create_task(here.ask(GET))
+        await asyncio.wait_for(here.wake_event.wait(), 5)
+        here.ready(1)  # a port that nothing listens on: refused
+        here.ready(port)
+        assert await asked == OK
+
+
+async def test_who_waits_too_long_is_told_when_to_come_back() -> None:
+    async with world(hold_seconds=0.1) as here:
+        answer = await here.ask(GET)
+        head, _, body = answer.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 503 ")
+        assert b"Retry-After: 5" in head
+        assert b"no replica was ready within" in body
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        ({"held": 0}, b"too many requests"),
+        ({"held_of_a_model": 0}, b"too many requests"),
+        ({"held_bytes": 3}, b"bytes"),
+    ],
+    ids=["of all models", "of one model", "of bytes"],
+)
+async def test_who_comes_when_a_limit_is_reached_is_refused_at_once(limits: dict[str, float], words: bytes) -> None:
+    async with world(**limits) as here:
+        answer = await here.ask(GET)
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert words in answer
+        assert (here.held.requests, here.held.bytes) == (0, 0)
+
+
+async def test_tls_is_handed_on_untouched_and_refused_by_an_alert() -> None:
+    hello = bytes((0x16, 3, 1, 0, 5, 1, 0, 0, 1, 3))
+    async with world() as here:
+        here.ready(await here.replica(answer=b"\x16server", until=lambda data: data == hello))
+        assert await here.ask(hello) == b"\x16server"
+    async with world(hold_seconds=0.1) as here:
+        assert await here.ask(hello) == bytes((0x15, 3, 1, 0, 2, 2, 80))
+
+
+async def test_what_is_no_protocol_of_ours_is_closed_without_a_word() -> None:
+    async with world(hold_seconds=0.1) as here:
+        assert await here.ask(b"\x00\x01") == b""
+
+
+def grpc_call(port: int, seconds: float) -> bytes:
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        call: grpc.UnaryUnaryMultiCallable = channel.unary_unary("/inference.GRPCInferenceService/ServerLive")
+        answer: bytes = call(b"hello", timeout=seconds)
+        return answer
+
+
+async def test_grpc_waits_and_is_answered_by_the_replica() -> None:
+    server = grpc.server(concurrent.futures.ThreadPoolExecutor(2))
+    echo = grpc.unary_unary_rpc_method_handler(lambda request, _: request)
+    handlers = grpc.method_handlers_generic_handler("inference.GRPCInferenceService", {"ServerLive": echo})
+    server.add_generic_rpc_handlers((handlers,))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    async with world() as here:
+        called = asyncio.create_task(asyncio.to_thread(grpc_call, PORT + 1, 15))
+        await asyncio.wait_for(here.wake_event.wait(), 5)
+        here.ready(1, grpc_port=port)
+        assert await called == b"hello"
+    server.stop(None)
+
+
+async def test_grpc_is_refused_as_unavailable() -> None:
+    async with world(held=0, linger_seconds=5) as here:
+        with pytest.raises(grpc.RpcError) as refused:
+            await asyncio.to_thread(grpc_call, PORT + 1, 5)
+        assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert "too many requests wait" in refused.value.details()
+        assert here.woken == []
+
+
+async def test_a_model_that_goes_takes_its_port_along_and_tells_who_waits() -> None:
+    async with world() as here:
+        asked = asyncio.create_task(here.ask(GET))
+        await asyncio.wait_for(here.wake_event.wait(), 5)
+        here.listeners.sink(None, "DELETED", {"metadata": {"uid": "ours"}})
+        await here.listeners.settle()
+        assert b"being removed" in await asked
+        with pytest.raises(ConnectionRefusedError):
+            await here.ask(GET)

@@ -1,0 +1,63 @@
+"""`python -m tests.cluster.stub_pods FILE`: every pod of a cluster whose kubelets are kwok's, as far as its load goes.
+
+It listens on all addresses that kwok gives to pods. Together they carry as many requests as FILE says, each pod that
+is asked its share, which is what a fair balancer in front of them would do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import pathlib
+import sys
+import time
+from typing import Final
+
+from foresail_runtime.contract import HTTP_PORT, Load
+
+_ASKED_SECONDS: Final = 1.5
+"""A pod that nobody has asked for this long is gone."""
+
+
+class Pods:
+    """What all of them carry, and the part of each."""
+
+    def __init__(self, file: pathlib.Path) -> None:
+        self._file = file
+        self._asked_at: dict[str, float] = {}
+        self._carried: dict[str, tuple[float, float]] = {}
+
+    def says(self, address: str) -> bytes:
+        """Answer for one pod."""
+        now = time.monotonic()
+        self._asked_at[address] = now
+        there = sum(now - at < _ASKED_SECONDS for at in self._asked_at.values())
+        share = float(self._file.read_text() or 0) / there
+        seconds, at = self._carried.get(address, (0.0, now))
+        self._carried[address] = (seconds + share * (now - at), now)
+        load = Load("ready", round(share), 0, int(now * 10), self._carried[address][0])
+        body = load.encode().encode()
+        return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+
+
+class Connection(asyncio.Protocol):
+    def __init__(self, pods: Pods) -> None:
+        self._pods = pods
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        del data
+        self._transport.write(self._pods.says(self._transport.get_extra_info("sockname")[0]))
+
+
+async def serve(file: pathlib.Path) -> None:
+    """Answer until killed."""
+    pods = Pods(file)
+    server = await asyncio.get_running_loop().create_server(lambda: Connection(pods), "0.0.0.0", HTTP_PORT)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(pathlib.Path(sys.argv[1])))

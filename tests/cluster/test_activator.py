@@ -1,0 +1,138 @@
+"""Sleep and wake against the real API server: the operator and an activator as processes, replicas by kwok."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import socket
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from foresail_operator.desired import activator
+from tests.cluster import kit
+
+if TYPE_CHECKING:
+    import pathlib
+    from collections.abc import Iterator
+
+    from foresail_testbed.access import Access
+
+pytestmark = pytest.mark.cluster
+PORTS = itertools.count(18700)
+ADDRESS = "10.99.0.7"
+"""Of an activator's pod, as kube-proxy would be told."""
+
+
+@pytest.fixture
+def place(models: kit.Models) -> None:
+    """Put there what the chart does: the activator's Service with an endpoint, and the ConfigMap of wishes."""
+    name = {"name": "foresail-activator"}
+    objects: list[dict[str, Any]] = [
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": name,
+            "spec": {"clusterIP": "None", "ports": [{"port": 80}]},
+        },
+        {
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": name | {"labels": {activator.SERVICE_NAME_LABEL: "foresail-activator"}},
+            "addressType": "IPv4",
+            "endpoints": [{"addresses": [ADDRESS], "conditions": {"ready": True}}],
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "foresail-wake", "labels": {"foresail.dev/wishes": "true"}},
+        },
+    ]
+    models.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+
+
+@pytest.fixture
+def activator_port(plane: Access, namespace: str, tmp_path: pathlib.Path) -> Iterator[int]:
+    """Run an activator; return the port of its probes."""
+    port = next(PORTS)
+    process = plane.popen(
+        [sys.executable, "-m", "foresail_activator"],
+        environment={
+            "FORESAIL_NAMESPACES": namespace,
+            "FORESAIL_POD_NAMESPACE": namespace,
+            "FORESAIL_HTTP_HOST": "127.0.0.1",
+            "FORESAIL_HTTP_PORT": str(port),
+            "FORESAIL_DRAIN_SECONDS": "0",
+            "FORESAIL_GRACE_SECONDS": "1",
+        },
+        log=tmp_path / "activator.log",
+    )
+    yield port
+    process.stop()
+
+
+def slice_ports(models: kit.Models) -> dict[str, int]:
+    found = models.get("endpointslice", "fraud-activator") or {}
+    return {one["name"]: one["port"] for one in found.get("ports") or ()}
+
+
+def size(models: kit.Models) -> int | None:
+    found = models.get("deployment")
+    return found["spec"].get("replicas") if found else None
+
+
+def reach(port: int) -> socket.socket | None:
+    """Connect and ask; None while nothing listens."""
+    try:
+        connection = socket.create_connection(("127.0.0.1", port), timeout=5)
+    except ConnectionRefusedError:
+        return None
+    connection.sendall(b"GET / HTTP/1.1\r\nHost: fraud\r\n\r\n")
+    return connection
+
+
+@pytest.mark.usefixtures("place", "activator_port")
+def test_a_request_wakes_a_sleeping_model(models: kit.Models, operators: kit.Operators) -> None:
+    operator = operators.start(FORESAIL_ACTIVATOR_SERVICE="foresail-activator").wait_until_leading()
+    models.apply(scaling={"minReplicas": 0, "maxReplicas": 3})
+    models.wait_settled(operator)
+    found = models.get("endpointslice", "fraud-activator") or {}
+    assert [one["addresses"] for one in found["endpoints"]] == [[ADDRESS]]
+    assert models.state("Asleep") == ("False", "Awake")
+
+    models.kubectl("scale", "deployment/fraud", "--replicas=0")
+    kit.eventually(lambda: models.state("Asleep") == ("True", "Asleep"), "it is asleep")
+    assert models.state("Ready") == ("True", "Asleep")
+    autoscaler = models.get("hpa") or {}
+    assert autoscaler["spec"]["minReplicas"] == 1
+
+    connection = kit.eventually(lambda: reach(slice_ports(models)["http"]), "the activator listens")
+    kit.eventually(lambda: size(models) == 1, "it is woken")
+    kit.eventually(lambda: models.state("Ready") == ("True", "Ready"), "it answers again")
+    kit.eventually(lambda: not (models.get("configmap", "foresail-wake") or {}).get("data"), "the wish is taken back")
+    connection.close()
+
+
+@pytest.mark.usefixtures("place")
+def test_a_new_revision_wakes_a_sleeping_model_and_switching_off_takes_the_activator_out(
+    models: kit.Models, operators: kit.Operators
+) -> None:
+    operator = operators.start(FORESAIL_ACTIVATOR_SERVICE="foresail-activator").wait_until_leading()
+    models.apply(scaling={"minReplicas": 0, "maxReplicas": 3})
+    models.wait_settled(operator)
+    models.kubectl("scale", "deployment/fraud", "--replicas=0")
+    kit.eventually(lambda: models.state("Asleep") == ("True", "Asleep"), "it is asleep")
+    models.apply(scaling={"minReplicas": 0, "maxReplicas": 3}, serving={"maxQueueSize": 7})
+    kit.eventually(lambda: size(models) == 1, "it is woken to prove the new revision")
+    models.apply(holdRequests=False)
+    kit.eventually(lambda: models.get("endpointslice", "fraud-activator") is None, "its slice is gone")
+
+
+def test_a_model_that_would_sleep_is_refused_where_nothing_can_wake_it(
+    models: kit.Models, operator: kit.Operator
+) -> None:
+    models.apply(scaling={"minReplicas": 0, "maxReplicas": 3})
+    kit.eventually(lambda: models.state("Ready") == ("False", "InvalidSpec"), "it is refused")
+    assert "activator" in models.conditions()["Ready"]["message"]
+    assert operator.leads()

@@ -1,0 +1,183 @@
+"""What the operator does when it, the API server or the way between them fails; a relay makes the failures."""
+
+from __future__ import annotations
+
+import collections
+import itertools
+import json
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from foresail_testbed.cluster import Cluster
+from tests.cluster.kit import Models, Operator, Operators, eventually
+from tests.cluster.relay import Answer, Exchange, Relay
+
+if TYPE_CHECKING:
+    import pathlib
+    from collections.abc import Iterator
+
+    from foresail_testbed.access import Access
+
+pytestmark = pytest.mark.cluster
+
+SCALING = {"minReplicas": 2, "maxReplicas": 4}
+OWNED = "deployments,replicasets,services,hpa,pdb,configmaps"
+
+
+@pytest.fixture
+def relay(plane: Access, tmp_path: pathlib.Path) -> Iterator[Relay]:
+    with Relay(plane.kubeconfig, tmp_path) as started:
+        yield started
+
+
+class Restarted:
+    """One operator pod, whose container is killed and started again."""
+
+    def __init__(self, operators: Operators, relay: Relay) -> None:
+        self._operators = operators
+        self._environment = {"KUBECONFIG": str(relay.kubeconfig), "FORESAIL_POD_NAME": "the-pod"}
+        self.now = self.start()
+
+    def start(self) -> Operator:
+        """Start it; it leads at once, as the Lease bears its name."""
+        self.now = self._operators.start(**self._environment)
+        return self.now
+
+
+def about(exchange: Exchange, name: str) -> bool:
+    """Tell whether a write is for a model: its own, its children's or its Events'."""
+    return exchange.write and re.search(rf"\b{name}\b", f"{exchange.path} {exchange.body.decode()}") is not None
+
+
+def children(models: Models, name: str) -> list[tuple[str, str]]:
+    """Return kind and name of everything that a model has, names without what differs between models."""
+    items = json.loads(models.kubectl("get", OWNED, "-l", f"foresail.dev/model={name}", "-o", "json"))["items"]
+    return sorted((one["kind"], re.sub(r"-[0-9a-f]{8,10}$", "", one["metadata"]["name"])[len(name) :]) for one in items)
+
+
+def applied(relay: Relay) -> dict[tuple[str, str], set[str]]:
+    """Return what was applied to each child, by its path and the field manager, without the preconditions."""
+    found: dict[tuple[str, str], set[str]] = collections.defaultdict(set)
+    for one in relay.writes():
+        if one.method == "PATCH" and not one.path.endswith("/status"):
+            manifest = one.manifest()
+            metadata = {key: manifest["metadata"][key] for key in manifest["metadata"] if key != "uid"}
+            metadata.pop("resourceVersion", None)
+            found[one.path, one.query["fieldManager"]].add(json.dumps(manifest | {"metadata": metadata}))
+    return found
+
+
+def test_an_operator_killed_after_any_of_its_writes_is_carried_on_by_the_next(
+    operators: Operators, models: Models, relay: Relay
+) -> None:
+    operator = Restarted(operators, relay)
+    operator.now.wait_until_leading()
+    models.apply("m0", scaling=SCALING)
+    models.wait_ready("m0")
+    count = sum(about(one, "m0") for one in relay.exchanges)
+    assert count >= 7
+    for number in range(1, count + 1):
+        kill_at_write(operator, relay, models, f"m{number}", number)
+    names = [f"m{number}" for number in range(count + 1)]
+    for name in names:
+        models.wait_ready(name)
+    models.wait_settled(operator.now, names[-1])
+    assert {name: children(models, name) for name in names} == dict.fromkeys(names, children(models, "m0"))
+    assert {place: bodies for place, bodies in applied(relay).items() if len(bodies) > 1} == {}
+
+
+def kill_at_write(operator: Restarted, relay: Relay, models: Models, name: str, number: int) -> None:
+    """Apply a model; the operator dies with its number-th write for it on the way, and another one begins."""
+    seen: list[Exchange] = []
+    killed: list[bool] = []
+
+    def lost(exchange: Exchange) -> bool:
+        if about(exchange, name) and not killed:
+            seen.append(exchange)
+            if len(seen) == number:
+                killed.append(True)
+                operator.now.kill()
+        return bool(killed)
+
+    relay.lost = lost
+    models.apply(name, scaling=SCALING)
+    eventually(lambda: killed, f"write {number} of {name}; seen: {[one.path for one in seen]}")
+    relay.lost = lambda _: False
+    operator.start()
+
+
+def test_an_operator_works_again_soon_after_the_api_server_was_away(
+    operators: Operators, models: Models, relay: Relay
+) -> None:
+    operator = operators.start(KUBECONFIG=str(relay.kubeconfig)).wait_until_leading()
+    models.apply()
+    models.wait_settled(operator)
+    with relay.away():
+        models.apply(replicas=2)
+        eventually(lambda: not operator.leads(), "it knows that it may not write any more", seconds=15)
+        tried = len(relay.refused)
+        models.apply("other")
+        eventually(lambda: len(relay.refused) > tried + 3, "it tries again and again", seconds=30)
+    assert relay.most_refused_in_a_second() < 40, "but without haste"
+    models.kubectl("wait", "--for=condition=Ready", "mdep/other", "--timeout=30s")
+    eventually(lambda: (models.get("deployment") or {})["spec"]["replicas"] == 2, "what changed meanwhile is done", 5)
+
+
+def test_a_watch_that_says_nothing_any_more_is_left(operators: Operators, models: Models, relay: Relay) -> None:
+    operator = operators.start(KUBECONFIG=str(relay.kubeconfig)).wait_until_leading()
+    models.apply()
+    models.wait_settled(operator)
+    relay.hush()
+    models.apply("other")
+    models.kubectl("delete", "deployment/fraud")
+    models.kubectl("wait", "--for=condition=Ready", "mdep/other", "--timeout=35s")
+    eventually(lambda: models.get("deployment"), "what was deleted unseen is back", seconds=15)
+    assert operator.get("/healthz") == "ok\n"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(409, "Conflict"),
+        Answer(429, "TooManyRequests", {"Retry-After": "1"}),
+        Answer(500, "InternalError"),
+    ],
+    ids=lambda answer: str(answer.status),
+)
+def test_requests_that_fail_for_a_while_are_tried_again_without_haste(
+    operators: Operators, models: Models, relay: Relay, answer: Answer
+) -> None:
+    operator = operators.start(KUBECONFIG=str(relay.kubeconfig)).wait_until_leading()
+    failed: list[Exchange] = []
+
+    def instead(exchange: Exchange) -> Answer | None:
+        if not exchange.write or len(failed) >= 5:
+            return None
+        failed.append(exchange)
+        return answer
+
+    relay.instead = instead
+    models.apply(scaling=SCALING)
+    models.wait_ready()
+    assert operator.leads()
+    assert len(failed) == 5
+    if pause := float(answer.headers.get("Retry-After", 0)):
+        gaps = [later.at - one.at for one, later in itertools.pairwise(failed)]
+        assert min(gaps) >= pause, "it waits for as long as it was asked to"
+
+
+def test_etcd_may_end_and_come_back(operators: Operators, models: Models, plane: Access) -> None:
+    assert isinstance(plane, Cluster)
+    operator = operators.start().wait_until_leading()
+    models.apply()
+    models.wait_settled(operator)
+    plane.stop_component("etcd", kill=True)
+    plane.start_component("etcd")
+    eventually(lambda: plane.execute(["kubectl", "get", "--raw", "/readyz"]).returncode == 0, "the API server is back")
+    models.apply(replicas=2)
+    models.apply("other")
+    models.kubectl("wait", "--for=condition=Ready", "mdep/other", "--timeout=30s")
+    eventually(lambda: (models.get("deployment") or {})["spec"]["replicas"] == 2, "the change is carried out", 30)
+    assert operator.get("/healthz") == "ok\n"

@@ -1,0 +1,123 @@
+"""The whole of autoscaling in one process: the cache is filled by hand, no pod answers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from prometheus_client import generate_latest
+
+from foresail_operator.api import kinds, v1alpha1
+from foresail_operator.kube import Kube
+from foresail_operator.metrics import Metrics
+from foresail_operator.observe import Cache
+from foresail_operator.scaling.autoscaling import Autoscaling
+from foresail_operator.scaling.census import read
+from tests.operator.conftest import make_raw
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from foresail_operator.scaling.autoscaling import View
+
+KEY = ("team", "fraud")
+
+
+class Stage:
+    """A model with one pod, and the autoscaling of an install without a metrics API."""
+
+    def __init__(self) -> None:
+        self.cache = Cache()
+        self.seconds = 0.0
+        self.changed = asyncio.Event()
+        self.metrics = Metrics()
+        self.scaling = Autoscaling(
+            Kube(None, self.metrics, lambda: None),  # type: ignore[arg-type]  # nothing is raised: nobody leads
+            self.cache,
+            metrics=self.metrics,
+            leads=lambda: True,
+            changed=lambda _: self.changed.set(),
+            endpoint=None,
+            clock=lambda: self.seconds,
+        )
+
+    def model(self, **scaling: Any) -> v1alpha1.ModelDeployment:
+        raw = make_raw(scaling={"maxReplicas": 10} | scaling)
+        self.cache.note(kinds.MODEL_DEPLOYMENT, raw)
+        return v1alpha1.parse(raw)
+
+    def child(self, kind: kinds.Kind, spec: dict[str, Any], **rest: Any) -> None:
+        owner = {"kind": "ModelDeployment", "name": "fraud", "apiVersion": v1alpha1.API_VERSION, "controller": True}
+        metadata = {"name": "fraud", "namespace": "team", "uid": kind.name, "resourceVersion": "5"}
+        self.cache.note(kind, {"metadata": metadata | {"ownerReferences": [owner]}, "spec": spec} | rest)
+
+    def view(self) -> View:
+        seen = self.cache.observe(KEY)
+        assert seen.model is not None
+        view = self.scaling.view(v1alpha1.parse(seen.model.read()))
+        assert view is not None
+        return view
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[Stage]:
+    stage = Stage()
+    task = asyncio.create_task(stage.scaling.run())
+    await stage.scaling.wait_known()
+    yield stage
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+async def test_a_model_on_cpu_is_none_of_its_business(stage: Stage) -> None:
+    assert stage.scaling.view(stage.model(metrics=[{"type": "cpu"}])) is None
+    assert read(stage.cache.observe(KEY)) is None
+
+
+async def test_bounds_stay_at_the_size_that_is_there_while_nothing_is_known(stage: Stage) -> None:
+    stage.model(minReplicas=2)
+    assert (stage.view().load.minimum, stage.view().load.maximum) == (2, 2)
+    stage.child(kinds.DEPLOYMENT, {"replicas": 5})
+    assert (stage.view().load.minimum, stage.view().load.maximum) == (5, 5)
+    assert stage.view().scaling.advice is None
+
+
+async def test_the_target_that_the_autoscaler_was_given_outlives_the_process(stage: Stage) -> None:
+    stage.model()
+    metric = {"metric": {"name": "concurrency"}, "target": {"type": "AverageValue", "averageValue": "12"}}
+    stage.child(kinds.AUTOSCALER, {"metrics": [{"type": "Object", "object": metric}]})
+    found = read(stage.cache.observe(KEY))
+    assert found is not None
+    assert (found.target, found.measured) == (12.0, True)
+
+
+@pytest.mark.parametrize("tls", [True, False])
+async def test_pods_are_asked_in_tls_where_the_model_serves_it(stage: Stage, tls: bool) -> None:
+    serving: dict[str, Any] = {"serving": {"tls": {"secretName": "fraud-tls"}}} if tls else {}
+    stage.cache.note(kinds.MODEL_DEPLOYMENT, make_raw(scaling={"maxReplicas": 10}, **serving))
+    status = {"podIP": "127.0.0.1", "conditions": [{"type": "Ready", "status": "True"}]}
+    stage.child(kinds.POD, {}, status=status)
+    found = read(stage.cache.observe(KEY))
+    assert found is not None
+    assert [pod.tls for pod in found.pods] == [tls]
+
+
+async def test_pods_that_answer_nothing_are_said_so_after_a_while_and_change_no_size(stage: Stage) -> None:
+    stage.model()
+    stage.child(kinds.DEPLOYMENT, {"replicas": 3})
+    status = {"podIP": "127.0.0.1", "conditions": [{"type": "Ready", "status": "True"}]}
+    stage.child(kinds.POD, {}, status=status)
+    async with asyncio.timeout(20):
+        await stage.changed.wait()
+    assert stage.view().scaling.advice is None
+    stage.seconds += 60
+    advice = stage.view().scaling.advice
+    assert advice is not None
+    assert (advice.desired, advice.signal) == (3, None)
+    assert "none of 1 replicas says what it carries" in advice.reason
+    assert (
+        'foresail_operator_load_questions_total{outcome="failed"}' in generate_latest(stage.metrics.registry).decode()
+    )

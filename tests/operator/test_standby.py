@@ -1,0 +1,149 @@
+"""The operator's side of the activator, against an API over a real socket."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+from aiohttp.test_utils import TestServer
+
+from foresail_operator.api import kinds
+from foresail_operator.desired import activator
+from foresail_operator.kube import Kube
+from foresail_operator.metrics import Metrics
+from foresail_operator.observe import Cache
+from foresail_operator.standby import Place, Standby
+from tests.operator import wire
+from tests.operator.conftest import make_raw
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from foresail_operator.api.v1alpha1 import ModelDeployment
+    from foresail_operator.live import Key
+    from tests.operator.conftest import MakeModel
+
+KEY = ("team", "fraud")
+SCALE = "/apis/apps/v1/namespaces/team/deployments/fraud/scale"
+WISHES = "/api/v1/namespaces/system/configmaps/foresail-wake"
+ZERO = {"minReplicas": 0, "maxReplicas": 3}
+NAMED = {"name": "fraud", "namespace": "team"}
+WISH = {"data": {"team.fraud": "now", "team.cats": "now"}}
+
+
+@dataclasses.dataclass
+class Bench:
+    """A standby with one model in its cache."""
+
+    api: wire.Api
+    cache: Cache
+    standby: Standby
+    asked: list[Key]
+
+    def size(self, replicas: int) -> None:
+        """Let the Deployment have a size, all of it ready."""
+        counts = {"replicas": replicas, "updatedReplicas": replicas, "readyReplicas": replicas}
+        spec = {"replicas": replicas}
+        self.cache.note(kinds.DEPLOYMENT, child(30 + replicas, "fraud") | {"spec": spec, "status": counts})
+        self.api.put(SCALE, {"metadata": NAMED, "spec": {"replicas": replicas}})
+
+    async def act(self, model: ModelDeployment, *, idle: bool = False, proved: bool = True) -> int:
+        """Act once; return the size after it."""
+        seen = self.cache.observe(KEY)
+        await self.standby.act(model, seen, idle=idle, proved=proved)
+        size: int = self.api.objects[SCALE]["spec"]["replicas"]
+        return size
+
+
+def child(version: int, name: str) -> dict[str, Any]:
+    owner = {"apiVersion": "foresail.dev/v1alpha1", "kind": "ModelDeployment", "name": "fraud", "controller": True}
+    metadata = {"name": name, "namespace": "team", "uid": f"uid-{name}", "resourceVersion": str(version)}
+    return {"metadata": metadata | {"ownerReferences": [owner | {"uid": "u"}]}}
+
+
+def endpoints(*addresses: str) -> dict[str, Any]:
+    ready = [{"addresses": [one], "conditions": {"ready": True}} for one in addresses]
+    return {"metadata": {"uid": "slice"}, "endpoints": [*ready, {"addresses": ["10.0.0.1"], "conditions": {}}]}
+
+
+@contextlib.asynccontextmanager
+async def bench(place: Place | None = Place("system", "foresail-activator", "foresail-wake")) -> AsyncIterator[Bench]:  # noqa: B008  # a frozen value
+    api, cache, asked = wire.Api(), Cache(), list[Any]()
+    async with TestServer(api.app()) as server, aiohttp.ClientSession(server.make_url("/")) as session:
+        standby = Standby(Kube(session, Metrics(), lambda: None), cache, place, asked.append)
+        cache.note(kinds.MODEL_DEPLOYMENT, make_raw(scaling=ZERO))
+        yield Bench(api, cache, standby, asked)
+
+
+async def test_a_wish_asks_for_a_look_and_wakes_the_model(make_model: MakeModel) -> None:
+    async with bench() as b:
+        b.size(0)
+        assert await b.act(make_model(scaling=ZERO)) == 0
+        b.standby.sink(kinds.CONFIG_MAP, "MODIFIED", WISH)
+        assert b.asked == [KEY]
+        assert await b.act(make_model(scaling=ZERO)) == 1
+
+
+async def test_an_idle_model_sleeps_once_the_activator_stands_by(make_model: MakeModel) -> None:
+    async with bench() as b:
+        b.size(1)
+        model = make_model(scaling=ZERO)
+        assert await b.act(model, idle=True) == 1
+        b.standby.sink(kinds.ENDPOINT_SLICE, "ADDED", endpoints("10.0.0.8"))
+        slice_ = b.standby.slice_of(model, b.cache.observe(KEY))
+        assert slice_ is not None
+        assert [one["addresses"] for one in slice_["endpoints"]] == [["10.0.0.8"]]
+        b.cache.note(kinds.ENDPOINT_SLICE, slice_ | child(50, "fraud-activator"))
+        assert await b.act(model, idle=True) == 0
+
+
+async def test_someone_elses_newer_size_is_left_alone(make_model: MakeModel) -> None:
+    async with bench() as b:
+        b.size(0)
+        b.api.put(SCALE, {"metadata": NAMED, "spec": {"replicas": 5}})
+        b.standby.sink(kinds.CONFIG_MAP, "MODIFIED", WISH)
+        assert await b.act(make_model(scaling=ZERO)) == 5
+        del b.api.objects[SCALE]
+        await b.standby.act(make_model(scaling=ZERO), b.cache.observe(KEY), idle=False, proved=True)
+
+
+async def test_where_the_activator_is_asks_for_a_look_only_when_it_changes() -> None:
+    async with bench() as b:
+        b.standby.sink(kinds.ENDPOINT_SLICE, "ADDED", endpoints("10.0.0.8"))
+        b.standby.sink(kinds.ENDPOINT_SLICE, "MODIFIED", endpoints("10.0.0.8"))
+        assert b.asked == [KEY]
+        assert b.standby.known(kinds.ENDPOINT_SLICE, None) == ["slice"]
+        b.standby.sink(kinds.ENDPOINT_SLICE, "DELETED", {"metadata": {"uid": "slice"}})
+        assert b.standby.addresses() == ()
+
+
+async def test_a_wish_is_taken_back_once_a_replica_is_ready_and_others_stay() -> None:
+    async with bench() as b:
+        b.api.put(WISHES, {"metadata": {"name": "foresail-wake", "namespace": "system"}} | WISH)
+        b.standby.sink(kinds.CONFIG_MAP, "ADDED", WISH)
+        await b.standby.take_back(KEY, b.cache.observe(KEY))
+        assert len(b.api.objects[WISHES]["data"]) == 2
+        status = {"conditions": [{"type": "Ready", "status": "True"}]}
+        b.cache.note(kinds.POD, child(60, "p") | {"spec": {}, "status": status})
+        await b.standby.take_back(KEY, b.cache.observe(KEY))
+        assert b.api.objects[WISHES]["data"] == {"team.cats": "now"}
+
+
+async def test_the_ports_of_a_slice_are_kept_by_the_next_process(make_model: MakeModel) -> None:
+    async with bench() as b:
+        recorded = activator.build(make_model(), (), 77)
+        b.cache.note(kinds.ENDPOINT_SLICE, recorded | child(50, "fraud-activator"))
+        slice_ = b.standby.slice_of(make_model(), b.cache.observe(KEY))
+        assert slice_ is not None
+        assert activator.pair_of(slice_) == 77
+        assert b.standby.slice_of(make_model(holdRequests=False), b.cache.observe(KEY)) is None
+
+
+async def test_an_install_without_activator_neither_holds_nor_resizes(make_model: MakeModel) -> None:
+    async with bench(place=None) as b:
+        b.size(0)
+        assert not b.standby.installed
+        assert b.standby.slice_of(make_model(), b.cache.observe(KEY)) is None
+        assert await b.act(make_model(scaling=ZERO), proved=False) == 0
