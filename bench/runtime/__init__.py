@@ -1,0 +1,1 @@
+"""What the runtime's speed is measured with: `python -m bench.runtime`."""

@@ -1,0 +1,96 @@
+"""Other servers with the same small model beside ours: `make bench-runtime PART=peers PEERS="triton mlserver kserve"`.
+
+A peer is one file, NAME_mlp.py, in the folder that --peers-folder (or $FORESAIL_PEERS) names. Its first line says
+`# requirements: …`, as pip takes them; they are installed once into a virtual environment of the peer's own in the
+user's cache. It reads MLP_ONNX, HTTP_PORT, GRPC_PORT and METRICS_PORT from its environment and answers
+/v2/models/mlp/infer on 127.0.0.1.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Final
+
+from bench.runtime import report, requests, servers, wrk
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from bench.runtime.servers import Server
+
+CONNECTIONS: Final = (1, 8, 32)
+_ARGUMENTS: Final = {"kserve": ("--http_port", "{http}", "--grpc_port", "{grpc}", "--workers", "1")}
+"""For those that read no environment."""
+
+
+def main(options: argparse.Namespace) -> None:
+    """Measure the floor, ours and each peer in turn."""
+    if not options.peers_folder:
+        print("\npeers: left out, no --peers-folder was given (or FORESAIL_PEERS set)")
+        return
+    folder = pathlib.Path(options.peers_folder).resolve()
+    request = requests.as_json(requests.rows(1))
+    seen: dict[tuple[int, str], list[wrk.Result]] = {}
+    with contextlib.ExitStack() as stack:
+        found = [stack.enter_context(servers.floor(servers.MLP)), stack.enter_context(servers.foresail(servers.MLP))]
+        found += [stack.enter_context(peer(name, folder)) for name in options.peers.split()]
+        for server in found:
+            server.wait(request)
+            wrk.load(server, request, 8, 1)
+        for _ in range(options.rounds):
+            for connections in CONNECTIONS:
+                for server in found:
+                    result = wrk.load(server, request, connections, options.seconds)
+                    seen.setdefault((connections, server.name), []).append(result)
+        memory = {server.name: server.resident_bytes(children=True) / 2**20 for server in found}
+    rows: list[list[object]] = []
+    for (connections, name), results in seen.items():
+        one, ours = report.median(results), report.median(seen[connections, "foresail"])
+        ratios = ours.rate / one.rate, one.cpu_microseconds / ours.cpu_microseconds
+        rows.append([connections, name, one.rate, ratios[0], one.p50, one.p99, one.cpu_microseconds, ratios[1]])
+    rows.sort(key=lambda row: (row[0], -float(str(row[2]))))
+    head = ("connections", "server", "req/s", "ours / its", "p50 ms", "p99 ms", "CPU us/req", "its CPU / ours")
+    report.show("peers", "the same small model behind other servers, REST JSON", head, rows, resident_mib=memory)
+
+
+@contextlib.contextmanager
+def peer(name: str, folder: pathlib.Path) -> Iterator[Server]:
+    """Run a peer in its own environment."""
+    script = folder / f"{name}_mlp.py"
+    if not script.exists():
+        raise SystemExit(f"there is no peer {name}: {script} is missing")
+    python = _environment(name, script)
+    http, grpc, metrics = (str(servers.free_port()) for _ in range(3))
+    arguments = [word.format(http=http, grpc=grpc) for word in _ARGUMENTS.get(name, ())]
+    settings = {
+        "PATH": f"{python.parent}:{os.environ['PATH']}",
+        "PYTHONPATH": "",
+        "MLP_ONNX": str(servers.MLP),
+        "HTTP_PORT": http,
+        "GRPC_PORT": grpc,
+        "METRICS_PORT": metrics,
+        "MAX_BATCH": "0",
+        "MAX_DELAY_US": "0",
+    }
+    command = [str(python), str(script), *arguments]
+    with servers.running(name, command, int(http), grpc_port=int(grpc), environment=settings) as server:
+        yield server
+
+
+def _environment(name: str, script: pathlib.Path) -> pathlib.Path:
+    cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
+    venv = cache / "foresail" / "peers" / name
+    done = venv / "installed"
+    first = script.read_text().splitlines()[0]
+    wanted = first.removeprefix("# requirements:").split("  (")[0].split()
+    if not done.exists() or done.read_text() != first:
+        print(f"installing {name}: {' '.join(wanted)}")
+        subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
+        subprocess.run([str(venv / "bin" / "pip"), "install", "-q", *wanted], check=True)
+        done.write_text(first)
+    return venv / "bin" / "python"
