@@ -60,7 +60,6 @@ def look_around() -> Machine:
     """Return what this machine has."""
     return Machine(
         docker_answers=_docker_answers(),
-        has_kind=shutil.which("kind") is not None,
         system=platform.system(),
         is_root=hasattr(os, "geteuid") and os.geteuid() == 0,
     )
@@ -92,7 +91,7 @@ def last_words(place: Place, keep: bool) -> list[str]:
         "Next:",
         "  make demo KEEP=1                      the same, and the cluster stays for your own kubectl",
         "  .venv/bin/foresail serve examples/03-retail-shelf/models/nanodet_g_416.onnx     no cluster at all",
-        "  examples/README.md                    five examples, from numbers in a ConfigMap to GPUs",
+        "  examples/README.md                    examples to read in their order, from numbers in a ConfigMap to GPUs",
     ]
 
 

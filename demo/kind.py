@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+PROGRAM: Final = "scripts/kind"
+"""The one on PATH, else one that is built on first use."""
 CLUSTER: Final = "foresail-demo"
 CONTEXT: Final = f"kind-{CLUSTER}"
 METRICS_SERVER: Final = "https://github.com/kubernetes-sigs/metrics-server/releases/download/v0.9.0/components.yaml"
@@ -16,17 +18,17 @@ METRICS_SERVER: Final = "https://github.com/kubernetes-sigs/metrics-server/relea
 
 def create(kubeconfig: Path) -> list[str]:
     """Make the cluster and write its kubeconfig; the user's own is left alone."""
-    return ["kind", "create", "cluster", "--name", CLUSTER, "--kubeconfig", str(kubeconfig), "--wait", "180s"]
+    return [PROGRAM, "create", "cluster", "--name", CLUSTER, "--kubeconfig", str(kubeconfig), "--wait", "180s"]
 
 
 def delete(kubeconfig: Path) -> list[str]:
     """Remove the cluster, if it is there."""
-    return ["kind", "delete", "cluster", "--name", CLUSTER, "--kubeconfig", str(kubeconfig)]
+    return [PROGRAM, "delete", "cluster", "--name", CLUSTER, "--kubeconfig", str(kubeconfig)]
 
 
 def load_image(name: str) -> list[str]:
     """Put an image of the Docker daemon on the nodes."""
-    return ["kind", "load", "docker-image", name, "--name", CLUSTER]
+    return [PROGRAM, "load", "docker-image", name, "--name", CLUSTER]
 
 
 def install_metrics_server(kubectl: Sequence[str]) -> list[list[str]]:

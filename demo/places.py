@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 ROOT = Path(__file__).resolve().parent.parent
+HELM = str(ROOT / "scripts" / "helm")
 DOCKERFILES = {
     "foresail-operator": "Dockerfile.operator",
     "foresail-runtime": "Dockerfile.runtime",
@@ -97,6 +98,7 @@ class Kind:
 
     def up(self, tell: testbed.Listener) -> None:
         """Make the cluster anew; one that an earlier run left is removed."""
+        subprocess.run([kind.PROGRAM, "version"], cwd=ROOT, stdout=subprocess.DEVNULL, check=True)  # builds it visibly
         execute(kind.delete(self._kubeconfig), seconds=120)
         tell("kind creates the cluster")
         execute(kind.create(self._kubeconfig), seconds=600)
@@ -114,7 +116,7 @@ class Kind:
         return execute([*self._command(words[0]), *words[1:]], seconds, stdin)
 
     def _command(self, program: str) -> list[str]:
-        path = str(ROOT / "scripts" / "helm") if program == "helm" else str(ROOT / ".venv" / "bin" / program)
+        path = HELM if program == "helm" else str(ROOT / ".venv" / "bin" / program)
         return [path, f"--kubeconfig={self._kubeconfig}"]
 
     @contextlib.contextmanager
@@ -139,7 +141,7 @@ class Kind:
         return [
             f"export KUBECONFIG={self._kubeconfig}",
             "kubectl get mdep",
-            f"kind delete cluster --name {kind.CLUSTER}",
+            f"{kind.PROGRAM} delete cluster --name {kind.CLUSTER}",
         ]
 
 
@@ -184,6 +186,7 @@ class Testbed:
         """Start it; one that an earlier run left is ended."""
         with contextlib.suppress(errors.TestbedError):
             testbed.Cluster.attach(NAME).stop()
+        subprocess.run([HELM, "version"], stdout=subprocess.DEVNULL, check=True)  # builds it where it shows progress
         wish = options.Options(name=NAME)
         self._cluster = testbed.Cluster.start(wish, listener=tell)
 
@@ -194,7 +197,7 @@ class Testbed:
 
     def run(self, words: Sequence[str], seconds: float = 180.0, stdin: str | None = None) -> str:
         """Run kubectl or helm inside."""
-        program = str(ROOT / "scripts" / "helm") if words[0] == "helm" else words[0]
+        program = HELM if words[0] == "helm" else words[0]
         done = self._running.execute([program, *words[1:]], seconds, stdin)
         if done.returncode != 0:
             raise CommandError(f"`{' '.join(words)}` failed: {done.stderr.strip()[-2000:]}")

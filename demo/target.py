@@ -18,7 +18,6 @@ class Machine:
     """What matters of the machine."""
 
     docker_answers: bool
-    has_kind: bool
     system: str
     """As platform.system() says it: Linux, Darwin, Windows."""
     is_root: bool
@@ -48,8 +47,6 @@ def missing(machine: Machine, target: Target) -> str | None:
     match target:
         case Target.KIND if not machine.docker_answers:
             return "start Docker (its daemon does not answer)"
-        case Target.KIND if not machine.has_kind:
-            return "install kind (https://kind.sigs.k8s.io) beside Docker"
         case Target.TESTBED if machine.system != "Linux":
             return "use Linux, where the project can start a cluster of its own"
         case Target.TESTBED if not machine.is_root:

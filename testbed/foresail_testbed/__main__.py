@@ -181,12 +181,13 @@ def add_node(arguments: argparse.Namespace) -> int:
 
 def build_programs(arguments: argparse.Namespace) -> int:
     """Build what is not in the cache yet and print where it is."""
-    known = {program.name: program for program in programs.every(arguments.kubernetes)}
+    usual = programs.every(arguments.kubernetes)
+    known = {program.name: program for program in [*usual, programs.KIND]}
     unknown = [name for name in arguments.program if name not in known]
     if unknown:
         raise errors.TestbedError(f"there is no program {unknown[0]!r}; there are: {', '.join(known)}")
-    for name in arguments.program or known:
-        print(build.ensure(known[name]))
+    for program in [known[name] for name in arguments.program] or usual:
+        print(build.ensure(program))
     return 0
 
 

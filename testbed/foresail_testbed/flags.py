@@ -8,6 +8,8 @@ from foresail_testbed import layout, options
 ETCD = "http://127.0.0.1:2379"
 METRICS_SERVER_PORT = 4443
 DNS_PORT = 53
+ADMISSION = ("NodeRestriction", "OwnerReferencesPermissionEnforcement")
+"""Admission plugins beside those that are on by default: what kubeadm adds, and what OpenShift adds to that."""
 
 
 def etcd(run: layout.Run) -> list[str]:
@@ -36,7 +38,7 @@ def apiserver(run: layout.Run, wish: options.Options) -> list[str]:
         f"--service-account-signing-key-file={run.key('service-account')}",
         "--service-account-issuer=https://kubernetes.default.svc",
         "--authorization-mode=Node,RBAC",
-        "--enable-admission-plugins=NodeRestriction",
+        f"--enable-admission-plugins={','.join(ADMISSION)}",
         "--allow-privileged=true",
         f"--feature-gates=HPAScaleToZero={str(wish.hpa_scale_to_zero).lower()}",
         *kubelet_access(run),

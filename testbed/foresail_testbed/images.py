@@ -65,6 +65,7 @@ def ensure(file: Path, tag: str, arguments: Mapping[str, str] | None = None, con
 
 def build_into(target: Path, recipe: Recipe) -> None:
     """Build, write the archive beside its place and rename."""
+    run_buildah("rm", "--all")  # what a build that was killed left behind, for the lock lets nobody else build
     load_base(recipe)
     command = [*buildah(), "bud", "--isolation=oci", f"--runtime={host.find('runc')}", "--network=host"]
     command += [

@@ -13,6 +13,7 @@ class Inside:
     """A process in the cluster's namespaces.
 
     `nsenter` stands between: it has to fork to enter a pid namespace, and passes the exit status on but no signals.
+    When its child is stopped it stops too, and then has to be woken as well, or it never sees the child's end.
     """
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], log: Path | None) -> None:
@@ -42,6 +43,8 @@ class Inside:
         """Send a signal to the process."""
         for pid in self.pids():
             os.kill(pid, number)
+        if number in (signal.SIGCONT, signal.SIGKILL):
+            self._outer.send_signal(signal.SIGCONT)
 
     def wait(self, seconds: float) -> int:
         """Wait for the end and return the exit status; raises subprocess.TimeoutExpired."""

@@ -88,6 +88,7 @@ METRICS_SERVER = Program(
 COREDNS = Program("coredns", "1.15.0", {"coredns": "."}, seconds=60)
 PAUSE = Program("pause", "1", {"pause": "."}, seconds=3)
 HELM = Program("helm", "4.3.1", {"helm": "helm.sh/helm/v4/cmd/helm"}, seconds=87)
+KIND = Program("kind", "0.33.0", {"kind": "sigs.k8s.io/kind"}, seconds=20)
 
 
 def needed(wish: options.Options) -> list[Program]:
@@ -103,5 +104,5 @@ def needed(wish: options.Options) -> list[Program]:
 
 
 def every(version: str = options.KUBERNETES_VERSION) -> list[Program]:
-    """Return all programs, the quick ones first."""
+    """Return all programs that a cluster or its tests use, the quick ones first; kind is for machines with Docker."""
     return [PAUSE, CNI, ETCD, CONTAINERD, KWOK, COREDNS, HELM, METRICS_SERVER, kubernetes(version)]

@@ -12,16 +12,17 @@ KUBECTL = ["kubectl", "--kubeconfig=out/kubeconfig"]
 
 def test_cluster_is_made_and_removed_without_the_users_own_kubeconfig() -> None:
     assert kind.create(KUBECONFIG) == [
-        "kind", "create", "cluster", "--name", "foresail-demo", "--kubeconfig", "out/kubeconfig", "--wait", "180s",
+        "scripts/kind", "create", "cluster", "--name", "foresail-demo", "--kubeconfig", "out/kubeconfig",
+        "--wait", "180s",
     ]  # fmt: skip
     assert kind.delete(KUBECONFIG) == [
-        "kind", "delete", "cluster", "--name", "foresail-demo", "--kubeconfig", "out/kubeconfig",
+        "scripts/kind", "delete", "cluster", "--name", "foresail-demo", "--kubeconfig", "out/kubeconfig",
     ]  # fmt: skip
 
 
 def test_image_goes_to_the_clusters_nodes() -> None:
     assert kind.load_image("localhost/foresail-runtime:0.1.0") == [
-        "kind", "load", "docker-image", "localhost/foresail-runtime:0.1.0", "--name", "foresail-demo",
+        "scripts/kind", "load", "docker-image", "localhost/foresail-runtime:0.1.0", "--name", "foresail-demo",
     ]  # fmt: skip
 
 

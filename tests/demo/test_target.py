@@ -8,27 +8,26 @@ import pytest
 
 from demo.target import Machine, NowhereError, Target, choose
 
-BARE = Machine(docker_answers=False, has_kind=False, system="Darwin", is_root=False)
+BARE = Machine(docker_answers=False, system="Darwin", is_root=False)
 LINUX_ROOT = dataclasses.replace(BARE, system="Linux", is_root=True)
-DOCKER = dataclasses.replace(BARE, docker_answers=True, has_kind=True)
+DOCKER = dataclasses.replace(BARE, docker_answers=True)
 
 
 @pytest.mark.parametrize(
     ("machine", "target"),
     [
         (DOCKER, Target.KIND),
-        (dataclasses.replace(LINUX_ROOT, docker_answers=True, has_kind=True), Target.KIND),
-        (dataclasses.replace(LINUX_ROOT, docker_answers=True), Target.TESTBED),
+        (dataclasses.replace(LINUX_ROOT, docker_answers=True), Target.KIND),
         (LINUX_ROOT, Target.TESTBED),
     ],
-    ids=["docker and kind", "kind before the testbed", "docker without kind, root on Linux", "root on Linux"],
+    ids=["docker", "kind before the testbed", "root on Linux"],
 )
 def test_first_target_that_can_run_is_taken(machine: Machine, target: Target) -> None:
     assert choose(machine) is target
 
 
 def test_wish_is_followed_where_it_can_be() -> None:
-    both = dataclasses.replace(LINUX_ROOT, docker_answers=True, has_kind=True)
+    both = dataclasses.replace(LINUX_ROOT, docker_answers=True)
     assert choose(both, Target.TESTBED) is Target.TESTBED
 
 
@@ -44,10 +43,10 @@ def test_wish_is_followed_where_it_can_be() -> None:
             ),
         ),
         (
-            dataclasses.replace(BARE, docker_answers=True, system="Linux"),
+            dataclasses.replace(BARE, system="Linux"),
             None,
             (
-                "The demo needs a cluster: install kind (https://kind.sigs.k8s.io) beside Docker; "
+                "The demo needs a cluster: start Docker (its daemon does not answer); "
                 "or run it as root on Linux, where the project can start a cluster of its own."
             ),
         ),
@@ -57,7 +56,7 @@ def test_wish_is_followed_where_it_can_be() -> None:
             "The demo can't run on kind here: start Docker (its daemon does not answer).",
         ),
     ],
-    ids=["neither", "docker alone, no root", "a wish that can't be"],
+    ids=["neither", "Linux without root", "a wish that can't be"],
 )
 def test_what_is_missing_is_one_sentence(machine: Machine, wish: Target | None, sentence: str) -> None:
     with pytest.raises(NowhereError) as error:

@@ -1,0 +1,48 @@
+"""Autoscaling on the load, as installed: real pods are asked, the HPA reads the chart's metrics API."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.e2e import load, models
+from tests.installation import eventually
+
+if TYPE_CHECKING:
+    from tests.installation import Foresail
+
+pytestmark = pytest.mark.e2e
+
+SCALING = {
+    "maxReplicas": 3,
+    "scaleDownDelaySeconds": 10,
+    "metrics": [{"type": "requestsPerSecond", "target": 20}],  # eight clients ask far more on any machine
+}
+
+
+def test_replicas_follow_the_load_up_and_down_without_a_lost_request(foresail: Foresail, namespace: str) -> None:
+    def autoscaler() -> dict[str, Any]:
+        found: dict[str, Any] = foresail.cluster.get("hpa", models.NAME, "-n", namespace)
+        return found
+
+    def size() -> int:
+        return int(foresail.cluster.get("deployment", models.NAME, "-n", namespace)["spec"]["replicas"])
+
+    def active() -> tuple[str | None, str | None]:
+        found = foresail.condition(namespace, models.NAME, "ScalingActive")
+        return found.get("status"), found.get("reason")
+
+    models.start(foresail, namespace, scaling=SCALING)
+    eventually(active, lambda found: found == ("True", "ValidMetricFound"), 60, "the autoscaler to read the load")
+    (metric,) = autoscaler()["spec"]["metrics"]
+    assert metric["object"]["metric"]["name"] == "requests_per_second"
+    with load.on(foresail, namespace, models.NAME) as seen:
+        eventually(size, lambda found: found == 3, 15, "three replicas to be asked for")
+        words = foresail.cluster.kubectl("rollout", "status", "-n", namespace, "deployment/mlp", "--timeout=90s")
+        assert "successfully rolled out" in words
+        eventually(lambda: autoscaler()["status"].get("desiredReplicas"), lambda n: n == 3, 45, "the autoscaler agrees")
+        assert foresail.model(namespace, models.NAME)["status"]["scaling"]["reason"].startswith("3 of 3: ")
+    eventually(size, lambda found: found == 1, 60, "one replica when the load is gone")
+    assert seen.failures == {}
+    assert seen.counts["ok"] > 0

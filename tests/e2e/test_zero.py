@@ -1,0 +1,73 @@
+"""Models that sleep at zero, and the activator in place of replicas that are away, behind a real kube-proxy."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from tests.e2e import load, models
+from tests.installation import ROOT, eventually
+
+if TYPE_CHECKING:
+    from tests.installation import Foresail
+
+pytestmark = pytest.mark.e2e
+EXAMPLE = ROOT / "examples" / "01-fraud-scoring"
+NAME = "fraud-scoring"
+WAKES = 3
+"""Enough to see that none is lost here; bench/wake.py does it fifty times."""
+
+
+def apply(foresail: Foresail, namespace: str, **spec: Any) -> None:
+    for manifest in yaml.safe_load_all((EXAMPLE / "fraud-scoring.yaml").read_text()):
+        if manifest["kind"] == "ModelDeployment":
+            del manifest["spec"]["replicas"]
+            manifest["spec"] |= spec
+        foresail.apply_text(namespace, manifest)
+
+
+def ask(foresail: Foresail, namespace: str) -> int:
+    """Send one request on a connection of its own; return its status."""
+    address = foresail.cluster.get("service", NAME, "-n", namespace)["spec"]["clusterIP"]
+    request = urllib.request.Request(
+        f"http://{address}/v2/models/{NAME}/infer",
+        (EXAMPLE / "request.json").read_bytes(),
+        {"Content-Type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=100) as answer:
+            json.loads(answer.read())
+            status: int = answer.status
+            return status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_an_idle_model_sleeps_and_its_first_request_wakes_it(foresail: Foresail, namespace: str) -> None:
+    apply(foresail, namespace, scaling={"minReplicas": 0, "maxReplicas": 2, "idleSeconds": 5})
+    foresail.wait_ready(namespace, NAME)
+    for _ in range(WAKES):
+        eventually(
+            lambda: foresail.condition(namespace, NAME, "Asleep").get("status"),
+            lambda found: found == "True",
+            60,
+            "sleep",
+        )
+        assert foresail.condition(namespace, NAME, "Ready")["reason"] == "Asleep"
+        assert ask(foresail, namespace) == 200
+
+
+def test_the_only_replica_is_deleted_under_load_and_no_request_fails(foresail: Foresail, namespace: str) -> None:
+    models.start(foresail, namespace, replicas=1)
+    with load.on(foresail, namespace, models.NAME) as seen:
+        selector = f"foresail.dev/model={models.NAME}"
+        foresail.cluster.kubectl("delete", "pod", "-n", namespace, "-l", selector, "--wait=true", "--timeout=60s")
+        deployment = f"deployment/{models.NAME}"
+        foresail.cluster.kubectl("rollout", "status", "-n", namespace, deployment, "--timeout=60s", seconds=70)
+    assert seen.failures == {}
+    assert seen.counts["ok"] > 0
