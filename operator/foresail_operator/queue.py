@@ -25,6 +25,8 @@ _LOG: Final = logging.getLogger(__name__)
 FIRST_PAUSE_SECONDS: Final = 0.2
 LONGEST_PAUSE_SECONDS: Final = 15.0
 """Also the longest time that passes unused once the API server takes requests again."""
+NOT_LEADING_SECONDS: Final = 0.5
+"""Between looks of a replica that may not write: its leader loop closes the queue within a turn, and opens it again."""
 LOOK_SECONDS: Final = 120.0
 """A look that takes longer is given up: every request in it has a bound of its own, so this is a bug."""
 
@@ -123,7 +125,7 @@ class Queue:
                     after = await self._look(key)
         except errors.NotLeading:
             self._metrics.looks.labels("not leading").inc()
-            return 0.0  # it stays in the queue until this replica leads again
+            return NOT_LEADING_SECONDS
         except errors.ApiError as error:
             self._metrics.looks.labels("refused" if isinstance(error, errors.Refused) else "failed").inc()
             after = self._failed(key, error.retry_after_seconds)

@@ -126,6 +126,8 @@ async def test_grpc_calls_are_written_down_with_their_status_and_trace(
         for name in ("m", "nobody"):
             with contextlib.suppress(grpc.aio.AioRpcError):
                 await call(oip_pb2.ModelMetadataRequest(name=name), metadata=tuple(PARENT.items()), timeout=10)
+    server.app.stop()  # a call's line is written just after its caller has the status
+    assert await asyncio.wait_for(server.task, 20) == 0
     lines = [record.fields for record in caplog.records if record.name == "foresail.access"]  # type: ignore[attr-defined]
     assert [(line["method"], line["path"], line["status"], line["trace_id"]) for line in lines] == [
         ("gRPC", method, "OK", TRACE),
