@@ -31,7 +31,7 @@ LOAD_SECONDS: Final = 150.0
 PROXY_SECONDS: Final = 10.0
 QUIET_SECONDS: Final = 4.0
 QUIET_RATE, BUSY_RATE = 1.0, 14.0
-"""Requests a second: one replica's CPU is a few per cent busy, then far over its target."""
+"""Requests a second: one replica is now and then busy, then has more in flight than it should hold."""
 AFTER_SECONDS: Final = 6.0
 """How long the load goes on once the new replicas are ready, so that the plot shows their effect."""
 

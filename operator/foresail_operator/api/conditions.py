@@ -65,7 +65,7 @@ class Reason(enum.StrEnum):
     )
     AWAKE = "Awake", "Replicas run, or are being started.", "Nothing."
     COMPLETE = "Complete", "The last rollout is complete.", "Nothing."
-    LOADED = "Loaded", "The model is loaded in a replica of this revision.", "Nothing."
+    LOADED = "Loaded", "A replica of this revision has loaded the model.", "Nothing."
     LOADING = (
         "Loading",
         "Replicas fetch, verify, load or try the model.",

@@ -79,7 +79,7 @@ def _state(facts: Facts) -> _State | None:
         return _worded(trouble.reason, trouble.words, again=pod.restarts >= _CRASHES_TO_STALL)
     if rollout.stuck is not None:
         return _worded(Reason.NOT_PROGRESSING, rollout.stuck)
-    if rollout.complete:
+    if rollout.complete or facts.asleep:
         return None
     return _moving(facts) if facts.hint is None else _worded(facts.hint.reason, facts.hint.words)
 
@@ -147,10 +147,14 @@ def _asleep(facts: Facts) -> Statement:
 
 
 def _loaded(facts: Facts, answering: int, state: _State | None) -> Statement:
-    if answering or facts.asleep:
-        return Statement(Type.MODEL_LOADED, "True", Reason.LOADED, Reason.LOADED.meaning)
-    if state is not None and state.reason in FROM_RUNTIME:
+    """Once a replica of the revision has answered this stays true until one says otherwise.
+
+    A model may sleep only after that, and it must not be forgotten because a pod's end was seen before its cause.
+    """
+    if not answering and state is not None and state.reason in FROM_RUNTIME:
         return Statement(Type.MODEL_LOADED, "False", state.reason, state.message)
+    if answering or facts.proved:
+        return Statement(Type.MODEL_LOADED, "True", Reason.LOADED, Reason.LOADED.meaning)
     return Statement(Type.MODEL_LOADED, "Unknown", Reason.LOADING, "no replica of this revision has said so yet")
 
 

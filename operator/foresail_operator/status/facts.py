@@ -94,8 +94,12 @@ class Facts:
 
     @property
     def asleep(self) -> bool:
-        """Whether the model sleeps, and will answer as it did before."""
-        return self.sleepy and self.proved and self.rollout.wanted == 0 and self.rollout.current
+        """Whether the model sleeps, and will answer as it did before.
+
+        From the moment its size is 0: the watches of pods and of the Deployment are not in step, and a status written
+        between the two would forget that this revision was proved.
+        """
+        return self.sleepy and self.proved and self.rollout.wanted == 0
 
     @property
     def starting(self) -> Pod | None:

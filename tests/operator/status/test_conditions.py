@@ -67,6 +67,31 @@ def test_a_model_asleep_is_ready_if_its_revision_has_answered() -> None:
     assert unproved[Type.ASLEEP][:2] == ("False", Reason.AWAKE)
 
 
+@pytest.mark.parametrize(
+    "seen",
+    [
+        Rollout(wanted=0, replicas=1, updated=1, ready=1),
+        Rollout(wanted=1, replicas=1, updated=1, ready=0, current=True),
+    ],
+    ids=["before the Deployment's controller has looked", "before the Deployment's new size is seen"],
+)
+def test_a_model_that_goes_to_sleep_is_still_known_to_have_answered(seen: Rollout) -> None:
+    found = state(seen, (pod(ready=False, ending=True),), sleepy=True, proved=True)
+    assert found[Type.MODEL_LOADED][:2] == ("True", Reason.LOADED)
+
+
+def test_a_model_is_asleep_from_the_moment_its_size_is_zero() -> None:
+    found = state(Rollout(wanted=0, replicas=1, updated=1, ready=1), (pod(ending=True),), sleepy=True, proved=True)
+    assert short(found) == ("True", "False", "False")
+    assert found[Type.READY][1] is Reason.ASLEEP
+
+
+def test_a_crash_takes_back_that_the_model_is_loaded() -> None:
+    trouble = Trouble(Reason.MODEL_INVALID, "no such operator")
+    found = state(STARTING, (pod(ready=False, trouble=trouble),), proved=True)
+    assert found[Type.MODEL_LOADED][:2] == ("False", Reason.MODEL_INVALID)
+
+
 def test_pods_that_start_are_on_the_way() -> None:
     found = state(STARTING, (pod(ready=False),))
     assert short(found) == ("False", "True", "False")
