@@ -53,6 +53,11 @@ def first_reached(samples: Sequence[Sample], replicas: int) -> float | None:
     return next((sample.seconds for sample in samples if sample.ready >= replicas), None)
 
 
+def first_asked(samples: Sequence[Sample], replicas: int) -> float | None:
+    """Return when so many replicas were first asked for, None if never."""
+    return next((sample.seconds for sample in samples if sample.wanted >= replicas), None)
+
+
 def percentile(latencies: Sequence[float], per_cent: int) -> float:
     """Return a percentile of some latencies; 0 of none."""
     if len(latencies) < 2:

@@ -30,7 +30,7 @@ READY_SECONDS: Final = 180.0
 LOAD_SECONDS: Final = 150.0
 PROXY_SECONDS: Final = 10.0
 QUIET_SECONDS: Final = 4.0
-QUIET_RATE, BUSY_RATE = 1.0, 14.0
+QUIET_RATE, BUSY_RATE = 1.0, 30.0
 """Requests a second: one replica is now and then busy, then has more in flight than it should hold."""
 AFTER_SECONDS: Final = 6.0
 """How long the load goes on once the new replicas are ready, so that the plot shows their effect."""
@@ -198,9 +198,10 @@ def report(demo: Demo, samples: list[record.Sample], counts: load.Counts) -> Non
     """Print when replicas came and what the clients felt; raises RuntimeError if none came."""
     most = max(sample.ready for sample in samples)
     rows = [
-        (f"{size} replicas ready", f"{seconds - QUIET_SECONDS:.0f} s after the load rose")
+        (f"{size} replicas {what}", f"{seconds - QUIET_SECONDS:.0f} s after the load rose")
+        for what, reached in (("asked for", record.first_asked), ("ready", record.first_reached))
         for size in range(2, most + 1)
-        if (seconds := record.first_reached(samples, size)) is not None
+        if (seconds := reached(samples, size)) is not None
     ]
     rows.append(
         ("requests", f"{counts.answered} answered, {sum(counts.failures.values())} failed {counts.failures or ''}")

@@ -110,7 +110,9 @@ def test_counts_become_rates_between_looks() -> None:
     assert [(m.sent_a_second, m.answered_a_second) for m in record.moments(SAMPLES)] == [(10, 5), (14, 10), (14, 14)]
 
 
-def test_time_of_the_first_look_with_so_many_replicas_ready() -> None:
+def test_time_of_the_first_look_with_so_many_replicas_asked_for_and_ready() -> None:
+    assert record.first_asked(SAMPLES, 3) == 3.0
+    assert record.first_asked(SAMPLES, 4) is None
     assert record.first_reached(SAMPLES, 3) == 4.0
     assert record.first_reached(SAMPLES, 4) is None
 
