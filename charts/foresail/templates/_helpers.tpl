@@ -42,6 +42,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 {{- end -}}
 
+{{- define "foresail.proxyImage" -}}
+{{- $image := .Values.proxy.image -}}
+{{- $registry := default .Values.image.registry $image.registry | trimSuffix "/" -}}
+{{- $path := printf "%s/%s" $registry $image.repository | trimPrefix "/" -}}
+{{- printf "%s:%s" $path (default .Chart.AppVersion $image.tag) -}}
+{{- end -}}
+
 {{/* Whether there is a metrics API: "true" or nothing. APIServices are cluster-wide. */}}
 {{- define "foresail.metricsApi" -}}
 {{- $wish := default (dict "create" true) .Values.metricsApi -}}{{/* values of an older release, reused, have none */}}
