@@ -1,7 +1,8 @@
 """How evenly load is spread over replicas, and what that does to latency: by kube-proxy, and by HAProxy.
 
 Runs where the cluster's Services can be reached, with kubectl at hand, on a cluster with Foresail and its images, e.g.
-foresail-testbed exec --name NAME -- .venv/bin/python -m bench.balance NAMESPACE. `make bench-balance` starts one.
+foresail-testbed exec --name NAME -- .venv/bin/python -m bench.balance --namespace NAMESPACE. `make bench-balance` starts
+one of its own.
 Bars: busiest/mean ≤ 1.3 from ten seconds on with connections that age, ≤ 1.1 with HAProxy; p99 of mixed requests at
 least twice as good; p50 at most 0.5 ms more.
 """
@@ -355,13 +356,33 @@ async def measure(namespace: str, parts: set[str], load: float) -> bool:
     return good
 
 
+def on_own_cluster(words: list[str]) -> int:
+    """Start a cluster with Foresail on it, measure from inside, and end it; return the exit status."""
+    # Imported here: inside a cluster none of it is needed.
+    from foresail_testbed import cluster, options  # noqa: PLC0415
+    from tests import installation  # noqa: PLC0415
+
+    machine = cluster.Cluster.start(options.Options(name=options.unique_name("balance")))
+    try:
+        with machine.joined():
+            installation.install(machine)
+            machine.kubectl("create", "namespace", "balance")
+            done = machine.execute([sys.executable, "-m", "bench.balance", "--namespace=balance", *words], seconds=900)
+    finally:
+        machine.stop()
+    print(done.stdout, done.stderr, sep="")
+    return done.returncode
+
+
 def main() -> None:
     """Measure and print; exit 1 when a bar is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("namespace")
+    parser.add_argument("--namespace", help="of the cluster that this runs in; without it one is started")
     parser.add_argument("--parts", nargs="+", choices=["even", "latency"], default=["latency", "even"])
     parser.add_argument("--load", type=float, default=0.7, help="share of what the replicas can take")
     wish = parser.parse_args()
+    if wish.namespace is None:
+        sys.exit(on_own_cluster(sys.argv[1:]))
     sys.exit(not uvloop.run(measure(wish.namespace, set(wish.parts), wish.load)))
 
 

@@ -311,6 +311,7 @@ def _facts(
         sleepy=zero.sleepy(model),
         proved=planned is not None and _proved({"status": previous}, revision),
         problem=problem,
+        proxies=seen.proxies if proxy.wanted(model) else None,
     )
 
 
