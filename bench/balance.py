@@ -1,8 +1,9 @@
 """How evenly load is spread over replicas, and what that does to latency: by kube-proxy, and by HAProxy.
 
 Runs where the cluster's Services can be reached, with kubectl at hand, on a cluster with Foresail and its images, e.g.
-foresail-testbed exec --name NAME -- .venv/bin/python -m bench.balance --namespace NAMESPACE. `make bench-balance` starts
-one of its own.
+foresail-testbed exec --name NAME -- .venv/bin/python -m bench.balance --namespace NAMESPACE
+`make bench-balance` starts one of its own.
+
 Bars: busiest/mean ≤ 1.3 from ten seconds on with connections that age, ≤ 1.1 with HAProxy; p99 of mixed requests at
 least twice as good; p50 at most 0.5 ms more.
 """
@@ -42,8 +43,8 @@ REPLICAS: Final = 4
 WINDOW_SECONDS: Final = 10.0
 PAUSE_SECONDS: Final = 0.1
 """Between an answer and a client's next request in the runs that only look at evenness."""
-SLOW_ROWS: Final = 600
-SLOW_SHARE: Final = 0.02
+CPU: Final = "250m"
+"""Of each replica where latency is measured: four of them and all that is around them share two cores."""
 _METHOD: Final = "/inference.GRPCInferenceService/ModelInfer"
 _COUNTED: Final = re.compile(r'^foresail_requests_total\{.*way="(\w+)".*\} (\S+)$', re.MULTILINE)
 _NEVER_SECONDS: Final = 1_000_000
@@ -75,12 +76,22 @@ def message() -> bytes:
     return made.SerializeToString()
 
 
+@dataclasses.dataclass(frozen=True)
+class Mix:
+    """Requests that differ in length: rows of the many, rows of the few, and how few."""
+
+    quick_rows: int = 1
+    slow_rows: int = 1
+    slow_share: float = 0.0
+
+
 @dataclasses.dataclass
 class Deployed:
     """The model on the cluster."""
 
     namespace: str
-    load_balancing: str = "request"
+    max_size: int | None = None
+    """Of a batch, which gives HAProxy a replica's share."""
 
     def apply(self, replicas: int, cpu: str) -> None:
         """Apply the model and wait until all of it is there."""
@@ -88,10 +99,10 @@ class Deployed:
         models = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "models"}, "binaryData": {"m": data}}
         spec: dict[str, Any] = {
             "model": {"uri": "configmap://models/m"},
-            "loadBalancing": self.load_balancing,
+            "loadBalancing": "request",
             "replicas": replicas,
             "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"cpu": cpu, "memory": "512Mi"}},
-            "serving": {"timeoutSeconds": 10},
+            "serving": {"timeoutSeconds": 10, **({"batching": {"maxSize": self.max_size}} if self.max_size else {})},
         }
         model = {
             "apiVersion": "foresail.dev/v1alpha1",
@@ -126,7 +137,7 @@ class Deployed:
             replicas in (None, wanted)
             and status.get("observedGeneration", 0) >= deployment["metadata"]["generation"]
             and status.get("readyReplicas") == status.get("updatedReplicas") == wanted == len(pods["items"])
-            and led is (self.load_balancing == "request")
+            and led
         )
 
     def without_age(self) -> None:
@@ -150,9 +161,9 @@ class Clients:
         self.failures: collections.Counter[str] = collections.Counter()
         self.answered = 0
 
-    async def http(self, when: Callable[[], float], latencies: list[float], slow_share: float = 0.0) -> None:
+    async def http(self, when: Callable[[], float], latencies: list[float], mix: Mix = Mix()) -> None:
         """Ask over HTTP/1.1 on a connection of its own; `when` gives the time of the next request."""
-        quick, slow = request(1), request(SLOW_ROWS)
+        quick, slow = request(mix.quick_rows), request(mix.slow_rows)
         reader: asyncio.StreamReader | None = None
         writer: asyncio.StreamWriter | None = None
         try:
@@ -163,7 +174,7 @@ class Clients:
                 try:
                     if reader is None or writer is None:
                         reader, writer = await asyncio.open_connection(self.address, 80)
-                    writer.write(slow if random.random() < slow_share else quick)
+                    writer.write(slow if random.random() < mix.slow_share else quick)
                     head = (await reader.readuntil(b"\r\n\r\n")).lower()
                     await reader.readexactly(int(head.partition(b"content-length:")[2].partition(b"\r\n")[0]))
                 except (OSError, asyncio.IncompleteReadError) as error:
@@ -275,10 +286,10 @@ async def spread(deployed: Deployed, name: str, service: str, bar: float | None)
     return good
 
 
-async def closed_rate(address: str, seconds: float) -> float:
+async def closed_rate(address: str, mix: Mix, seconds: float) -> float:
     """Return how many mixed requests a second 64 clients get answered when they never pause."""
     clients = Clients(address)
-    tasks = [asyncio.create_task(clients.http(lambda: 0.0, [], SLOW_SHARE)) for _ in range(CONNECTIONS)]
+    tasks = [asyncio.create_task(clients.http(lambda: 0.0, [], mix)) for _ in range(CONNECTIONS)]
     async with running(tasks):
         await asyncio.sleep(2)
         before = clients.answered
@@ -298,10 +309,10 @@ def poisson(rate: float) -> Callable[[], float]:
     return when
 
 
-async def mixed(address: str, rate: float, seconds: float) -> tuple[float, float, dict[str, int]]:
+async def mixed(address: str, mix: Mix, rate: float, seconds: float) -> tuple[float, float, dict[str, int]]:
     """Return p50 and p99 in milliseconds of mixed requests that come at a rate, whoever is busy."""
     clients, latencies = Clients(address), list[float]()
-    each = [clients.http(poisson(rate / CONNECTIONS), latencies, SLOW_SHARE) for _ in range(CONNECTIONS)]
+    each = [clients.http(poisson(rate / CONNECTIONS), latencies, mix) for _ in range(CONNECTIONS)]
     async with running([asyncio.create_task(one) for one in each]):
         await asyncio.sleep(seconds)
     parts = statistics.quantiles(latencies, n=100)
@@ -317,7 +328,7 @@ async def alone(address: str, seconds: float) -> float:
     return statistics.median(latencies) * 1000
 
 
-async def latency(deployed: Deployed, load: float) -> bool:
+async def latency(deployed: Deployed, mix: Mix, load: float) -> bool:
     """Measure both ways to the same replicas in turn."""
     ways = {"kube-proxy": deployed.address(f"{MODEL}-direct"), "HAProxy": deployed.address(MODEL)}
     single: dict[str, list[float]] = {name: [] for name in ways}
@@ -327,11 +338,11 @@ async def latency(deployed: Deployed, load: float) -> bool:
     medians = {name: statistics.median(found) for name, found in single.items()}
     added = medians["HAProxy"] - medians["kube-proxy"]
     print(f"one at a time: p50 {medians}, added {added:.2f} ms (bar 0.5: {'met' if added <= 0.5 else 'MISSED'})")
-    most = min([await closed_rate(address, 6) for address in ways.values()])
+    most = min([await closed_rate(address, mix, 6) for address in ways.values()])
     tails: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(3):
         for name, address in ways.items():
-            p50, p99, failures = await mixed(address, load * most, 10)
+            p50, p99, failures = await mixed(address, mix, load * most, 10)
             tails[name].append(p99)
             print(
                 f"mixed, {load:.0%} of {most:.0f}/s, {name}: p50 {p50:.1f} ms, p99 {p99:.1f} ms; failed: {failures}",
@@ -342,11 +353,11 @@ async def latency(deployed: Deployed, load: float) -> bool:
     return added <= 0.5 and gain >= 2
 
 
-async def measure(namespace: str, parts: set[str], load: float) -> bool:
-    deployed, good = Deployed(namespace), True
+async def measure(deployed: Deployed, parts: set[str], mix: Mix, load: float) -> bool:
+    good = True
     if "latency" in parts:
-        deployed.apply(REPLICAS, "250m")
-        good = await latency(deployed, load) and good
+        deployed.apply(REPLICAS, CPU)
+        good = await latency(deployed, mix, load) and good
     if "even" in parts:
         deployed.apply(REPLICAS, "1")
         good = await spread(deployed, "HAProxy", MODEL, 1.1) and good
@@ -362,7 +373,7 @@ def on_own_cluster(words: list[str]) -> int:
     from foresail_testbed import cluster, options  # noqa: PLC0415
     from tests import installation  # noqa: PLC0415
 
-    machine = cluster.Cluster.start(options.Options(name=options.unique_name("balance")))
+    machine = cluster.Cluster.start(options.Options(name=cluster.unique_name("balance")))
     try:
         with machine.joined():
             installation.install(machine)
@@ -380,10 +391,16 @@ def main() -> None:
     parser.add_argument("--namespace", help="of the cluster that this runs in; without it one is started")
     parser.add_argument("--parts", nargs="+", choices=["even", "latency"], default=["latency", "even"])
     parser.add_argument("--load", type=float, default=0.7, help="share of what the replicas can take")
+    parser.add_argument("--max-size", type=int, help="serving.batching.maxSize")
+    parser.add_argument("--quick-rows", type=int, default=100)
+    parser.add_argument("--slow-rows", type=int, default=4000)
+    parser.add_argument("--slow-share", type=float, default=0.01)
     wish = parser.parse_args()
     if wish.namespace is None:
         sys.exit(on_own_cluster(sys.argv[1:]))
-    sys.exit(not uvloop.run(measure(wish.namespace, set(wish.parts), wish.load)))
+    mix = Mix(wish.quick_rows, wish.slow_rows, wish.slow_share)
+    deployed = Deployed(wish.namespace, wish.max_size)
+    sys.exit(not uvloop.run(measure(deployed, set(wish.parts), mix, wish.load)))
 
 
 if __name__ == "__main__":
