@@ -90,6 +90,10 @@ soak: install ## A server with clients that stall, vanish and send rubbish for S
 bench-scrape: install ## What asking every pod for its load twice a second costs
 	@$(BIN)/python -m bench.scrape
 
+.PHONY: bench-balance
+bench-balance: install ## How evenly connections and requests are spread over replicas, on a cluster (PART="latency even")
+	@$(BIN)/python -m bench.balance $(if $(PART),--parts $(PART))
+
 .PHONY: bench-operator
 bench-operator: install ## Many models at once beside KServe's controller; SIZES="100 250 500"; bench-output/operator.json
 	@$(BIN)/python -m bench.operator --sizes $(or $(SIZES),100 250 500)

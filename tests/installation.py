@@ -24,6 +24,7 @@ READY_SECONDS: Final = 120.0
 IMAGES: Final = (
     ("foresail-operator", "Dockerfile.operator", "."),
     ("foresail-runtime", "Dockerfile.runtime", "."),
+    ("foresail-proxy", "Dockerfile.proxy", "."),
     ("foresail-example-models", "examples/model-store/Dockerfile", "examples"),
 )
 

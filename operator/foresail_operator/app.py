@@ -17,6 +17,7 @@ from kopf._core.engines import peering
 from foresail_operator import errors, handlers, probes, sweep
 from foresail_operator.api import kinds
 from foresail_operator.apply import Applier
+from foresail_operator.desired import proxy
 from foresail_operator.desired.images import Images
 from foresail_operator.events import Recorder
 from foresail_operator.kube import Kube
@@ -106,6 +107,7 @@ class Operator:
             standby=self._standby,
             recorder=recorder,
             images=images,
+            proxies=proxy.Setup(settings.proxy_image, settings.proxy_pull_policy, settings.cluster_domain),
             clocks=Clocks(time.monotonic, rfc3339),
         )
         self.queue = Queue(reconciler.look, self.metrics, time.monotonic, random.random)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from foresail_operator.api import reference, schema, v1alpha1
-from foresail_operator.desired import autoscaler, meta, plan
+from foresail_operator.desired import autoscaler, meta, plan, proxy
 from foresail_operator.desired.images import Images
 from foresail_operator.scaling import asked, hpa
 from foresail_operator.scaling.mode import Mode
@@ -29,6 +29,7 @@ GOLDEN_FOLDER: Final = "tests/operator/golden"
 GOLDEN_IMAGES: Final = Images(
     cpu="foresail-runtime:golden", openvino="foresail-runtime:golden-openvino", gpu="foresail-runtime:golden-gpu"
 )
+GOLDEN_PROXIES: Final = proxy.Setup("foresail-proxy:golden", "IfNotPresent", "cluster.local")
 _GOLDEN_UID: Final = "00000000-0000-4000-8000-000000000000"
 
 
@@ -47,7 +48,8 @@ def golden(text: str) -> str:
     raw = yaml.safe_load(text)
     metadata = {"namespace": "default", "uid": _GOLDEN_UID} | raw["metadata"]
     model = v1alpha1.parse(raw | {"metadata": metadata})
-    children = plan.build(model, None, GOLDEN_IMAGES, _load(model)).children
+    load, proxied = _load(model), proxy.wanted(model)
+    children = plan.build(model, None, GOLDEN_IMAGES, load, GOLDEN_PROXIES, proxied=proxied).children
     return _GENERATED + "---\n".join(dump(child) for child in children)
 
 
@@ -68,10 +70,17 @@ def dump(value: Any) -> str:
 
 
 class _PlainDumper(yaml.SafeDumper):
-    """Writes a value as often as it occurs, not as an anchor and references to it."""
+    """Writes a value as often as it occurs, not as an anchor and references to it, and lines as lines."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  # the base class's signature  # the base class's signature
         return True
+
+
+def _text(dumper: _PlainDumper, value: str) -> yaml.Node:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+
+
+_PlainDumper.add_representer(str, _text)
 
 
 def main() -> None:

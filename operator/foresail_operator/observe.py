@@ -47,6 +47,8 @@ class Observed:
     children: dict[tuple[str, str], Live]
     """By kind and name."""
     pods: tuple[Pod, ...]
+    """Its replicas."""
+    proxies: tuple[Pod, ...] = ()
 
     def of(self, kind: Kind, name: str) -> Live | None:
         """Return one child."""
@@ -67,7 +69,11 @@ class Cache:
     def observe(self, key: Key) -> Observed:
         """Return what is known of a key."""
         entry = self._entries.get(key) or _Entry()
-        return Observed(entry.model, dict(entry.children), tuple(entry.pods.values()))
+        pods = tuple(entry.pods.values())
+        if not any(pod.proxy for pod in pods):  # most models
+            return Observed(entry.model, dict(entry.children), pods)
+        replicas, proxies = (tuple(pod for pod in pods if pod.proxy is proxy) for proxy in (False, True))
+        return Observed(entry.model, dict(entry.children), replicas, proxies)
 
     def model(self, key: Key) -> Live | None:
         """Return a ModelDeployment; None when it is not known."""

@@ -16,7 +16,7 @@ import pydantic
 from foresail_operator import checks, errors, live
 from foresail_operator.api import kinds, v1alpha1
 from foresail_operator.api.conditions import Reason, Type
-from foresail_operator.desired import names, pace, plan, removal, zero
+from foresail_operator.desired import names, pace, plan, proxy, removal, zero
 from foresail_operator.desired.images import Pin
 from foresail_operator.desired.images import choose as choose_image
 from foresail_operator.events import choose, resized
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from foresail_operator.scaling.autoscaling import Autoscaling, View
     from foresail_operator.standby import Standby
 
-_MadeFor: TypeAlias = "tuple[str, int, Pin, Load | None]"
+_MadeFor: TypeAlias = "tuple[str, int, Pin, Load | None, bool]"
 _PLANS_KEPT: Final = 512
 """20 kB each, and 0.8 ms to make: as many as are likely to be under way at once."""
 _LOG: Final = logging.getLogger(__name__)
@@ -71,6 +71,7 @@ class Reconciler:
         standby: Standby,
         recorder: Recorder,
         images: Images,
+        proxies: proxy.Setup,
         clocks: Clocks,
     ) -> None:
         self._kube = kube
@@ -80,6 +81,7 @@ class Reconciler:
         self._standby = standby
         self._recorder = recorder
         self._images = images
+        self._proxies = proxies
         self._clocks = clocks
         self._paces: dict[Key, pace.Pace] = {}
         self._unsaid_since: dict[Key, float] = {}
@@ -114,13 +116,13 @@ class Reconciler:
         self._scaling.forget(key)
         self._standby.forget(key)
 
-    def _plan(self, model: ModelDeployment, recorded: Pin | None, load: Load | None) -> Plan:
+    def _plan(self, model: ModelDeployment, recorded: Pin | None, load: Load | None, *, proxied: bool) -> Plan:
         """Return the plan; one that was made lately for the same spec is taken again, as looks come in bursts."""
         pin = choose_image(model, recorded, self._images)
-        made_for = (model.metadata.uid, model.metadata.generation, pin, load)
+        made_for = (model.metadata.uid, model.metadata.generation, pin, load, proxied)
         found = self._plans.get(model.key)
         if found is None or found[0] != made_for:
-            found = (made_for, plan.build(model, recorded, self._images, load))
+            found = (made_for, plan.build(model, recorded, self._images, load, self._proxies, proxied=proxied))
         self._plans[model.key] = found
         self._plans.move_to_end(model.key)
         if len(self._plans) > _PLANS_KEPT:
@@ -129,12 +131,13 @@ class Reconciler:
 
     async def _carry_out(self, model: ModelDeployment, raw: dict[str, Any], seen: Observed) -> float | None:
         view = self._scaling.view(model)
-        planned = self._plan(model, _recorded(raw), view.load if view else None)
+        proxied = proxy.wanted(model) and any(one.ready and not one.ending for one in seen.proxies)
+        planned = self._plan(model, _recorded(raw), view.load if view else None, proxied=proxied)
         if (wait := self._too_soon(model, planned, seen)) is not None:
             return wait
         proved = _proved(raw, planned.revision)
         await self._standby.act(model, seen, idle=self._scaling.idle(model.key), proved=proved)
-        problem = await self._write(model, planned, seen)
+        problem = await self._write(model, planned, seen, proxied=proxied)
         await self._standby.take_back(model.key, seen)
         after = await self._say(model, raw, self._cache.observe(model.key), planned, problem)
         again = _AGAIN_SECONDS.get(problem.reason) if problem else None
@@ -151,18 +154,19 @@ class Reconciler:
             self._paces[model.key] = pace.Pace(planned.revision, now)
         return None
 
-    async def _write(self, model: ModelDeployment, planned: Plan, seen: Observed) -> Problem | None:
+    async def _write(self, model: ModelDeployment, planned: Plan, seen: Observed, *, proxied: bool) -> Problem | None:
         """Write what differs; return the first thing that stands in the way."""
         await self._remove_autoscaler(model, seen)
         problems: list[Problem | None] = []
-        stand_in = self._standby.slice_of(model, seen)
-        await self._remove_slice(model, seen, wanted=stand_in is not None)
+        stand_in = self._standby.slice_of(model, seen, proxied=proxied)
+        await self._remove_slices(model, seen, stand_in)
         for child in (*planned.children, *((stand_in,) if stand_in else ())):
             if child["kind"] in _MEDDLING and any(map(_conflicts, problems)):
                 continue
             found = seen.of(kinds.BY_NAME[child["kind"]], child["metadata"]["name"])
             problems.append(await self._ensure(child, found))
-        await self._remove_descriptions(model, planned, seen)
+        await self._remove_proxies(model, seen)
+        await self._remove_configurations(model, planned, seen)
         return next((problem for problem in problems if problem is not None), None)
 
     async def _ensure(self, child: dict[str, Any], found: Live | None) -> Problem | None:
@@ -175,32 +179,47 @@ class Reconciler:
 
     async def _remove_autoscaler(self, model: ModelDeployment, seen: Observed) -> None:
         """Take an autoscaler away before a fixed size is written, or the two would pull at one number."""
-        name = names.autoscaler(model.metadata.name)
-        found = seen.of(kinds.AUTOSCALER, name)
-        if model.spec.scaling is None and found is not None and _ours(found, model):
-            await self._delete(kinds.AUTOSCALER, model, name, found.uid)
+        if model.spec.scaling is None:
+            await self._remove(kinds.AUTOSCALER, model, seen, names.autoscaler(model.metadata.name))
 
-    async def _remove_slice(self, model: ModelDeployment, seen: Observed, *, wanted: bool) -> None:
-        """Take the activator out of the Service of a model whose requests shall not be held."""
-        name = names.activator_slice(model.metadata.name)
-        found = seen.of(kinds.ENDPOINT_SLICE, name)
-        if not wanted and found is not None and _ours(found, model):
-            await self._delete(kinds.ENDPOINT_SLICE, model, name, found.uid)
+    async def _remove_slices(self, model: ModelDeployment, seen: Observed, wanted: dict[str, Any] | None) -> None:
+        """Take the activator out of a Service in which it shall not stand in, or not any more."""
+        kept = wanted["metadata"]["name"] if wanted else None
+        for name in (names.activator_slice(model.metadata.name, proxied=proxied) for proxied in (False, True)):
+            if name != kept:
+                await self._remove(kinds.ENDPOINT_SLICE, model, seen, name)
 
-    async def _remove_descriptions(self, model: ModelDeployment, planned: Plan, seen: Observed) -> None:
-        """Take descriptions away that no pod will read again."""
+    async def _remove_proxies(self, model: ModelDeployment, seen: Observed) -> None:
+        """Take the proxies away once the Service that leads to them has been led elsewhere; they end in peace."""
+        if proxy.wanted(model):
+            return
+        name = model.metadata.name
+        await self._remove(kinds.DEPLOYMENT, model, seen, names.proxy(name))
+        await self._remove(kinds.DISRUPTION_BUDGET, model, seen, names.proxy(name))
+        await self._remove(kinds.SERVICE, model, seen, names.direct_service(name))
+
+    async def _remove_configurations(self, model: ModelDeployment, planned: Plan, seen: Observed) -> None:
+        """Take ConfigMaps away that no pod will read again."""
         there = {
             name: found
             for (kind, name), found in seen.children.items()
             if kind == kinds.CONFIG_MAP.name and _ours(found, model)
         }
-        if len(there) < 2:
+        if there.keys() <= planned.configurations:
             return
-        deployment = seen.of(kinds.DEPLOYMENT, names.deployment(model.metadata.name))
-        complete = facts.rollout(deployment.read() if deployment else None).complete
-        mounted = {pod.description for pod in seen.pods if pod.description is not None}
-        for name in removal.descriptions(there, planned.description, mounted, complete=complete):
-            await self._delete(kinds.CONFIG_MAP, model, name, there[name].uid)
+        name = model.metadata.name
+        replicas, proxies = (seen.of(kinds.DEPLOYMENT, one) for one in (names.deployment(name), names.proxy(name)))
+        complete = facts.rollout(replicas.read() if replicas else None).complete
+        complete = complete and (proxies is None or facts.rollout(proxies.read()).complete)
+        mounted = {pod.description for pod in (*seen.pods, *seen.proxies) if pod.description is not None}
+        for left in removal.descriptions(there, planned.configurations, mounted, complete=complete):
+            await self._delete(kinds.CONFIG_MAP, model, left, there[left].uid)
+
+    async def _remove(self, kind: Kind, model: ModelDeployment, seen: Observed, name: str) -> None:
+        """Delete a child that is there and ours."""
+        found = seen.of(kind, name)
+        if found is not None and _ours(found, model):
+            await self._delete(kind, model, name, found.uid)
 
     async def _delete(self, kind: Kind, model: ModelDeployment, name: str, uid: str) -> None:
         """Delete a child, and do not wait for its event to know that it is gone."""
@@ -292,6 +311,7 @@ def _facts(
         sleepy=zero.sleepy(model),
         proved=planned is not None and _proved({"status": previous}, revision),
         problem=problem,
+        proxies=seen.proxies if proxy.wanted(model) else None,
     )
 
 

@@ -23,6 +23,9 @@ HELP: Final = {
     "FORESAIL_RUNTIME_IMAGE_OPENVINO": "runtime image for Intel's OpenVINO",
     "FORESAIL_RUNTIME_IMAGE_GPU": "runtime image for NVIDIA GPUs",
     "FORESAIL_RUNTIME_PULL_POLICY": f"one of {', '.join(_PULL_POLICIES)}",
+    "FORESAIL_PROXY_IMAGE": "HAProxy image for models with loadBalancing: request",
+    "FORESAIL_PROXY_PULL_POLICY": f"one of {', '.join(_PULL_POLICIES)}",
+    "FORESAIL_CLUSTER_DOMAIN": "what the names of Services end in",
     "FORESAIL_POD_NAME": "who holds the Lease, unique among processes that run; made up when absent",
     "FORESAIL_POD_NAMESPACE": "where the Lease is",
     "FORESAIL_HTTP_HOST": "address of /healthz, /readyz and /metrics",
@@ -48,6 +51,9 @@ class Settings:
     runtime_image_openvino: str = f"foresail-runtime:{__version__}-openvino"
     runtime_image_gpu: str = f"foresail-runtime:{__version__}-gpu"
     runtime_pull_policy: str = "IfNotPresent"
+    proxy_image: str = f"foresail-proxy:{__version__}"
+    proxy_pull_policy: str = "IfNotPresent"
+    cluster_domain: str = "cluster.local"
     pod_name: str = dataclasses.field(default_factory=lambda: f"{socket.gethostname()}-{secrets.token_hex(3)}")
     pod_namespace: str = "default"
     http_host: str = "0.0.0.0"  # noqa: S104  # probes come from the node, metrics from anywhere
@@ -77,7 +83,8 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         if name in fields:
             known[name] = _number(name, fields[name], low, high)
     _one_of("log_level", fields, _LEVELS)
-    _one_of("runtime_pull_policy", fields, _PULL_POLICIES)
+    for name in ("runtime_pull_policy", "proxy_pull_policy"):
+        _one_of(name, fields, _PULL_POLICIES)
     return dataclasses.replace(Settings(), **known)  # type: ignore[arg-type]  # fields are named as the variables
 
 

@@ -97,17 +97,19 @@ class Standby:
 
     def wished_for(self, key: Key) -> bool:
         """Return whether someone waits for a replica of a model."""
-        return wish(key) in self._wishes
+        return not self._wishes.isdisjoint(wishes(key))
 
-    def slice_of(self, model: ModelDeployment, seen: Observed) -> Manifest | None:
-        """Return the slice through which the activator stands in; None for a model that it does not hold for."""
+    def slice_of(self, model: ModelDeployment, seen: Observed, *, proxied: bool = False) -> Manifest | None:
+        """Return the slice through which the activator stands in; None for a model that it does not hold for.
+
+        `proxied` says whether the model's Service leads to proxies.
+        """
         if not self.installed or not zero.held(model):
             self._ports.free(model.key)
             return None
         self._ports.learn(self._live_pairs)
-        found = seen.of(kinds.ENDPOINT_SLICE, names.activator_slice(model.metadata.name))
-        pair = self._ports.take(model.key, activator.pair_of(found.read()) if found else None)
-        return activator.build(model, self.addresses(), pair)
+        pair = self._ports.take(model.key, _pair(model.key, seen))
+        return activator.build(model, self.addresses(), pair, proxied=proxied)
 
     def forget(self, key: Key) -> None:
         """Give a model's ports back."""
@@ -130,18 +132,17 @@ class Standby:
     async def take_back(self, key: Key, seen: Observed) -> None:
         """Take a wish back once a replica is ready, or the model is gone."""
         if self.wished_for(key) and (seen.model is None or any(pod.ready and not pod.ending for pod in seen.pods)):
-            await self._take_back(wish(key))
+            await self._take_back(wishes(key))
 
     def _situation(self, model: ModelDeployment, seen: Observed, *, idle: bool, proved: bool) -> zero.Situation:
         deployment = _deployment(model, seen)
         rollout = facts.rollout(deployment)
-        found = seen.of(kinds.ENDPOINT_SLICE, names.activator_slice(model.metadata.name))
         return zero.Situation(
             size=rollout.wanted if deployment else None,
             settled=rollout.complete,
             wished_for=self.wished_for(model.key),
             idle=idle,
-            armed=bool(found and self.addresses() and found.read().get("endpoints")),
+            armed=bool(self.addresses()) and any(one.get("endpoints") for one in _slices(model.key, seen)),
             proved=proved,
         )
 
@@ -156,12 +157,12 @@ class Standby:
         except (errors.Conflict, errors.NotFound):
             return  # what changed it asks for another look
 
-    async def _take_back(self, key: str) -> None:
+    async def _take_back(self, done: frozenset[str]) -> None:
         if self._place is None:
             return
         try:
             found = await self._kube.get(kinds.CONFIG_MAP, self._place.namespace, self._place.wishes)
-            left = {name: at for name, at in (found.get("data") or {}).items() if name != key}
+            left = {name: at for name, at in (found.get("data") or {}).items() if name not in done}
             await self._kube.replace(kinds.CONFIG_MAP, found | {"data": left})
         except (errors.Conflict, errors.NotFound):
             return  # the activator writes it again for who still waits
@@ -170,22 +171,31 @@ class Standby:
         before, self._wishes = self._wishes, frozenset(raw.get("data") or ())
         new = self._wishes - before
         for key in self._cache.models() if new else ():
-            if wish(key) in new:
+            if not new.isdisjoint(wishes(key)):
                 self._changed(key)
 
     def _live_pairs(self) -> dict[Key, int]:
         """Return the ports that slices carry now."""
-        found = {}
-        for key in self._cache.models():
-            live = self._cache.observe(key).of(kinds.ENDPOINT_SLICE, names.activator_slice(key[1]))
-            if live is not None and (pair := activator.pair_of(live.read())) is not None:
-                found[key] = pair
-        return found
+        pairs = ((key, _pair(key, self._cache.observe(key))) for key in self._cache.models())
+        return {key: pair for key, pair in pairs if pair is not None}
 
 
-def wish(key: Key) -> str:
-    """Return how the ConfigMap of wishes calls a model."""
-    return f"{key[0]}.{names.service(key[1])}"
+def wishes(key: Key) -> frozenset[str]:
+    """Return how the ConfigMap of wishes calls a model: by the Service at which someone waits."""
+    return frozenset(f"{key[0]}.{name}" for name in (names.service(key[1]), names.direct_service(key[1])))
+
+
+def _slices(key: Key, seen: Observed) -> list[Manifest]:
+    """Return the slices through which the activator stands in; two for the moment in which it moves."""
+    called = (names.activator_slice(key[1], proxied=proxied) for proxied in (False, True))
+    found = (seen.of(kinds.ENDPOINT_SLICE, name) for name in called)
+    return [one.read() for one in found if one is not None]
+
+
+def _pair(key: Key, seen: Observed) -> int | None:
+    """Return the number of the ports that a model's slice carries."""
+    pairs = (activator.pair_of(one) for one in _slices(key, seen))
+    return next((pair for pair in pairs if pair is not None), None)
 
 
 def _deployment(model: ModelDeployment, seen: Observed) -> dict[str, Any] | None:

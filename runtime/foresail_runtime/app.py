@@ -308,9 +308,7 @@ def _make_grpc(app: App, port: int) -> GrpcServer:
     from foresail_runtime.grpc import server as grpc_server  # noqa: PLC0415
 
     settings = app.settings
-    # Callers are led elsewhere while a pod drains; without a drain they have nowhere else to go.
-    age = grpc_server.POD_CONNECTION_AGE_SECONDS if settings.drain_seconds > 0 else None
-    limits = grpc_server.Limits(max_connection_age_seconds=age)
+    limits = grpc_server.Limits(max_connection_age_seconds=settings.connection_age_seconds)
     interceptors = [grpc_access.Recorder(app.access)] if app.access.active else []
     if settings.tokens is not None:
         interceptors.append(credentials.Doorkeeper(app.guard, app.metrics.rejected))

@@ -69,6 +69,11 @@ ENV_CPU_LIMIT: Final = "FORESAIL_CPU_LIMIT"
 """The container's CPU limit in cores, rounded up (downward API); the cgroup is read where it is absent."""
 
 
+def model_ready_path(name: str) -> str:
+    """Return the path that answers 200 while this very model is ready there, and 404 where it is not served."""
+    return f"/v2/models/{name}/ready"
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Batching:
     """How requests share a run: rows in a batch (None: the model's own limit) and a wait that is 0 unless asked."""

@@ -178,6 +178,11 @@ def do_everything(models: kit.Models, operator: kit.Operator, carry: Callable[[f
     kit.eventually(lambda: models.get("hpa") is None, "the autoscaler is gone")
     kit.eventually(lambda: len(found := descriptions(models)) == 1 and before not in found, "the old description goes")
     kit.eventually(lambda: models.state("Ready", "silent")[1] == "VolumeFailed", "an Event's words are in a condition")
+    models.apply(loadBalancing="request")
+    proxies = [("deployment", "fraud-proxy"), ("pdb", "fraud-proxy"), ("service", "fraud-direct")]
+    kit.eventually(lambda: all(models.get(*one) for one in proxies), "the proxies are there")
+    models.apply(loadBalancing="connection")
+    kit.eventually(lambda: not any(models.get(*one) for one in proxies), "the proxies are gone")
 
 
 def complain(models: kit.Models) -> None:

@@ -29,7 +29,7 @@ class Seen:
         return {
             word: count
             for word, count in self.counts.items()
-            if word not in ("ok", "seconds") and word[:8] != "version "
+            if word not in ("ok", "calls", "seconds") and word[:8] != "version "
         }
 
     @property
@@ -39,10 +39,15 @@ class Seen:
 
 
 @contextlib.contextmanager
-def on(foresail: Foresail, namespace: str, model: str, clients: int = 8) -> Iterator[Seen]:
-    """Ask a model while the block runs; afterwards what is yielded holds what was seen."""
+def on(foresail: Foresail, namespace: str, model: str, clients: int = 8, callers: int = 0) -> Iterator[Seen]:
+    """Ask a model while the block runs; afterwards what is yielded holds what was seen.
+
+    `clients` is the number of HTTP connections, `callers` that of gRPC channels.
+    """
     seen = Seen()
-    foresail.apply_text(namespace, {"apiVersion": "v1", "kind": "List", "items": [script(), pod(model, clients)]})
+    foresail.apply_text(
+        namespace, {"apiVersion": "v1", "kind": "List", "items": [script(), pod(model, clients, callers)]}
+    )
     kubectl = foresail.cluster.kubectl
     kubectl("wait", "-n", namespace, "--for=condition=Ready", f"pod/{NAME}", "--timeout=60s")
     try:
@@ -60,9 +65,10 @@ def script() -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": NAME}, "data": data}
 
 
-def pod(model: str, clients: int) -> dict[str, Any]:
+def pod(model: str, clients: int, callers: int) -> dict[str, Any]:
     """Build the pod: the runtime's own image has the Python that the program needs."""
     words = [f"http://{model}/v2/models/{model}/infer", f"--clients={clients}", f"--seconds={MOST_SECONDS}"]
+    words += [f"--callers={callers}", f"--target={model}:8081", f"--model={model}"] if callers else []
     container = {
         "name": NAME,
         "image": "localhost/foresail-runtime:0.1.0",

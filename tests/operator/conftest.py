@@ -8,11 +8,12 @@ from typing import Any, Protocol
 import pytest
 
 from foresail_operator.api import v1alpha1
-from foresail_operator.desired import plan
+from foresail_operator.desired import plan, proxy
 from foresail_operator.desired.images import Images
 
 UID = "11111111-1111-4111-8111-111111111111"
 IMAGES = Images(cpu="runtime:1", openvino="runtime:1-openvino", gpu="runtime:1-gpu")
+PROXIES = proxy.Setup("proxy:1", "IfNotPresent", "cluster.local")
 
 
 class MakeModel(Protocol):
@@ -49,4 +50,4 @@ class MakePlan(Protocol):
 
 @pytest.fixture
 def make_plan() -> MakePlan:
-    return lambda model: plan.build(model, None, IMAGES, None)
+    return lambda model: plan.build(model, None, IMAGES, None, PROXIES)

@@ -24,7 +24,7 @@ from foresail_operator.reconcile import Clocks, Reconciler
 from foresail_operator.scaling.autoscaling import Autoscaling
 from foresail_operator.standby import Place, Standby
 from tests.operator import wire
-from tests.operator.conftest import make_raw
+from tests.operator.conftest import PROXIES, make_raw
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -73,6 +73,7 @@ class Bench:
             standby=self.standby,
             recorder=Recorder(self.kube, "me"),
             images=Images(cpu=cpu, openvino="o", gpu="g"),
+            proxies=PROXIES,
             clocks=Clocks(lambda: self.seconds, lambda: f"at {self.seconds:g}"),
         )
         self.watch()
@@ -101,6 +102,17 @@ class Bench:
         self.api.put(f"/api/v1/namespaces/team/pods/{name}", pod | {"status": {"conditions": conditions}})
         count = {"replicas": 1, "updatedReplicas": 1, "readyReplicas": int(ready), "observedGeneration": 99}
         self.api.put(DEPLOYMENT, self.api.objects[DEPLOYMENT] | {"status": count})
+        self.watch()
+
+    def proxy(self, *, ready: bool) -> None:
+        """Let a proxy's pod be there."""
+        template = self.api.objects[PROXY]["spec"]["template"]
+        metadata = template["metadata"] | {"name": "proxy", "namespace": "team", "uid": "pod-proxy"}
+        status = {"conditions": [{"type": "Ready", "status": str(ready)}]}
+        path = "/api/v1/namespaces/team/pods/proxy"
+        self.api.put(path, {"metadata": metadata, "spec": template["spec"], "status": status})
+        counts = {"replicas": 1, "updatedReplicas": 2, "readyReplicas": 2, "observedGeneration": 99}
+        self.api.put(PROXY, self.api.objects[PROXY] | {"status": counts})
         self.watch()
 
     async def look(self) -> float | None:
@@ -471,3 +483,54 @@ async def test_an_event_that_can_not_be_written_stops_nothing(caplog: pytest.Log
         b.model(resources={"requests": {"cpu": "2"}, "limits": {"cpu": "1"}})
         await b.look()
     assert "an Event was not written" in caplog.text
+
+
+PROXY = "/apis/apps/v1/namespaces/team/deployments/fraud-proxy"
+SERVICES = "/api/v1/namespaces/team/services"
+
+
+async def test_the_service_leads_to_proxies_once_one_is_ready_and_to_replicas_while_none_is() -> None:
+    async with bench() as b:
+
+        def led_to() -> dict[str, str]:
+            found: dict[str, str] = b.api.objects[f"{SERVICES}/fraud"]["spec"]["selector"]
+            return found
+
+        b.model(loadBalancing="request")
+        await b.settle()
+        assert led_to() == {"foresail.dev/model": "fraud"}
+        b.proxy(ready=True)
+        await b.settle()
+        assert led_to() == {"foresail.dev/proxy": "fraud"}
+        assert b.api.objects[f"{SERVICES}/fraud-direct"]["spec"]["selector"] == {"foresail.dev/model": "fraud"}
+        assert b.condition("Ready")[0] == "False", "a proxy is no replica"
+        b.proxy(ready=False)
+        await b.settle()
+        assert led_to() == {"foresail.dev/model": "fraud"}
+
+
+async def test_proxies_go_after_the_service_was_led_back_and_restart_no_replica() -> None:
+    async with bench() as b:
+        b.model()
+        await b.settle()
+        template = b.api.objects[DEPLOYMENT]["spec"]["template"]
+        before = {path for path in b.api.objects if "/events/" not in path}
+        b.model(loadBalancing="request")
+        await b.settle()
+        b.proxy(ready=True)
+        b.pod()
+        await b.settle()
+        assert {"Deployment", "PodDisruptionBudget", "ConfigMap", "Service"} == {
+            b.api.objects[path]["kind"] for path in b.api.objects.keys() - before if b.api.objects[path].get("kind")
+        } - {"Event"}
+        assert b.api.objects[DEPLOYMENT]["spec"]["template"] == template
+        b.api.requests.clear()
+        b.model()
+        await b.look()
+        writes = [path for _, path in b.api.writes]
+        assert writes.index(f"{SERVICES}/fraud") < writes.index(PROXY)
+        del b.api.objects["/api/v1/namespaces/team/pods/proxy"]
+        b.restart()
+        await b.settle()
+        left = {path for path in b.api.objects if "/events/" not in path and "/pods/" not in path}
+        assert left == before

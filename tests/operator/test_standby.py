@@ -147,3 +147,38 @@ async def test_an_install_without_activator_neither_holds_nor_resizes(make_model
         assert not b.standby.installed
         assert b.standby.slice_of(make_model(), b.cache.observe(KEY)) is None
         assert await b.act(make_model(scaling=ZERO), proved=False) == 0
+
+
+async def test_a_wish_at_the_service_past_the_proxies_wakes_the_model_and_is_taken_back(make_model: MakeModel) -> None:
+    async with bench() as b:
+        b.size(0)
+        wish = {"data": {"team.fraud-direct": "now", "team.cats": "now"}}
+        b.api.put(WISHES, {"metadata": {"name": "foresail-wake", "namespace": "system"}} | wish)
+        b.standby.sink(kinds.CONFIG_MAP, "MODIFIED", wish)
+        assert b.asked == [KEY]
+        assert await b.act(make_model(scaling=ZERO)) == 1
+        status = {"conditions": [{"type": "Ready", "status": "True"}]}
+        b.cache.note(kinds.POD, child(60, "p") | {"spec": {}, "status": status})
+        await b.standby.take_back(KEY, b.cache.observe(KEY))
+        assert b.api.objects[WISHES]["data"] == {"team.cats": "now"}
+
+
+async def test_the_activator_keeps_its_ports_when_proxies_come_between(make_model: MakeModel) -> None:
+    async with bench() as b:
+        before = activator.build(make_model(), (), 77)
+        b.cache.note(kinds.ENDPOINT_SLICE, before | child(50, "fraud-activator"))
+        after = b.standby.slice_of(make_model(), b.cache.observe(KEY), proxied=True)
+        assert after is not None
+        assert after["metadata"]["labels"][activator.SERVICE_NAME_LABEL] == "fraud-direct"
+        assert activator.pair_of(after) == 77
+
+
+async def test_a_ready_proxy_takes_no_wish_back() -> None:
+    async with bench() as b:
+        b.api.put(WISHES, {"metadata": {"name": "foresail-wake", "namespace": "system"}} | WISH)
+        b.standby.sink(kinds.CONFIG_MAP, "ADDED", WISH)
+        proxy = child(60, "p")
+        proxy["metadata"]["labels"] = {"foresail.dev/proxy": "fraud"}
+        b.cache.note(kinds.POD, proxy | {"spec": {}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}})
+        await b.standby.take_back(KEY, b.cache.observe(KEY))
+        assert "team.fraud" in b.api.objects[WISHES]["data"]

@@ -127,4 +127,6 @@ def failure(status: int, reason: str, message: str = "no", **headers: str) -> we
 def _merge(before: Any, wanted: Any) -> Any:
     if not (isinstance(before, dict) and isinstance(wanted, dict)):
         return wanted
-    return before | {name: _merge(before.get(name), value) for name, value in wanted.items()}
+    whole = {"selector"}  # the API takes a Service's as one value
+    merged = {name: value if name in whole else _merge(before.get(name), value) for name, value in wanted.items()}
+    return before | merged

@@ -42,6 +42,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 {{- end -}}
 
+{{- define "foresail.proxyImage" -}}
+{{- $image := .Values.proxy.image -}}
+{{- $registry := default .Values.image.registry $image.registry | trimSuffix "/" -}}
+{{- $path := printf "%s/%s" $registry $image.repository | trimPrefix "/" -}}
+{{- printf "%s:%s" $path (default .Chart.AppVersion $image.tag) -}}
+{{- end -}}
+
 {{/* Whether there is a metrics API: "true" or nothing. APIServices are cluster-wide. */}}
 {{- define "foresail.metricsApi" -}}
 {{- $wish := default (dict "create" true) .Values.metricsApi -}}{{/* values of an older release, reused, have none */}}
@@ -104,19 +111,20 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 - apiGroups: [foresail.dev]
   resources: [modeldeployments/finalizers]
   verbs: [update]
+# Those of proxies are taken away when a model's load is balanced without them again.
 - apiGroups: [apps]
   resources: [deployments]
-  verbs: [get, list, watch, create, patch]
+  verbs: [get, list, watch, create, patch, delete]
 # Raised at once when the load asks for it, before the autoscaler's next look.
 - apiGroups: [apps]
   resources: [deployments/scale]
   verbs: [get, update]
 - apiGroups: [""]
   resources: [services]
-  verbs: [get, list, watch, create, patch]
+  verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
-  verbs: [get, list, watch, create, patch]
+  verbs: [get, list, watch, create, patch, delete]
 # Descriptions of past revisions, and the autoscaler of a model that got a fixed size, are taken away.
 - apiGroups: [""]
   resources: [configmaps]

@@ -23,6 +23,9 @@ PLURAL: Final = "modeldeployments"
 SINGULAR: Final = "modeldeployment"
 SHORT_NAME: Final = "mdep"
 
+MOST_PROXIED: Final = 256
+"""Replicas behind a proxy: an answer of DNS has room for so many addresses, and each proxy looks at each of them."""
+
 Task = Literal["auto", "tensors", "image-classification", "object-detection", "tabular"]
 
 
@@ -244,6 +247,11 @@ class Spec(Resource):
         "When both this and `scaling` are absent: 1.",
     )
     scaling: Scaling | None = Field(default=None, description=text(Scaling))
+    load_balancing: Literal["connection", "request"] = Field(
+        default="connection",
+        description="What goes to a replica each: `connection`, ended every few seconds to even load out, or "
+        "`request`, to the replica with the fewest, through HAProxy pods of the model's own.",
+    )
     hold_requests: bool = Field(
         default=True,
         description="While no replica is ready, let requests wait for one at the activator instead of failing.",
@@ -264,6 +272,17 @@ class Spec(Resource):
             "self.holdRequests || !has(self.scaling) || self.scaling.minReplicas > 0",
             "a model that sleeps at 0 needs its requests held: set scaling.minReplicas to 1 or more, or take "
             "holdRequests away",
+        )
+        + rule(
+            "self.loadBalancing != 'request' || !has(self.serving.tls)",
+            "a proxy sees no requests inside TLS: take serving.tls away and end TLS at an Ingress, or take "
+            "loadBalancing away",
+        )
+        + rule(
+            f"self.loadBalancing != 'request' || (has(self.scaling) ? self.scaling.maxReplicas : has(self.replicas) ? "
+            f"self.replicas : 1) <= {MOST_PROXIED}",
+            f"at most {MOST_PROXIED} replicas can be behind a proxy: lower replicas or scaling.maxReplicas, or take "
+            "loadBalancing away",
         )
     }
 

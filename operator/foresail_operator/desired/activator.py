@@ -31,13 +31,21 @@ MODELS: Final = 11_384
 """So many pairs of ports there are below 32768, where those begin that Linux gives to outgoing connections."""
 
 
-def build(model: ModelDeployment, addresses: tuple[str, ...], pair: int) -> Manifest:
-    """Return the slice; `addresses` are the activator's ready pods, `pair` is the number of the model's ports."""
-    name = names.service(model.metadata.name)
+def build(model: ModelDeployment, addresses: tuple[str, ...], pair: int, *, proxied: bool = False) -> Manifest:
+    """Return the slice.
+
+    Args:
+        model: For whose replicas the activator stands in.
+        addresses: The activator's ready pods.
+        pair: The number of the model's ports.
+        proxied: Whether the replicas are behind proxies: then it joins the Service that leads past those.
+    """
+    called = model.metadata.name
+    name = names.direct_service(called) if proxied else names.service(called)
     manifest = meta.child(
         model,
         ENDPOINT_SLICE,
-        names.activator_slice(model.metadata.name),
+        names.activator_slice(called, proxied=proxied),
         addressType=address_type(addresses),
         endpoints=[_endpoint(address) for address in sorted(addresses)],
         ports=_ports(pair),

@@ -56,7 +56,9 @@ def variant(model: ModelDeployment) -> Variant:
 
 def inputs(model: ModelDeployment) -> str:
     """Return the digest of what changes the pod template; defaults do not count, so a new field changes nothing."""
-    spec = model.spec.model_dump(by_alias=True, exclude_defaults=True, exclude={"replicas", "scaling"})
+    spec = model.spec.model_dump(
+        by_alias=True, exclude_defaults=True, exclude={"replicas", "scaling", "load_balancing"}
+    )
     return digests.short(spec, 16)
 
 

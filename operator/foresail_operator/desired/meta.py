@@ -19,6 +19,8 @@ SIZE_MANAGER: Final = "foresail-size"
 _PREFIX: Final = v1alpha1.GROUP
 MODEL_LABEL: Final = f"{_PREFIX}/model"
 """names.base of the model: what selectors select."""
+PROXY_LABEL: Final = f"{_PREFIX}/proxy"
+"""names.base of the model on its proxies, which have no MODEL_LABEL: what selects replicas must not select them."""
 REVISION_LABEL: Final = f"{_PREFIX}/revision"
 MODEL_ANNOTATION: Final = f"{_PREFIX}/model"
 """The ModelDeployment's whole name, which may be too long for a label."""
@@ -36,8 +38,24 @@ def selector(name: str) -> dict[str, str]:
     return {MODEL_LABEL: names.base(name)}
 
 
+def proxy_selector(name: str) -> dict[str, str]:
+    """Return the labels that select a model's proxies."""
+    return {PROXY_LABEL: names.base(name)}
+
+
+def proxy_labels(model: ModelDeployment) -> dict[str, str]:
+    """Return the labels of a proxy's pod; a new version of the model is none of the proxy's."""
+    return {
+        "app.kubernetes.io/name": "foresail-proxy",
+        "app.kubernetes.io/instance": names.base(model.metadata.name),
+        "app.kubernetes.io/component": "proxy",
+        MANAGED_BY_LABEL: MANAGED_BY,
+        **proxy_selector(model.metadata.name),
+    }
+
+
 def labels(model: ModelDeployment) -> dict[str, str]:
-    """Return the labels of every child and pod."""
+    """Return the labels of every child and replica."""
     return {
         "app.kubernetes.io/name": "foresail-runtime",
         "app.kubernetes.io/instance": names.base(model.metadata.name),

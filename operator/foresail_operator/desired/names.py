@@ -15,9 +15,11 @@ from foresail_operator.desired import digests
 LONGEST: Final = 48
 """Of a base: 63, the most a Service may have, less the longest suffix."""
 _HEADLESS: Final = "-pods"
+_DIRECT: Final = "-direct"
+_PROXY: Final = "-proxy"
 _DESCRIPTION: Final = "-model-"
 _PLAIN: Final = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
-_RESERVED: Final = re.compile(rf".*({_HEADLESS}|{_DESCRIPTION}[0-9a-f]{{8}}|-[0-9a-f]{{8}})")
+_RESERVED: Final = re.compile(rf".*({_HEADLESS}|{_DIRECT}|{_PROXY}|{_DESCRIPTION}[0-9a-f]{{8}}|-[0-9a-f]{{8}})")
 
 
 def base(name: str) -> str:
@@ -44,6 +46,21 @@ def headless_service(name: str) -> str:
     return base(name) + _HEADLESS
 
 
+def direct_service(name: str) -> str:
+    """Return the name of the Service that goes past the proxy, to the replicas or who stands in for them."""
+    return base(name) + _DIRECT
+
+
+def proxy(name: str) -> str:
+    """Return the name of the proxy's Deployment and of its PodDisruptionBudget."""
+    return base(name) + _PROXY
+
+
+def proxy_configuration(name: str, content: str) -> str:
+    """Return the name of the ConfigMap that holds this content for the proxy."""
+    return f"{proxy(name)}-{digests.short(content, 8)}"
+
+
 def autoscaler(name: str) -> str:
     """Return the HorizontalPodAutoscaler's name."""
     return base(name)
@@ -54,9 +71,9 @@ def disruption_budget(name: str) -> str:
     return base(name)
 
 
-def activator_slice(name: str) -> str:
-    """Return the name of the EndpointSlice through which the activator stands in."""
-    return f"{base(name)}-activator"
+def activator_slice(name: str, *, proxied: bool = False) -> str:
+    """Return the name of the EndpointSlice through which the activator stands in, behind the proxy or without one."""
+    return f"{direct_service(name) if proxied else base(name)}-activator"
 
 
 def description(name: str, content: str) -> str:

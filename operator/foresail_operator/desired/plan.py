@@ -5,7 +5,18 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from foresail_operator.desired import autoscaler, deployment, description, digests, disruption, meta, service, template
+from foresail_operator.api.kinds import CONFIG_MAP
+from foresail_operator.desired import (
+    autoscaler,
+    deployment,
+    description,
+    digests,
+    disruption,
+    meta,
+    proxy,
+    service,
+    template,
+)
 from foresail_operator.desired.images import Images, Pin, choose
 
 if TYPE_CHECKING:
@@ -20,13 +31,30 @@ class Plan:
 
     children: tuple[Manifest, ...]
     revision: str
-    description: str
-    """Name of the ConfigMap that this revision's pods mount."""
+    configurations: frozenset[str]
+    """Names of the ConfigMaps that this revision's pods and the proxies mount."""
     pin: Pin
 
 
-def build(model: ModelDeployment, recorded: Pin | None, images: Images, load: Load | None) -> Plan:
-    """Return the plan; `recorded` is the image that status remembers, `load` see `autoscaler.build`."""
+def build(
+    model: ModelDeployment,
+    recorded: Pin | None,
+    images: Images,
+    load: Load | None,
+    proxies: proxy.Setup,
+    *,
+    proxied: bool = False,
+) -> Plan:
+    """Return the plan.
+
+    Args:
+        model: What is wanted.
+        recorded: The image that status remembers.
+        images: The runtime images of this release.
+        load: See `autoscaler.build`.
+        proxies: How this install has its proxies.
+        proxied: Whether a proxy is ready to take what comes to the model's Service.
+    """
     pin = choose(model, recorded, images)
     said = description.build(model)
     mounted: str = said["metadata"]["name"]
@@ -35,12 +63,15 @@ def build(model: ModelDeployment, recorded: Pin | None, images: Images, load: Lo
     children = (
         said,
         deployment.build(model, _labelled(pod, revision)),
-        service.build(model),
+        service.build(model, proxied=proxied),
         service.build_headless(model),
+        *((service.build_direct(model), *proxy.build(model, proxies)) if proxy.wanted(model) else ()),
         autoscaler.build(model, load),
         disruption.build(model),
     )
-    return Plan(tuple(child for child in children if child is not None), revision, mounted, pin)
+    written = tuple(child for child in children if child is not None)
+    configurations = frozenset(child["metadata"]["name"] for child in written if child["kind"] == CONFIG_MAP.name)
+    return Plan(written, revision, configurations, pin)
 
 
 def _labelled(pod: Manifest, revision: str) -> Manifest:

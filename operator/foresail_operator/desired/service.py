@@ -1,4 +1,4 @@
-"""The Services of a model: one address for clients, and one whose DNS answer is every ready pod."""
+"""The Services of a model: one address for clients, one whose DNS answer is every ready pod, one past the proxy."""
 
 from __future__ import annotations
 
@@ -15,14 +15,25 @@ HTTP_SERVICE_PORT: Final = 80
 """So that an address in the cluster needs no port: http://NAME.NAMESPACE."""
 
 
-def build(model: ModelDeployment) -> Manifest:
-    """Return the Service that clients call."""
+def build(model: ModelDeployment, *, proxied: bool = False) -> Manifest:
+    """Return the Service that clients call; it leads to the proxies or to the replicas."""
+    name = model.metadata.name
+    spec = {
+        "type": "ClusterIP",
+        "ports": _ports(model, HTTP_SERVICE_PORT),
+        "selector": meta.proxy_selector(name) if proxied else meta.selector(name),
+    }
+    return meta.child(model, SERVICE, names.service(name), spec=spec)
+
+
+def build_direct(model: ModelDeployment) -> Manifest:
+    """Return the Service that leads past the proxies to the replicas, and to who stands in for them."""
     spec = {
         "type": "ClusterIP",
         "ports": _ports(model, HTTP_SERVICE_PORT),
         "selector": meta.selector(model.metadata.name),
     }
-    return meta.child(model, SERVICE, names.service(model.metadata.name), spec=spec)
+    return meta.child(model, SERVICE, names.direct_service(model.metadata.name), spec=spec)
 
 
 def build_headless(model: ModelDeployment) -> Manifest:

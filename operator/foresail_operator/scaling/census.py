@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pydantic
 
 from foresail_operator.api import kinds, v1alpha1
-from foresail_operator.desired import meta, names
+from foresail_operator.desired import haproxy, meta, names
 from foresail_operator.scaling import asked, hpa
 from foresail_operator.scaling.control import Scaled
 from foresail_operator.scaling.metrics_api import Described
@@ -63,7 +63,7 @@ class Census:
         seen = self._cache.observe(key)
         if seen.model is None:
             return None
-        parts = (*seen.children.values(), *seen.pods)
+        parts = (*seen.children.values(), *seen.pods, *seen.proxies)
         if before is None or before.model is not seen.model or not _same(before.parts, parts):
             before = self._read[key] = _Read(seen.model, parts, read(seen))
         return before.scaled
@@ -96,6 +96,11 @@ def read(seen: Observed) -> Scaled | None:
         ),
         measured=asked.measured(model.spec.scaling),
         target=hpa.target_in_use(autoscaler.read() if autoscaler else None),
+        proxies=tuple(
+            Pod(pod.uid, pod.address, haproxy.STATUS_PORT)
+            for pod in seen.proxies
+            if pod.ready and not pod.ending and pod.address
+        ),
         described=Described(*model.key, raw["metadata"].get("labels") or {}, meta.selector(name)),
     )
 

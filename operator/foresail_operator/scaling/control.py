@@ -53,6 +53,8 @@ class Scaled:
     """How the metrics API calls it; None when it is not to be found there."""
     held: int = 0
     """Requests that wait for it at the activator."""
+    proxies: tuple[Pod, ...] = ()
+    """The ready proxies in front of the pods, at which requests wait too."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -109,7 +111,7 @@ class Control:
     def look(self, now: float) -> None:
         """Take one look at every model."""
         self._models = {model.key: self._resolved(model) for model in self._scaled()}
-        self._scraper.watch(pod for model in self._models.values() for pod in model.pods)
+        self._scraper.watch(pod for model in self._models.values() for pod in (*model.pods, *model.proxies))
         for gone in self._scalers.keys() - self._models.keys():
             del self._scalers[gone]
             self._targets.pop(gone, None)
@@ -161,16 +163,26 @@ class Control:
             scaler = self._scalers[key] = ModelScaler(model.plan, now)
         elif scaler.plan != model.plan:
             scaler.replan(model.plan)
-        rates = self._scraper.rates(pod.key for pod in model.pods)
-        starting = not model.pods and model.replicas > 0 and not model.held
-        new = self._scraper.new((pod.key for pod in model.pods), now)
-        sample = None if starting else signal.combine(rates, now, model.held, new)
-        self._samples[key] = sample
+        sample = self._samples[key] = self._sample(model, now)
         scaler.take(sample, model.replicas, now)
         if self._leads() and model.replicas > 0 and key not in self._rising and len(self._rising) < RISES_LIMIT:
             advice = scaler.rise(model.replicas, now)
             if advice is not None:
                 self._start_rise(key, advice)
+
+    def _sample(self, model: Scaled, now: float) -> signal.Sample | None:
+        """Return what a model carries, at its pods and waiting for them; None when it can't be known."""
+        at_proxies = self._combined(model.proxies, now)
+        if at_proxies is None:
+            return None
+        held = model.held + round(at_proxies.queued)
+        if not model.pods and model.replicas > 0 and not held:
+            return None
+        return self._combined(model.pods, now, held)
+
+    def _combined(self, pods: tuple[Pod, ...], now: float, held: int = 0) -> signal.Sample | None:
+        keys = [pod.key for pod in pods]
+        return signal.combine(self._scraper.rates(keys), now, held, self._scraper.new(keys, now))
 
     def _start_rise(self, key: Key, advice: Advice) -> None:
         task = self._rising[key] = asyncio.create_task(self._raise(key, advice), name=f"raise {key}")

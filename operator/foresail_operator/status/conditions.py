@@ -161,8 +161,17 @@ def _loaded(facts: Facts, answering: int, state: _State | None) -> Statement:
 def _available(facts: Facts) -> Statement:
     ready = sum(pod.ready and not pod.ending for pod in facts.pods)
     if ready:
-        return Statement(Type.AVAILABLE, "True", Reason.READY, "requests are answered")
+        return Statement(Type.AVAILABLE, "True", Reason.READY, f"requests are answered{_unproxied(facts)}")
     return Statement(Type.AVAILABLE, "False", Reason.NONE_AVAILABLE, Reason.NONE_AVAILABLE.meaning)
+
+
+def _unproxied(facts: Facts) -> str:
+    """Return what to add while a model has no ready proxy that should have one; "" otherwise."""
+    if facts.proxies is None or any(pod.ready and not pod.ending for pod in facts.proxies):
+        return ""
+    troubles = (pod.trouble for pod in facts.proxies if pod.trouble is not None)
+    why = next((f"{trouble.reason}: {trouble.words}" for trouble in troubles), "proxies are starting")
+    return f", balanced by connection as no proxy is ready; {why}"
 
 
 def _progressing(facts: Facts) -> Statement:

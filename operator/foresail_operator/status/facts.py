@@ -89,6 +89,8 @@ class Facts:
     proved: bool = False
     """Whether a replica of this revision has answered some time."""
     problem: Problem | None = None
+    proxies: tuple[Pod, ...] | None = None
+    """None: the model has none."""
     hint: Trouble | None = None
     """Why pods that say nothing themselves don't start, where Events told."""
 

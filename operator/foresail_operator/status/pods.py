@@ -7,13 +7,15 @@ import re
 from typing import Any, Final
 
 from foresail_operator.api.conditions import FROM_RUNTIME, Reason
-from foresail_operator.desired import accelerator, meta, template
+from foresail_operator.desired import accelerator, meta, proxy, template
 from foresail_runtime import contract
 
 _BACK_OFF: Final = re.compile(r'^Back-off pulling image "[^"]*"(: ErrImagePull: )?')
 _PULL_REASONS: Final = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
 _CONFIG_REASONS: Final = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 _LONGEST_WORDS: Final = 1000
+_CONTAINERS: Final = frozenset({template.CONTAINER, proxy.CONTAINER})
+_CONFIGURATIONS: Final = frozenset({template.DESCRIPTION_VOLUME, proxy.CONFIGURATION_VOLUME})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -39,6 +41,8 @@ class Pod:
     address: str | None = None
     restarts: int = 0
     trouble: Trouble | None = None
+    proxy: bool = False
+    """Whether it is a proxy in front of replicas, not a replica."""
 
     def same(self, other: Pod | None) -> bool:
         """Tell whether nothing that is read differs."""
@@ -48,30 +52,32 @@ class Pod:
 def read(raw: dict[str, Any]) -> Pod:
     """Keep of a pod what is read."""
     metadata, status = raw["metadata"], raw.get("status") or {}
+    labels = metadata.get("labels") or {}
     container = _container(status)
     ready = _condition(status, "Ready").get("status") == "True"
     return Pod(
         name=metadata["name"],
         uid=metadata["uid"],
         version=int(metadata["resourceVersion"]),
-        revision=(metadata.get("labels") or {}).get(meta.REVISION_LABEL, ""),
+        revision=labels.get(meta.REVISION_LABEL, ""),
         ready=ready,
         ending="deletionTimestamp" in metadata or status.get("phase") in {"Succeeded", "Failed"},
         description=_description(raw),
         address=status.get("podIP"),
         restarts=container.get("restartCount", 0),
         trouble=None if ready else _trouble(raw, status, container),
+        proxy=meta.PROXY_LABEL in labels,
     )
 
 
 def _description(raw: dict[str, Any]) -> str | None:
     volumes = raw.get("spec", {}).get("volumes") or ()
-    wanted = (volume for volume in volumes if volume["name"] == template.DESCRIPTION_VOLUME)
+    wanted = (volume for volume in volumes if volume["name"] in _CONFIGURATIONS)
     return next((volume.get("configMap", {}).get("name") for volume in wanted), None)
 
 
 def _container(status: dict[str, Any]) -> dict[str, Any]:
-    found = (one for one in status.get("containerStatuses") or () if one["name"] == template.CONTAINER)
+    found = (one for one in status.get("containerStatuses") or () if one["name"] in _CONTAINERS)
     return next(found, {})
 
 

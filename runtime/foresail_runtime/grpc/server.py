@@ -22,8 +22,6 @@ from foresail_runtime.grpc import connections, reflect, service
 if TYPE_CHECKING:
     from foresail_runtime.serving import Serving
 
-POD_CONNECTION_AGE_SECONDS: Final = 10.0
-"""Where a Service leads callers elsewhere: how long a server that stops has to wait until none of them is left."""
 _HEALTH: Final = "grpc.health.v1.Health"
 _FOREVER: Final = 2**31 - 1
 _JITTER: Final = 1.1
@@ -35,7 +33,8 @@ class Limits:
     """How connections are kept and ended."""
 
     max_connection_age_seconds: float | None = None
-    """Connections are ended politely after this long, give or take a tenth, so that load spreads; None: never."""
+    """Connections are ended politely after this long, give or take a tenth, so that load spreads; None: never. A
+    server that stops has to wait for so long until no caller is left."""
     max_connection_age_grace_seconds: float | None = None
     """How long calls in flight may then go on; None: as long as they take."""
     keepalive_seconds: float = 60.0
@@ -151,7 +150,7 @@ def _options(limits: Limits, max_message_bytes: int) -> list[tuple[str, int]]:
     ]
     if limits.max_connection_age_seconds is not None:
         options += [
-            ("grpc.max_connection_age_ms", round(limits.max_connection_age_seconds * 1000)),
+            ("grpc.max_connection_age_ms", min(_FOREVER, round(limits.max_connection_age_seconds * 1000))),
             ("grpc.max_connection_age_grace_ms", _FOREVER if grace is None else round(grace * 1000)),
         ]
     return options

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import math
 import random
 import socket
 from typing import TYPE_CHECKING, Any, Final
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 LINGER_SECONDS: Final = 1.0
 """Once the socket is closed, how long a connection without a request may still begin one."""
 SWEEP_SECONDS: Final = 1.0
+ENDS_A_SECOND: Final = 50
+"""So many connections are ended because of their age: about half a per cent of a core."""
 
 
 class Connection(web.RequestHandler):
@@ -58,6 +61,7 @@ class Connection(web.RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Look whom the handshake has shown."""
         super().connection_made(transport)
+        self._listener.open += 1
         self.certified = bool(transport.get_extra_info("peercert"))
 
     def data_received(self, data: bytes) -> None:
@@ -83,6 +87,7 @@ class Connection(web.RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Take what the client waited for off the queue."""
+        self._listener.open -= 1
         if self._trip is not None:
             self._express.abandon(self._trip)
             self._trip = None
@@ -173,7 +178,7 @@ class _Listener(web.Server):
         self,
         handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
         dispatcher: dispatch.Dispatcher,
-        connection_seconds: float,
+        connection_seconds: float | None,
         **options: Any,
     ) -> None:
         super().__init__(handler, request_factory=self._request, handler_cancellation=True, **options)
@@ -181,12 +186,18 @@ class _Listener(web.Server):
         self.express = dispatcher.express
         self.guard = dispatcher.guard
         self.count_malformed = dispatcher.count_malformed
-        self._connection_seconds = connection_seconds
+        self._connection_seconds = math.inf if connection_seconds is None else connection_seconds
+        self.open = 0
+        """How many connections there are."""
         self.closing = False
 
     def lifetime_seconds(self) -> float:
-        """Return how long the next connection may last: spread out, so that not all of them come back at once."""
-        return self._connection_seconds * random.uniform(0.75, 1.25)  # noqa: S311  # no secret
+        """Return how long the next connection may last: spread out, so that not all of them come back at once.
+
+        Where there are many they last longer: many spread evenly by themselves, and each end costs a connection.
+        """
+        seconds = max(self._connection_seconds, self.open / ENDS_A_SECOND)
+        return seconds * random.uniform(0.75, 1.25)  # noqa: S311  # no secret
 
     def __call__(self) -> Connection:
         return Connection(self, loop=self._loop, **self._options)
@@ -227,7 +238,7 @@ class HttpServer:
         self._server = _Listener(
             self._answer,
             self._dispatcher,
-            settings.connection_seconds,
+            settings.connection_age_seconds,
             access_log=None,
             keepalive_timeout=settings.keepalive_seconds,
             auto_decompress=False,

@@ -92,8 +92,8 @@ def test_an_edit_waits_only_while_the_one_before_is_young(
 
 def test_descriptions_go_once_no_pod_of_their_revision_can_start_again() -> None:
     there = ("a", "b", "c")
-    assert removal.descriptions(there, "c", {"b"}, complete=True) == ("a",)
-    assert removal.descriptions(there, "c", set(), complete=False) == ()
+    assert removal.descriptions(there, {"c"}, {"b"}, complete=True) == ("a",)
+    assert removal.descriptions(there, {"c"}, set(), complete=False) == ()
 
 
 @pytest.mark.parametrize(

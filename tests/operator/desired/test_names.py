@@ -22,6 +22,9 @@ def all_names(name: str) -> list[str]:
         names.headless_service(name),
         names.autoscaler(name),
         names.disruption_budget(name),
+        names.direct_service(name),
+        names.proxy(name),
+        names.proxy_configuration(name, "content"),
         names.description(name, "content"),
     ]
 
@@ -43,6 +46,8 @@ def test_two_models_never_share_a_child(one: str, other: str) -> None:
         ("a" * 60 + "x", "a" * 60 + "y"),
         ("a.b", "a-b"),
         ("x", "x-pods"),
+        ("x", "x-proxy"),
+        ("x", "x-direct"),
         ("1x", "m-1x"),
         ("a" * 200 + ".x", "a" * 200 + ".y"),
     ],

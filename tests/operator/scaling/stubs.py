@@ -18,6 +18,7 @@ class StubPod:
     def __init__(self, in_flight: int = 0, answer: bytes | None = None, tls: ssl.SSLContext | None = None) -> None:
         self.tls = tls
         self.in_flight = in_flight
+        self.queued = 0
         self.answer = answer
         self.batch_size: int | None = None
         self.batch_seconds: float | None = None
@@ -42,7 +43,9 @@ class StubPod:
         if self.answer is not None:
             return self.answer
         carried = self.in_flight * time.monotonic()
-        load = Load("ready", self.in_flight, 0, len(self.questions), carried, self.batch_size, self.batch_seconds)
+        load = Load(
+            "ready", self.in_flight, self.queued, len(self.questions), carried, self.batch_size, self.batch_seconds
+        )
         body = load.encode().encode()
         return b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)
 

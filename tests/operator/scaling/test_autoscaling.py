@@ -10,11 +10,13 @@ import pytest
 from prometheus_client import generate_latest
 
 from foresail_operator.api import kinds, v1alpha1
+from foresail_operator.desired import haproxy
 from foresail_operator.kube import Kube
 from foresail_operator.metrics import Metrics
 from foresail_operator.observe import Cache
 from foresail_operator.scaling.autoscaling import Autoscaling
 from foresail_operator.scaling.census import read
+from foresail_runtime import contract
 from tests.operator.conftest import make_raw
 
 if TYPE_CHECKING:
@@ -121,3 +123,17 @@ async def test_pods_that_answer_nothing_are_said_so_after_a_while_and_change_no_
     assert (
         'foresail_operator_load_questions_total{outcome="failed"}' in generate_latest(stage.metrics.registry).decode()
     )
+
+
+async def test_proxies_are_asked_for_what_waits_and_are_no_replicas(stage: Stage) -> None:
+    stage.model()
+    stage.child(kinds.DEPLOYMENT, {"replicas": 1})
+    for name, label in (("a", "foresail.dev/model"), ("b", "foresail.dev/proxy")):
+        metadata = {"name": name, "namespace": "team", "uid": name, "resourceVersion": "6", "labels": {label: "fraud"}}
+        metadata |= {"annotations": {"foresail.dev/model": "fraud"}}
+        status = {"podIP": f"10.0.0.{name}", "conditions": [{"type": "Ready", "status": "True"}]}
+        stage.cache.note(kinds.POD, {"metadata": metadata, "spec": {}, "status": status})
+    scaled = read(stage.cache.observe(KEY))
+    assert scaled is not None
+    assert [(pod.key, pod.port) for pod in scaled.pods] == [("a", contract.HTTP_PORT)]
+    assert [(pod.key, pod.port) for pod in scaled.proxies] == [("b", haproxy.STATUS_PORT)]

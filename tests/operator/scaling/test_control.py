@@ -121,3 +121,24 @@ async def test_a_model_whose_pods_all_start_is_unknown_and_not_idle(stage: Stage
     outlook = stage.control.outlook(KEY)
     assert outlook is not None
     assert (outlook.load, outlook.idle) == (None, False)
+
+
+async def test_what_waits_at_a_proxy_counts_as_load(stage: Stage) -> None:
+    proxy = StubPod()
+    proxy.queued = 34
+    proxies = (Pod("proxy", "127.0.0.1", await proxy.start()),)
+    stage.models = [dataclasses.replace(stage.models[0], proxies=proxies)]
+    await stage.until(lambda: stage.raised and stage.raised[-1][1] == 5)  # 80 requests, 16 a replica
+    assert stage.control.number("shop", "shelf", Kind.CONCURRENCY) == pytest.approx(80.0, rel=0.1)
+    await proxy.stop()
+
+
+async def test_while_no_proxy_answers_nobody_moves(stage: Stage) -> None:
+    silent = StubPod()
+    silent.silent = True
+    port = await silent.start()
+    stage.models = [dataclasses.replace(stage.models[0], proxies=(Pod("proxy", "127.0.0.1", port),))]
+    await stage.until(lambda: silent.questions)
+    assert stage.control.number("shop", "shelf", Kind.CONCURRENCY) is None
+    assert stage.raised == []
+    await silent.stop()

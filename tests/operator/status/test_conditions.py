@@ -292,3 +292,14 @@ def test_an_autoscalers_words_are_read() -> None:
     assert read(status="True") == Scaler(active=True)
     assert read(status="False", reason="FailedGetResourceMetric", message="m") == Scaler(active=False, words="m")
     assert read(status="False", reason="ScalingDisabled").active is True
+
+
+def test_a_model_whose_proxies_do_not_start_says_so_while_its_replicas_answer() -> None:
+    def said(*proxies: Pod) -> str:
+        known = Facts(1, "new", DONE, (pod(),), None, proxies=proxies)
+        return next(one.message for one in conditions.compute(known) if one.type is Type.AVAILABLE)
+
+    broken = pod(name="x", ready=False, proxy=True, trouble=Trouble(Reason.IMAGE, "not found"))
+    assert said() == "requests are answered, balanced by connection as no proxy is ready; proxies are starting"
+    assert said(broken).endswith("ImagePullFailed: not found")
+    assert said(broken, pod(proxy=True)) == "requests are answered"

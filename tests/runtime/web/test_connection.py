@@ -11,6 +11,7 @@ import orjson
 import pytest
 
 from foresail_runtime import contract
+from foresail_runtime.settings import POD_CONNECTION_SECONDS, Settings
 
 if TYPE_CHECKING:
     import pathlib
@@ -250,6 +251,34 @@ async def test_the_connection_that_asks_for_the_load_never_ages(serve: Start, ml
         await wire.send(get(contract.LOAD_PATH))
         status, headers, _ = await wire.answer()
         assert (status, headers.get("connection")) == (200, None)
+
+
+@pytest.mark.parametrize(
+    ("given", "age"),
+    [
+        (Settings(), None),
+        (Settings(drain_seconds=5), POD_CONNECTION_SECONDS),
+        (Settings(drain_seconds=5, connection_seconds=60), 60),
+    ],
+    ids=["a laptop", "a pod", "as told"],
+)
+def test_connections_age_where_a_service_leads_clients_elsewhere(given: Settings, age: float | None) -> None:
+    assert given.connection_age_seconds == age
+
+
+async def test_many_connections_last_longer_so_that_few_are_ended_a_second(serve: Start, mlp: pathlib.Path) -> None:
+    server = await serve(mlp, connection_seconds=0.01)
+    crowd = [await Wire.open(server) for _ in range(100)]
+    for wire in crowd:
+        await wire.send(get("/v2/health/live"))
+        assert (await wire.answer())[0] == 200
+    youngest = crowd[-1]  # may last 1.5 s at least, a hundredth of which would end it were it alone
+    born = asyncio.get_running_loop().time()
+    await until(lambda: asyncio.get_running_loop().time() > born + 0.1)
+    await youngest.send(get("/v2/health/live"))
+    assert "connection" not in (await youngest.answer())[1]
+    for wire in crowd:
+        await wire.close()
 
 
 class Gate:

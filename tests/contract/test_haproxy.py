@@ -1,0 +1,187 @@
+"""What the operator tells HAProxy, the real HAProxy takes, and does."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+
+from foresail_operator.api import v1alpha1
+from foresail_operator.desired import haproxy
+from foresail_operator.scaling import loads
+from foresail_runtime import contract
+from tests.contract import haproxies
+
+if TYPE_CHECKING:
+    import pathlib
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from tests.contract.haproxies import Stage
+
+BODY: dict[str, Any] = {"inputs": []}
+
+
+def model(**spec: Any) -> v1alpha1.ModelDeployment:
+    metadata = {"name": "fraud", "namespace": "team", "uid": "u"}
+    return v1alpha1.parse(
+        {"metadata": metadata, "spec": {"model": {"uri": "https://h/x"}, "loadBalancing": "request", **spec}}
+    )
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {},
+        {"serving": {"auth": {"secretName": "tokens"}, "timeoutSeconds": 0.5, "batching": {"maxSize": 1}}},
+        {"scaling": {"minReplicas": 0, "maxReplicas": v1alpha1.MOST_PROXIED}},
+    ],
+    ids=["smallest", "tokens", "largest"],
+)
+def test_haproxy_takes_the_configuration(spec: dict[str, Any], tmp_path: pathlib.Path) -> None:
+    file = tmp_path / "haproxy.cfg"
+    file.write_text(haproxy.build(model(**spec), "cluster.local"))
+    done = subprocess.run(
+        [haproxies.program(), "-c", "-f", str(file)], capture_output=True, text=True, check=False, timeout=30
+    )
+    assert done.returncode == 0, done.stderr
+    # no cluster's DNS is here, and the direct Service is looked for again while HAProxy runs
+    warnings = [line for line in done.stderr.splitlines() if "WARNING" in line and "could not resolve" not in line]
+    assert warnings == []
+
+
+async def until(look: Callable[[], Awaitable[bool]], what: str) -> None:
+    """Look again until it is so."""
+    try:
+        async with asyncio.timeout(15):
+            while not await look():
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        pytest.fail(f"waited in vain until {what}")
+
+
+@contextlib.asynccontextmanager
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(
+        timeout=aiohttp.ClientTimeout(total=20), connector=aiohttp.TCPConnector(limit=0)
+    ) as one:
+        yield one
+
+
+async def answered_by(client: aiohttp.ClientSession, stage: Stage) -> str:
+    """Ask once; return which replica answered, or the status."""
+    async with client.post(stage.infer_url, json=BODY) as answer:
+        text = await answer.text()
+        return text if answer.status == 200 else str(answer.status)
+
+
+async def up(client: aiohttp.ClientSession, stage: Stage, count: int) -> None:
+    """Wait until the proxy gives requests to so many replicas."""
+
+    async def counted() -> bool:
+        try:
+            async with client.get(stage.url(contract.METRICS_PATH, haproxy.STATUS_PORT)) as answer:
+                text = await answer.text()
+        except aiohttp.ClientConnectionError:
+            return False
+        return f'haproxy_backend_active_servers{{proxy="http"}} {count}\n' in text
+
+    await until(counted, f"{count} replicas are up")
+
+
+async def queued(client: aiohttp.ClientSession, stage: Stage) -> int:
+    async with client.get(stage.load_url()) as answer:
+        body = await answer.read()
+    return loads.decode(body).queued
+
+
+async def test_without_a_replica_requests_take_the_way_past_the_proxy(tmp_path: pathlib.Path) -> None:
+    async with haproxies.stage(model(), tmp_path, "127.0.0.9") as stage, session() as client:
+        stage.replicas["127.0.0.9"].answering.set()
+
+        async def ready() -> bool:
+            with contextlib.suppress(aiohttp.ClientConnectionError):
+                async with client.get(stage.url(haproxy.READY_PATH, haproxy.STATUS_PORT)) as answer:
+                    return answer.status == 200
+            return False
+
+        await until(ready, "the proxy knows a way")
+        assert await answered_by(client, stage) == "127.0.0.9"
+
+
+async def test_a_request_goes_to_the_replica_that_has_the_fewest(tmp_path: pathlib.Path) -> None:
+    async with haproxies.stage(model(), tmp_path, "127.0.0.2", "127.0.0.3", "127.0.0.9") as stage, session() as client:
+        one, other = stage.replicas["127.0.0.2"], stage.replicas["127.0.0.3"]
+        stage.know(one.address, other.address)
+        await up(client, stage, 2)
+        asking = [asyncio.create_task(answered_by(client, stage)) for _ in range(8)]
+
+        async def all_there() -> bool:
+            return one.holding + other.holding == 8
+
+        await until(all_there, "eight requests are held")
+        assert (one.holding, other.holding) == (4, 4)
+        one.answering.set()  # a quick one from now on, while the other is stuck
+        for _ in range(10):
+            assert await answered_by(client, stage) == one.address
+        other.answering.set()
+        assert haproxies.shares(await asyncio.gather(*asking)) == {one.address: 4, other.address: 4}
+
+
+async def test_what_is_over_the_replicas_share_waits_at_the_proxy_and_is_counted(tmp_path: pathlib.Path) -> None:
+    small = model(serving={"batching": {"maxSize": 1}, "maxQueueSize": 3})
+    async with haproxies.stage(small, tmp_path, "127.0.0.2", "127.0.0.9") as stage, session() as client:
+        replica = stage.replicas["127.0.0.2"]
+        stage.know(replica.address)
+        await up(client, stage, 1)
+        asking = [asyncio.create_task(answered_by(client, stage)) for _ in range(haproxy.share(small) + 3)]
+
+        async def three_wait() -> bool:
+            return await queued(client, stage) == 3
+
+        await until(three_wait, "three requests wait")
+        assert replica.holding == haproxy.share(small) == 2
+        async with client.post(stage.infer_url, json=BODY) as refused:
+            assert (refused.status, refused.headers["Retry-After"]) == (429, "1")
+            assert "too many requests" in (await refused.json())["error"]
+        replica.answering.set()
+        assert haproxies.shares(await asyncio.gather(*asking)) == {replica.address: 5}
+        assert replica.most == 2
+        assert await queued(client, stage) == 0
+
+
+async def test_a_replica_that_begins_to_end_gets_no_more_and_loses_nothing(tmp_path: pathlib.Path) -> None:
+    async with haproxies.stage(model(), tmp_path, "127.0.0.2", "127.0.0.3", "127.0.0.9") as stage, session() as client:
+        ending, other = stage.replicas["127.0.0.2"], stage.replicas["127.0.0.3"]
+        stage.know(ending.address, other.address)
+        await up(client, stage, 2)
+        other.answering.set()
+        first = asyncio.create_task(answered_by(client, stage))
+        second = asyncio.create_task(answered_by(client, stage))
+
+        async def held() -> bool:
+            return ending.holding == 1
+
+        await until(held, "a request is held by the one that will end")
+        ending.status = 503
+        await up(client, stage, 1)
+        stage.know(other.address)
+        asked = ending.asked
+        assert {await answered_by(client, stage) for _ in range(10)} == {other.address}
+        assert ending.asked == asked
+        ending.answering.set()
+        assert sorted(await asyncio.gather(first, second)) == [ending.address, other.address]
+
+
+async def test_an_address_that_is_another_models_by_now_gets_nothing(tmp_path: pathlib.Path) -> None:
+    """Addresses of pods are used again, sooner than every cache of DNS has forgotten them."""
+    async with haproxies.stage(model(), tmp_path, "127.0.0.2", "127.0.0.9") as stage, session() as client:
+        stage.know("127.0.0.2")
+        await up(client, stage, 1)
+        stage.replicas["127.0.0.2"].status = 404  # what another model's runtime says of this one
+        await up(client, stage, 0)
+        stage.replicas["127.0.0.9"].answering.set()
+        assert await answered_by(client, stage) == "127.0.0.9"
