@@ -130,8 +130,8 @@ class Express:
         self._serving.begin(model)
         self._serving.metrics.received_bytes += len(body)
         try:
-            length = message.headers.get(answers.HEADER_LENGTH)
-            length = None if length is None else infer.parse_length(length)
+            headers = message.headers
+            length = infer.header_length(headers) if answers.HEADER_LENGTH in headers else None
             trip.request, trip.form = rest.decode(model.signature, body, length)
             arrays = model.batcher.run_alone(trip.request, at_once=at_once)
             if arrays is None:
@@ -203,7 +203,8 @@ class Express:
         more = (
             b"" if "Retry-After" not in made.headers else b"Retry-After: %s\r\n" % made.headers["Retry-After"].encode()
         )
-        return made.status, self._plain(f"{made.status} {made.reason}", {"error": failure.message}, more)
+        words = answers.shortened(failure.message)
+        return made.status, self._plain(f"{made.status} {made.reason}", {"error": words}, more)
 
     def _plain(self, status: str, document: dict[str, str], more: bytes) -> bytes:
         data = orjson.dumps(document)

@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 LINGER_SECONDS: Final = 1.0
 """Once the socket is closed, how long a connection without a request may still begin one."""
 SWEEP_SECONDS: Final = 1.0
+HALF_CLOSED_SECONDS: Final = 0.1
+"""A client that sends no more has hung up, or waits for its answer (`nc -N`): so long it is taken to wait."""
 
 
 class Connection(web.RequestHandler):
@@ -80,6 +82,13 @@ class Connection(web.RequestHandler):
     def begin_answer(self) -> None:
         """Note that the request in hand is being answered."""
         self._taken = False
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # aiohttp's answers None, asyncio takes both
+        """Keep the connection open for an answer that is about to be sent."""
+        if self.is_idle() or self.transport is None or self.transport.get_extra_info("sslcontext"):
+            return False
+        self._loop.call_later(HALF_CLOSED_SECONDS, self.transport.close)
+        return True
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Take what the client waited for off the queue."""
