@@ -37,13 +37,18 @@ class InferHandler:
         settings, headers = self._settings, request.headers
         body = await bodies.whole(request, settings.max_body_bytes, settings.body_timeout_seconds)
         self._serving.metrics.received_bytes += len(body)
+        clock = self._serving.clock
+        begun = clock()
         wanted, form = rest.decode(model.signature, body, header_length(headers))
+        model.metrics.decoded(clock() - begun)
         arrays = model.batcher.run_alone(wanted) if self._serving.in_flight == 1 else None
         if arrays is None:
             response = await model.infer(wanted, len(body))
         else:
             response = model.respond(wanted, arrays)
+        begun = clock()
         data, head_size = rest.encode(response, form)
+        model.metrics.encoded(clock() - begun)
         self._serving.metrics.sent_bytes += len(data)
         more: dict[str, str] = {}
         if head_size is not None:

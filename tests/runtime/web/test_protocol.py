@@ -332,6 +332,8 @@ async def test_errors_and_answers_are_counted(server: Server) -> None:
         'foresail_rejected_requests_total{reason="not_found"} 1.0',
         'foresail_request_duration_seconds_count{model="m",version="1"} 2.0',
         'foresail_compute_duration_seconds_count{model="m",version="1"} 1.0',
+        'foresail_preprocess_duration_seconds_count{model="m",version="1"} 1.0',
+        'foresail_postprocess_duration_seconds_count{model="m",version="1"} 1.0',
         'foresail_model_info{model="m",provider="CPUExecutionProvider",version="1"} 1.0',
         "foresail_in_flight_requests 0.0",
         "foresail_ready 1.0",
