@@ -102,8 +102,8 @@ class Connection(web.RequestHandler):
         return self._trip is None and not (self._taken or self._request_in_progress or self._messages)
 
     def is_of_age(self) -> bool:
-        """Whether its next answer had better be its last."""
-        return self._listener.closing or self._loop.time() > self._ends
+        """Whether the answer to come had better be its last: never while requests it sent already wait behind."""
+        return not self._messages and (self._listener.closing or self._loop.time() > self._ends)
 
     def is_overdue(self, now: float, header_timeout_seconds: float) -> bool:
         """Whether its first request has not come in time."""
@@ -160,7 +160,7 @@ class Connection(web.RequestHandler):
         if transport is None:
             return
         now = self._loop.time()
-        if now > self._ends or self._listener.closing:
+        if (now > self._ends or self._listener.closing) and not self._messages:
             transport.write(response.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
             self.force_close()
             return
@@ -290,7 +290,7 @@ class HttpServer:
         response = await self._dispatcher(request)
         # Whoever asks for the load keeps one connection for all its questions: it balances nothing.
         closing = self._server is not None and self._server.closing
-        if closing or (protocol.is_of_age() and request.rel_url.raw_path != contract.LOAD_PATH):
+        if protocol.is_of_age() and (closing or request.rel_url.raw_path != contract.LOAD_PATH):
             response.force_close()
         return response
 

@@ -241,6 +241,18 @@ async def test_a_connection_of_age_ends_politely_on_either_way(serve: Start, mlp
         assert await wire.ended()
 
 
+@pytest.mark.parametrize("way", ["short", "long"])
+async def test_a_connection_of_age_answers_what_was_sent_already(serve: Start, mlp: pathlib.Path, way: str) -> None:
+    server = await serve(mlp, connection_seconds=0.0)
+    wire = await Wire.open(server)
+    more = () if way == "short" else ("Origin: http://x",)
+    await wire.send(b"".join(post(body(str(number)), *more) for number in range(5)))
+    answers = [await wire.answer() for _ in range(5)]
+    assert [document["id"] for _, _, document in answers] == ["0", "1", "2", "3", "4"]
+    assert [headers.get("connection") for _, headers, _ in answers] == [None] * 4 + ["close"]
+    assert await wire.ended()
+
+
 async def test_the_connection_that_asks_for_the_load_never_ages(serve: Start, mlp: pathlib.Path) -> None:
     server = await serve(mlp, connection_seconds=0.01)
     wire = await Wire.open(server)
