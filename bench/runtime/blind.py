@@ -8,6 +8,6 @@ def _nothing(*_: object, **__: object) -> None:
 
 
 if __name__ == "__main__":
-    for name in ("ran", "waited", "answered"):
+    for name in ("ran", "waited", "decoded", "encoded", "answered"):
         setattr(metrics.ModelMetrics, name, _nothing)
     __main__.main()

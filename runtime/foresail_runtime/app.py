@@ -18,6 +18,7 @@ import functools
 import logging
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -28,6 +29,7 @@ from foresail_runtime import (
     errors,
     health,
     library,
+    lines,
     loading,
     logs,
     metrics,
@@ -88,7 +90,8 @@ class App:
         self.identity: Final = None if settings.tls_cert is None else _identity(settings)
         self.guard: Final = auth.Guard(settings.tokens, certificates=settings.tls_ca is not None)
         self._tracer = tracing.make(settings.traces_endpoint)
-        self.access: Final = access.AccessLog(self._tracer, lines=settings.access_log)
+        gathered = lines.Lines(_to_stderr) if settings.access_log else None
+        self.access: Final = access.AccessLog(self._tracer, gathered, settings.log_format)
         self._http = server.HttpServer(
             dispatch.Dispatcher(self.serving, settings, self.guard, self.access), settings, self.identity
         )
@@ -176,6 +179,7 @@ class App:
             """Leave the reason first: the loop may be what hangs."""
             self._close_board()
             termination.write(self.settings.termination_path, failure, model)
+            self.access.flush()
             log.error(failure.message, extra=logs.fields(model=model, reason=failure.reason))
             loop.call_soon_threadsafe(self._give_up, failure)
 
@@ -259,6 +263,7 @@ class App:
             closing = asyncio.get_running_loop().run_in_executor(self._workers, self._tracer.close)
             await asyncio.wait((closing,), timeout=tracing.CLOSE_SECONDS)
         self._workers.shutdown(wait=False, cancel_futures=True)
+        self.access.close()
         self.health.move(health.State.STOPPED)
         log.info("stopped")
 
@@ -279,6 +284,12 @@ class App:
         gauges["foresail_queued_bytes"] = ("Bytes of requests that wait.", lambda: self.serving.queued_bytes)
         self.metrics.families.append(lambda: drift.families(_watched(self.serving)))
         self.metrics.state = lambda: self.health.status.state
+
+
+def _to_stderr(data: bytes) -> None:
+    """Write whole lines to where the log is: its buffer, unlike the text stream around it, is safe for threads."""
+    sys.stderr.buffer.write(data)
+    sys.stderr.buffer.flush()
 
 
 def _watched(door: serving.Serving) -> list[tuple[str, str, Watch]]:

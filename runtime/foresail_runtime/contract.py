@@ -105,6 +105,8 @@ class ModelDescription:
     warmup: bool = True
     warmup_data: str = "random"
     """random, zeros, or the name of a file beside the model with an inference request in it (JSON)."""
+    instances: int = 1
+    """Runs of the model at a time, each with its share of the threads."""
     execution_providers: tuple[str, ...] = ()
     """ONNX Runtime provider names in order of wish; empty: what the image's variant is built for."""
     contract_version: int = CONTRACT_VERSION

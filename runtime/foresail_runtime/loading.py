@@ -69,7 +69,7 @@ async def load(
     path = await fetch.fetch(description, Path(settings.download_folder), door.health.progress)
     say(health.State.LOADING, f"loading {path.name}")
     loop = asyncio.get_running_loop()
-    threads = min(settings.threads or cores.available(), cores.available())
+    threads = max(1, min(settings.threads or cores.available(), cores.available()) // description.instances)
     executor = _executor(description, door)
     try:
         engine = await loop.run_in_executor(executor, _open, path, description, settings, threads)
@@ -84,13 +84,14 @@ async def load(
 
 
 def _executor(description: ModelDescription, door: Serving) -> concurrent.futures.ThreadPoolExecutor:
-    """Return the thread that a model is opened on and runs on.
+    """Return the thread that a model is opened on and runs on; as many threads as it has instances.
 
     ONNX Runtime's own threads are started by it, and are as polite as it is. With neighbours, politeness keeps a model
     that uses every core from holding up those that run on the event loop; a model alone holds up nobody.
     """
     name = f"engine {description.name}"
-    return concurrent.futures.ThreadPoolExecutor(1, name, cores.be_polite if door.library is not None else None)
+    polite = cores.be_polite if door.library is not None else None
+    return concurrent.futures.ThreadPoolExecutor(description.instances, name, polite)
 
 
 def serve(
@@ -117,6 +118,7 @@ def serve(
         batched=profile.batchable,
         inline=profile.run_seconds is not None and profile.run_seconds <= batcher.INLINE_SECONDS,
         executor=executor,
+        instances=description.instances,
         delay_seconds=description.batching.max_delay_milliseconds / 1000,
     )
     properties = {"execution_provider": engine.providers[0], "task": loaded.task}

@@ -7,9 +7,12 @@ import functools
 import json
 import logging
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class TextFormatter(logging.Formatter):
@@ -17,8 +20,7 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
-        pairs = "".join(f" {key}={_quote(value)}" for key, value in _fields(record).items() if value is not None)
-        line = f"{_time(record)} {record.levelname} {record.getMessage()}{pairs}"
+        line = f"{time_text(record.created)} {record.levelname} {record.getMessage()}{pairs(_fields(record))}"
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
@@ -27,11 +29,10 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
-        document = {"time": _time(record), "level": record.levelname, "logger": record.name}
+        document = {"time": time_text(record.created), "level": record.levelname, "logger": record.name}
         document |= {"message": record.getMessage(), **_fields(record)}
         if record.exc_info:
             document["exception"] = self.formatException(record.exc_info)
-        # The only line there may be for each request: the standard library takes five times as long.
         try:
             return orjson.dumps(document, default=str).decode()
         except orjson.JSONEncodeError:  # a path that is no UTF-8, for one
@@ -57,9 +58,15 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _time(record: logging.LogRecord) -> str:
-    second = int(record.created)
-    return f"{_second(second)}.{int((record.created - second) * 1000):03d}Z"
+def time_text(epoch_seconds: float) -> str:
+    """Return a time as lines begin with it: UTC, to the millisecond."""
+    second = int(epoch_seconds)
+    return f"{_second(second)}.{int((epoch_seconds - second) * 1000):03d}Z"
+
+
+def pairs(values: Mapping[str, Any]) -> str:
+    """Return ` key=value` of each field that has a value."""
+    return "".join(f" {key}={_quote(value)}" for key, value in values.items() if value is not None)
 
 
 @functools.lru_cache(maxsize=4)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 SECONDS: Final = (
     0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 )  # fmt: skip
+_SHORT_SECONDS: Final = (0.000005, 0.00001, 0.000025, *SECONDS)
+"""Of what takes microseconds: a small body is tensors before the first of the others is over."""
 _FINE_SECONDS: Final = tuple(sorted({*SECONDS, *contract.LATENCY_BUCKETS_SECONDS}))
 """One histogram for two readers: its counts add up to those of either's buckets."""
 ROWS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -81,6 +83,8 @@ class ModelMetrics:
         self.total = Histogram(_FINE_SECONDS)
         self.queue = Histogram(SECONDS)
         self.compute = Histogram(SECONDS)
+        self.pre = Histogram(_SHORT_SECONDS)
+        self.post = Histogram(_SHORT_SECONDS)
         self.rows = Histogram(ROWS)
         self.requests = 0
         """Requests that were in a run."""
@@ -99,6 +103,14 @@ class ModelMetrics:
         """Count the time of a request in the queue."""
         self.queue.observe(seconds)
 
+    def decoded(self, seconds: float) -> None:
+        """Count the time from a request's body to the model's inputs."""
+        self.pre.observe(seconds)
+
+    def encoded(self, seconds: float) -> None:
+        """Count the time from the model's outputs to the answer's body."""
+        self.post.observe(seconds)
+
     def answered(self, way: str, status: int, seconds: float) -> None:
         """Count a request that was answered, well or not."""
         self.total.observe(seconds)
@@ -116,7 +128,9 @@ _TRITON: Final[dict[str, Callable[[ModelMetrics], float]]] = {
     "nv_inference_exec_count": lambda model: model.rows.count,
     "nv_inference_request_duration_us": lambda model: model.total.total * 1e6,
     "nv_inference_queue_duration_us": lambda model: model.queue.total * 1e6,
+    "nv_inference_compute_input_duration_us": lambda model: model.pre.total * 1e6,
     "nv_inference_compute_infer_duration_us": lambda model: model.compute.total * 1e6,
+    "nv_inference_compute_output_duration_us": lambda model: model.post.total * 1e6,
 }
 
 
@@ -183,6 +197,8 @@ class Metrics(registry.Collector):
         for field, name, text in (
             ("total", "foresail_request_duration_seconds", "From a request's headers to its answer."),
             ("queue", "foresail_queue_duration_seconds", "From the queue to the engine, a request."),
+            ("pre", "foresail_preprocess_duration_seconds", "From a request's body to the model's inputs."),
+            ("post", "foresail_postprocess_duration_seconds", "From the model's outputs to the answer's body."),
             ("compute", "foresail_compute_duration_seconds", "In the engine, a run."),
             ("rows", "foresail_batch_rows", "Rows in a run."),
         ):

@@ -72,6 +72,10 @@ class Model:
     def respond(self, request: InferRequest, arrays: list[npt.NDArray[Any]]) -> InferResponse:
         """Name the arrays that the engine gave for a request."""
         outputs = self.info.signature.outputs
+        if len(arrays) == 1 == len(outputs):  # most models, and every microsecond of a small one counts
+            spec = outputs[0]
+            only = Tensor(spec.name, spec.datatype, arrays[0])
+            return InferResponse(self.info.name, self.info.versions[0], (only,), request.id)
         if request.outputs:
             by_name = {spec.name: spec for spec in outputs}
             outputs = tuple(by_name[name] for name in request.outputs)

@@ -52,6 +52,7 @@ def test_every_field_of_the_resource_that_the_runtime_reads_arrives() -> None:
         max_queue_size=64,
         timeout_seconds=2.5,
         warmup=False,
+        instances=2,
         execution_providers=("CPUExecutionProvider",),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import json
 import pathlib
 from typing import TYPE_CHECKING, Any
 
@@ -98,6 +99,18 @@ class Server:
         how = {"data": body} if isinstance(body, bytes | str) else {"json": body}
         status, document, _ = await self.call("POST", f"/v2/models/{name}/infer", **how, **options)
         return status, document
+
+
+@pytest.fixture
+def access_lines(capsys: pytest.CaptureFixture[str]) -> Callable[[Server], list[dict[str, Any]]]:
+    """Return what a server's access log says since the last look; it has to write JSON."""
+
+    def read(server: Server) -> list[dict[str, Any]]:
+        server.app.access.flush()
+        lines = [json.loads(line) for line in capsys.readouterr().err.splitlines() if line.startswith("{")]
+        return [line for line in lines if line["logger"] == "foresail.access"]
+
+    return read
 
 
 @pytest.fixture

@@ -105,6 +105,20 @@ async def test_a_laptop_is_told_where_it_listens_and_what_to_try(start: Start, m
     assert await process.code() == 0
 
 
+async def test_no_line_of_the_access_log_is_lost_at_the_end(start: Start, mlp: pathlib.Path) -> None:
+    process = await start("serve", str(mlp), *LAPTOP, FORESAIL_ACCESS_LOG="1", FORESAIL_LOG_FORMAT="json")
+    http = json.loads(await process.line("listening"))["http"]
+    async with aiohttp.ClientSession() as client:
+        await process.line("curl")
+        for _ in range(300):
+            async with client.post(f"http://127.0.0.1:{http}/v2/models/mlp/infer", json=BODY) as response:
+                assert response.status == 200
+        process.process.send_signal(signal.SIGTERM)
+        assert await process.code() == 0
+    answered = [json.loads(line) for line in process.output.splitlines() if '"answered"' in line]
+    assert [line["status"] for line in answered] == [200] * 300
+
+
 MISTAKES: dict[str, tuple[tuple[str, ...], str]] = {
     "no such file": (("serve", "nothing.onnx"), "there is no file nothing.onnx"),
     "no model at all": (("serve",), "which model?"),

@@ -41,6 +41,8 @@ def test_everything_counted_is_in_the_text() -> None:
     model = made.model("m", "1", ["CPUExecutionProvider"])
     model.ran(8, 3, 0.002)
     model.waited(0.001)
+    model.decoded(0.00001)
+    model.encoded(0.5)
     model.answered("infer", 200, 0.004)
     model.answered("infer", 400, 0.004)
     made.rejected["invalid"] += 1
@@ -52,6 +54,8 @@ def test_everything_counted_is_in_the_text() -> None:
     assert found["foresail_batch_rows_sum", labels] == 8
     assert found["foresail_compute_duration_seconds_count", labels] == 1
     assert found["foresail_request_duration_seconds_sum", labels] == pytest.approx(0.008)
+    assert found["foresail_preprocess_duration_seconds_bucket", (("le", "1e-05"), *labels)] == 1
+    assert found["foresail_postprocess_duration_seconds_sum", labels] == 0.5
     assert found["foresail_queue_duration_seconds_bucket", (("le", "0.001"), *labels)] == 1
     assert found["foresail_requests_total", (("code", "400"), *labels, ("way", "infer"))] == 1
     assert found["foresail_rejected_requests_total", (("reason", "invalid"),)] == 1

@@ -116,10 +116,9 @@ async def test_a_receiver_that_is_away_holds_nobody_up(serve: Start, mlp: pathli
 
 
 async def test_grpc_calls_are_written_down_with_their_status_and_trace(
-    serve: Start, mlp: pathlib.Path, caplog: pytest.LogCaptureFixture
+    serve: Start, mlp: pathlib.Path, access_lines: Callable[[Any], list[dict[str, Any]]]
 ) -> None:
-    server = await serve(mlp, access_log=True, grpc_port=0)
-    caplog.set_level("INFO", "foresail.access")
+    server = await serve(mlp, access_log=True, log_format="json", grpc_port=0)
     method = "/inference.GRPCInferenceService/ModelMetadata"
     async with grpc.aio.insecure_channel(f"127.0.0.1:{server.app.grpc_port}") as channel:
         call = channel.unary_unary(method, oip_pb2.ModelMetadataRequest.SerializeToString)
@@ -128,7 +127,7 @@ async def test_grpc_calls_are_written_down_with_their_status_and_trace(
                 await call(oip_pb2.ModelMetadataRequest(name=name), metadata=tuple(PARENT.items()), timeout=10)
     server.app.stop()  # a call's line is written just after its caller has the status
     assert await asyncio.wait_for(server.task, 20) == 0
-    lines = [record.fields for record in caplog.records if record.name == "foresail.access"]  # type: ignore[attr-defined]
+    lines = access_lines(server)
     assert [(line["method"], line["path"], line["status"], line["trace_id"]) for line in lines] == [
         ("gRPC", method, "OK", TRACE),
         ("gRPC", method, "NOT_FOUND", TRACE),
@@ -136,12 +135,11 @@ async def test_grpc_calls_are_written_down_with_their_status_and_trace(
 
 
 async def test_the_access_log_names_the_callers_trace(
-    serve: Start, mlp: pathlib.Path, caplog: pytest.LogCaptureFixture
+    serve: Start, mlp: pathlib.Path, access_lines: Callable[[Any], list[dict[str, Any]]]
 ) -> None:
-    server = await serve(mlp, access_log=True)
-    caplog.set_level("INFO", "foresail.access")
+    server = await serve(mlp, access_log=True, log_format="json")
     for headers in (PARENT, PARENT | LONG_WAY, {}):
         _, _, response = await server.call("POST", "/v2/models/m/infer", json=BODY, headers=headers)
         assert "traceresponse" not in response.headers, "no span was made, so there is none to tell of"
-    lines = [record.fields for record in caplog.records if record.name == "foresail.access"]  # type: ignore[attr-defined]
+    lines = access_lines(server)
     assert [line["trace_id"] for line in lines] == [TRACE, TRACE, None]

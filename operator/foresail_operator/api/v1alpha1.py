@@ -135,6 +135,13 @@ class Serving(Resource):
         le=100_000,
         description="Requests that may wait in one replica; the next one is answered 429 with Retry-After.",
     )
+    instances: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="Runs of the model at a time in one replica, which share its threads. More than one helps where a "
+        "run leaves the device idle; the weights are in memory once.",
+    )
     timeout_seconds: float = Field(
         default=60.0,
         gt=0,

@@ -30,6 +30,7 @@ def describe(model: ModelDeployment) -> contract.ModelDescription:
         max_queue_size=serving.max_queue_size,
         timeout_seconds=serving.timeout_seconds,
         warmup=serving.warmup,
+        instances=serving.instances,
         execution_providers=serving.execution_providers,
     )
 

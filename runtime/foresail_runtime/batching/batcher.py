@@ -47,6 +47,7 @@ class Batcher:
         batched: bool,
         inline: bool,
         executor: Executor,
+        instances: int = 1,
         delay_seconds: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -56,6 +57,7 @@ class Batcher:
             merge_rows=limits.merge_rows,
             inline=inline,
             executor=executor,
+            instances=instances,
             delay_seconds=delay_seconds,
             clock=clock,
         )

@@ -10,7 +10,9 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import functools
+import itertools
 import time
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -46,6 +48,14 @@ class Observer(Protocol):
         """A request left the queue for the engine."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Requests that share a run on a thread."""
+
+    items: list[Ticket]
+    since: float
+
+
 class Feeder:
     """Runs what waits; made and used on the event loop's thread."""
 
@@ -57,9 +67,11 @@ class Feeder:
         merge_rows: int,
         inline: bool,
         executor: Executor,
+        instances: int = 1,
         delay_seconds: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Keep `instances` runs at work at a time, on as many threads of the executor; on the loop it is always one."""
         self.engine = engine
         self.inline = inline
         """Runs are so short that they happen on the loop."""
@@ -75,22 +87,22 @@ class Feeder:
         self._executor = executor
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._running: list[Ticket] = []
+        self._instances = instances
+        self._running: list[Batch] = []
         self._wake: asyncio.Handle | None = None
         self._pause: asyncio.TimerHandle | None = None
         self._sweep: asyncio.TimerHandle | None = None
         self._slow_runs = 0
-        self._run_since = 0.0
 
     @property
     def busy(self) -> bool:
-        """Whether the engine's thread is at work."""
+        """Whether a thread of the engine is at work."""
         return bool(self._running)
 
     @property
     def running_seconds(self) -> float:
-        """How long the run under way on the engine's thread has taken; 0 if there is none."""
-        return self._clock() - self._run_since if self._running else 0.0
+        """How long the oldest run under way on a thread has taken; 0 if there is none."""
+        return self._clock() - self._running[0].since if self._running else 0.0
 
     def push(self, item: Ticket) -> None:
         """Let a request wait for its run."""
@@ -98,7 +110,7 @@ class Feeder:
         if self._pause is not None:  # a batch that waits for company looks again whether it is full
             self._pause.cancel()
             self._pause = None
-        if self._wake is None and not self._running:
+        if self._wake is None and len(self._running) < self._instances:
             self._wake = self._loop.call_soon(self._leave)
         if self._sweep is None and not self.inline:
             self._sweep = self._loop.call_later(SWEEP_SECONDS, self._expire)
@@ -127,10 +139,8 @@ class Feeder:
     def _leave(self) -> None:
         """Send the next batch off, if the engine is free."""
         self._wake = self._pause = None
-        if self._running:
-            return
         until = self._clock() + STALL_SECONDS
-        while (head := self.queue.head()) is not None:
+        while len(self._running) < self._instances and (head := self.queue.head()) is not None:
             now = self._clock()
             if self.delay_seconds and (rest := self._rest_of_delay(head, now)) > 0:
                 self._pause = self._loop.call_later(rest, self._leave)
@@ -140,7 +150,7 @@ class Feeder:
                 continue
             if not self.inline:
                 self._send(batch, now)
-                return
+                continue
             self._run_inline(batch, now)
             if now > until and self.queue.count:  # others on this loop get their turn, too
                 self._wake = self._loop.call_soon(self._leave)
@@ -178,14 +188,15 @@ class Feeder:
             self._run_inline([item], self._clock())
 
     def _send(self, batch: list[Ticket], start: float) -> None:
-        self._running = batch
-        self._run_since = start
+        running = Batch(batch, start)
+        self._running.append(running)
         future = self._loop.run_in_executor(self._executor, ticket.run, self.engine, batch)
-        future.add_done_callback(functools.partial(self._finished, batch, start))
+        future.add_done_callback(functools.partial(self._finished, running))
 
-    def _finished(self, batch: list[Ticket], start: float, done: asyncio.Future[Arrays]) -> None:
-        self._running = []
-        self._observer.ran(sum(item.rows for item in batch), len(batch), self._clock() - start)
+    def _finished(self, running: Batch, done: asyncio.Future[Arrays]) -> None:
+        self._running.remove(running)
+        batch = running.items
+        self._observer.ran(sum(item.rows for item in batch), len(batch), self._clock() - running.since)
         error = asyncio.CancelledError() if done.cancelled() else done.exception()
         if error is not None and len(batch) > 1:
             self._send_each(batch)
@@ -207,7 +218,8 @@ class Feeder:
         """Answer the requests whose time is up, whether they wait or run; runs while there are any."""
         self._sweep = None
         now = self._clock()
-        for item in [item for item in (*self.queue, *self._running) if now > item.deadline]:
+        under_way = itertools.chain.from_iterable(running.items for running in self._running)
+        for item in [item for item in (*self.queue, *under_way) if now > item.deadline]:
             self.queue.remove(item)
             item.settle(ticket.too_late(item, now))
         if self.queue.count or self._running:

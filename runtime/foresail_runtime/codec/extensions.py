@@ -39,7 +39,7 @@ def config(info: ModelInfo, max_batch_size: int) -> dict[str, Any]:
 def statistics(counts: ModelMetrics) -> dict[str, Any]:
     """Return what was counted for one version of a model since the start.
 
-    Compute is counted a run, the rest a request; reading and writing tensors is not timed apart from the rest.
+    Compute is counted a run, the rest a request.
     A request that ran at once counts as one that waited no time: perf_analyzer takes the count of the queue for
     the number of requests.
     """
@@ -57,9 +57,9 @@ def statistics(counts: ModelMetrics) -> dict[str, Any]:
             "success": _duration(good, good * mean),
             "fail": _duration(bad, bad * mean),
             "queue": _duration(good, counts.queue.total),
-            "compute_input": _duration(counts.compute.count, 0),
+            "compute_input": _duration(counts.compute.count, counts.pre.total),
             "compute_infer": _duration(counts.compute.count, counts.compute.total),
-            "compute_output": _duration(counts.compute.count, 0),
+            "compute_output": _duration(counts.compute.count, counts.post.total),
             "cache_hit": _duration(0, 0),
             "cache_miss": _duration(0, 0),
         },

@@ -239,6 +239,8 @@ def _decode_wanted(wanted: object) -> tuple[list[object], dict[str, bool]]:
         if parameters is not None:
             where = f"output {entry['name']!r}"
             _check_parameters(where, parameters)
+            if "shared_memory_region" in parameters:
+                raise errors.InvalidRequest(f"{where}: shared memory is not offered, the answer comes in the body")
             if "classification" in parameters:
                 raise errors.InvalidRequest(f"{where}: the classification extension is not offered, ask for the tensor")
             if "binary_data" in parameters:

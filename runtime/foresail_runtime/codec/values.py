@@ -57,7 +57,10 @@ def decode(
     except (struct.error, OverflowError, TypeError) as error:
         raise _explain(name, datatype, flat) from error
     if datatype is tensors.BF16:
-        return _round_to_bf16(np.frombuffer(packed, np.uint32)).reshape(shape)
+        bits = _round_to_bf16(np.frombuffer(packed, np.uint32))
+        if (bits & _BF16_INFINITY == _BF16_INFINITY).any():  # FP32 holds it, and it rounds to infinity
+            raise _explain(name, datatype, flat)
+        return bits.reshape(shape)
     return np.ndarray(shape, datatype.dtype, packed)
 
 
@@ -93,6 +96,9 @@ def check_finite(tensor: Tensor) -> None:
         )
 
 
+_BF16_INFINITY = 0x7F80
+_BF16_TOO_LARGE = 2.0**128 * (1 - 2.0**-9)
+"""From here on the nearest of BF16 is infinity."""
 _ASK_BINARY = 'ask for it as binary data ("parameters": {"binary_data": true} in the request\'s outputs)'
 
 
@@ -156,7 +162,11 @@ def _holds(datatype: Datatype, element: object) -> bool:
                 struct.pack(f"<{_CODES[datatype.name]}", element)
             except (struct.error, OverflowError, TypeError):
                 return False
-            return type(element) is not bool
+            return type(element) is not bool and not (datatype is tensors.BF16 and _rounds_to_infinity(element))
+
+
+def _rounds_to_infinity(element: object) -> bool:
+    return isinstance(element, int | float) and abs(element) >= _BF16_TOO_LARGE
 
 
 def _kind(element: object) -> str:

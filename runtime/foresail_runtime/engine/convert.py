@@ -51,7 +51,7 @@ def run(
     if bits:
         feed = {
             spec.name: ort.OrtValue.ortvalue_from_numpy_with_onnx_type(
-                np.ascontiguousarray(inputs[spec.name]), spec.datatype.onnx_number
+                np.asarray(inputs[spec.name], order="C"), spec.datatype.onnx_number
             )
             for spec in signature.inputs
         }

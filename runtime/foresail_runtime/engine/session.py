@@ -15,7 +15,7 @@ from foresail_runtime import errors
 from foresail_runtime.engine import convert, providers, signature
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -47,10 +47,11 @@ class Options:
 class Engine:
     """One ONNX Runtime session and what is known about it."""
 
-    def __init__(self, session: ort.InferenceSession, name: str = "") -> None:
+    def __init__(self, session: ort.InferenceSession, name: str = "", *, allow_fallback: bool = False) -> None:
+        """Run this session; `allow_fallback` leaves to ONNX Runtime what it does when a provider fails in a run."""
         self.name: Final = name
         """What the model is called, for those who find it at work and wonder whose it is."""
-        self._run = session.run
+        self._run = _plainest(session, allow_fallback=allow_fallback)
         self._session = session
         self.signature: Final = signature.read(session)
         self.providers: Final[tuple[str, ...]] = tuple(session.get_providers())
@@ -68,7 +69,7 @@ class Engine:
         """
         try:
             if self._plain:
-                return self._run(outputs, inputs)  # type: ignore[no-any-return]
+                return self._run(outputs, inputs, None)
             return convert.run(self._session, self.signature, inputs, outputs)
         except RUN_ERRORS as error:
             if isinstance(error, DATA_ERRORS) and "allocate" not in str(error):
@@ -96,7 +97,21 @@ def open_engine(path: Path, options: Options) -> Engine:
             "ModelInvalid", f"ONNX Runtime {ort.__version__} can't load {path.name}: {_first_line(error)}"
         ) from error
     providers.check(chosen, session.get_providers(), allow_fallback=options.allow_fallback)
-    return Engine(session, options.name)
+    return Engine(session, options.name, allow_fallback=options.allow_fallback)
+
+
+def _plainest(session: ort.InferenceSession, *, allow_fallback: bool) -> Callable[..., list[npt.NDArray[Any]]]:
+    """Return what runs a session and does nothing else.
+
+    `InferenceSession.run` looks over inputs that we have checked, which costs a tenth of a small model's request; and
+    when a provider fails it opens the session again on the CPU, with a line on stdout, which nobody asked for.
+    """
+    direct = getattr(session, "_sess", None)
+    if not allow_fallback:
+        session.disable_fallback()
+        if direct is not None:
+            return direct.run  # type: ignore[no-any-return]
+    return session.run  # type: ignore[no-any-return]
 
 
 def _first_line(error: Exception) -> str:

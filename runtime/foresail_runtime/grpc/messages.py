@@ -6,6 +6,7 @@ its answer comes in the same form. FP16 and BF16 have no typed form: an answer t
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -39,6 +40,8 @@ FIELDS: Final[Mapping[str, str]] = {
 """Which field of `contents` holds a datatype."""
 _SHARED_MEMORY: Final = "shared_memory_region"
 _MICROSECONDS: Final = 1e-6
+_RAW_TAG: Final = oip_pb2.ModelInferResponse.RAW_OUTPUT_CONTENTS_FIELD_NUMBER << 3 | 2
+"""Field number and wire type (bytes) of the answer's raw contents."""
 
 
 class Decoded(NamedTuple):
@@ -82,6 +85,44 @@ def encode(response: InferResponse, *, is_raw: bool) -> oip_pb2.ModelInferRespon
         else:
             getattr(entry.contents, FIELDS[tensor.datatype.name]).extend(tensor.array.ravel().tolist())
     return message
+
+
+def serialize(response: InferResponse, *, is_raw: bool) -> bytes:
+    """Return the bytes of an answer's message.
+
+    Of a raw one all but the contents and the id is the same each time: it is put together from what is remembered,
+    since a message that protobuf builds and serializes takes as long as a small model's run.
+    """
+    if not is_raw:
+        return encode(response, is_raw=False).SerializeToString()
+    outputs = response.outputs
+    about = tuple([(tensor.name, tensor.datatype.name, tensor.array.shape) for tensor in outputs])
+    parts = [_head(response.model_name, response.model_version, about)]
+    if response.id:
+        parts.append(oip_pb2.ModelInferResponse(id=response.id).SerializeToString())
+    for tensor in outputs:
+        data = raw.copy(tensor)
+        parts += (_length(len(data)), data)
+    return b"".join(parts)
+
+
+@functools.lru_cache(maxsize=4096)
+def _head(model_name: str, model_version: str, about: tuple[tuple[str, str, tuple[int, ...]], ...]) -> bytes:
+    message = oip_pb2.ModelInferResponse(model_name=model_name, model_version=model_version)
+    for name, datatype, shape in about:
+        message.outputs.add(name=name, datatype=datatype, shape=shape)
+    return message.SerializeToString()
+
+
+@functools.lru_cache(maxsize=4096)
+def _length(size: int) -> bytes:
+    """Return what stands before so many bytes of `raw_output_contents`: its tag, and the size as a varint."""
+    encoded = bytearray((_RAW_TAG,))
+    while size > 0x7F:
+        encoded.append(size & 0x7F | 0x80)
+        size >>= 7
+    encoded.append(size)
+    return bytes(encoded)
 
 
 def _decode_inputs(

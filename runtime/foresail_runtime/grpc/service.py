@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
     from foresail_runtime.serving import Serving
-    from foresail_runtime.tensors import InferRequest, TensorSpec
+    from foresail_runtime.tensors import InferRequest, InferResponse, TensorSpec
 
 
 log = logging.getLogger(__name__)
 
 _MessageType = TypeVar("_MessageType", bound=Message)
+_MadeType = TypeVar("_MadeType", covariant=True)  # noqa: PLC0105  # what makes, and nothing else, uses it
 
 STREAM_WINDOW: Final = 32
 """Requests of one stream that are under way at a time; the next is read when the oldest is answered."""
@@ -61,6 +62,13 @@ class Context(Protocol):
         """End the call with a status; raises."""
 
 
+class Encode(Protocol[_MadeType]):
+    """Makes of a model's answer what is sent: `messages.encode` or `messages.serialize`."""
+
+    def __call__(self, response: InferResponse, /, *, is_raw: bool) -> _MadeType:
+        """Return it."""
+
+
 class Service:
     """The calls, registered under the service's public name by `handlers`."""
 
@@ -86,7 +94,7 @@ class Service:
         made["RepositoryModelUnload"] = self._unary("RepositoryModelUnload", self.unload)
         for name, words in _ABSENT.items():
             made[name] = self._absent(words)
-        made["ModelInfer"] = self._unary("ModelInfer", self.model_infer)
+        made["ModelInfer"] = grpc.unary_unary_rpc_method_handler(self._guarded(self._infer))
         made["ModelStreamInfer"] = grpc.stream_stream_rpc_method_handler(
             self._guarded(self.model_stream_infer), None, oip_pb2.ModelStreamInferResponse.SerializeToString
         )
@@ -160,8 +168,10 @@ class Service:
         await self._serving.library_for(_authorization(context)).unload(message.model_name)
         return oip_pb2.RepositoryModelUnloadResponse()
 
-    async def model_infer(self, message: oip_pb2.ModelInferRequest, context: Context) -> oip_pb2.ModelInferResponse:
-        """Answer one request and count it."""
+    async def model_infer(
+        self, message: oip_pb2.ModelInferRequest, context: Context, encode: Encode[_MadeType]
+    ) -> _MadeType:
+        """Answer one request, as what `encode` makes of it, and count it."""
         serving = self._serving
         model = serving.model(message.model_name, message.model_version)
         start = serving.clock()
@@ -169,14 +179,17 @@ class Service:
         status = 500
         try:
             request, is_raw = messages.decode(model.signature, message)
+            model.metrics.decoded(serving.clock() - start)
             arrays = model.batcher.run_short(request)
             if arrays is None:
                 request = _within(request, context.time_remaining())
                 response = await model.infer(request, message.ByteSize())
             else:
                 response = model.respond(request, arrays)
+            begun = serving.clock()
+            answer = encode(response, is_raw=is_raw)
+            model.metrics.encoded(serving.clock() - begun)
             status = 200
-            return messages.encode(response, is_raw=is_raw)
         except errors.ForesailError as failure:
             status = failure.http_status
             raise
@@ -186,6 +199,7 @@ class Service:
         finally:
             serving.end(model)
             model.metrics.answered("grpc", status, serving.clock() - start)
+        return answer
 
     async def model_stream_infer(self, requests: AsyncIterator[bytes], context: Context) -> None:
         """Answer each request of a stream, in order; one that fails does not end the stream."""
@@ -200,10 +214,14 @@ class Service:
         message = oip_pb2.ModelInferRequest()
         try:
             message = _parse(oip_pb2.ModelInferRequest, data)
-            return oip_pb2.ModelStreamInferResponse(infer_response=await self.model_infer(message, context))
+            answer = await self.model_infer(message, context, messages.encode)
+            return oip_pb2.ModelStreamInferResponse(infer_response=answer)
         except Exception as error:  # noqa: BLE001  # whatever it is, the other requests of the stream go on
             empty = oip_pb2.ModelInferResponse(model_name=message.model_name, id=message.id)
             return oip_pb2.ModelStreamInferResponse(error_message=self._explain(error)[1], infer_response=empty)
+
+    async def _infer(self, data: bytes, context: Context) -> bytes:
+        return await self.model_infer(_parse(oip_pb2.ModelInferRequest, data), context, messages.serialize)
 
     def _unary(self, name: str, answer: Callable[[Any, Context], Awaitable[Message]]) -> Any:
         """Return a handler that parses here, where a message that is none is the caller's mistake, not ours."""

@@ -1,8 +1,8 @@
 """The settings of one model in a folder of models: our own `foresail.json`, and what maps of Triton's `config.pbtxt`.
 
 Pure: text in, settings out. Of Triton's configuration `name`, `max_batch_size`, `dynamic_batching`'s delay,
-`version_policy` and `default_model_filename` are read; `platform` and `backend` have to be ONNX's; the rest (inputs,
-outputs, instance groups, …) is what the model itself or this server's measurements say, and is left out.
+`version_policy`, the counts of `instance_group` and `default_model_filename` are read; `platform` and `backend` have to
+be ONNX's; the rest (inputs, outputs, …) is what the model itself or this server's measurements say, and is left out.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ OWN_FILE: Final = "foresail.json"
 TRITON_FILE: Final = "config.pbtxt"
 _BACKENDS: Final = ("", "onnxruntime", "onnxruntime_onnx", "onnx_onnxv1")
 _MOST_VERSIONS: Final = 1000
+MOST_INSTANCES: Final = 64
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -75,7 +76,19 @@ def _from_triton(name: str, text: str) -> Config:
     delay = batching.get("max_queue_delay_microseconds", 0) if isinstance(batching, dict) else 0
     if size or delay:
         fields["batching"] = Batching(size or None, delay / 1000)
+    instances = _triton_instances(found.get("instance_group"))
+    if instances > 1:
+        fields["instances"] = instances
     return Config(_triton_policy(found.get("version_policy")), Names(), found.get("default_model_filename"), fields)
+
+
+def _triton_instances(found: Any) -> int:
+    """Return how many runs at a time the groups ask for together; where they run is not theirs to say here."""
+    groups = found if isinstance(found, list) else [] if found is None else [found]
+    counts: list[Any] = [group.get("count", 1) if isinstance(group, dict) else None for group in groups]
+    if any(not isinstance(count, int) or count < 1 for count in counts):
+        raise _wrong(f"{TRITON_FILE}: instance_group is {found!r}, and each of its counts a whole number from 1 up")
+    return min(MOST_INSTANCES, sum(counts) or 1)
 
 
 def _triton_policy(found: Any) -> Policy:
@@ -207,6 +220,7 @@ _FIELDS: Final[dict[str, tuple[str, Callable[[Any], Any]]]] = {
     "timeoutSeconds": ("timeout_seconds", _number(0.001, 86_400)),
     "warmup": ("warmup", _boolean),
     "warmupData": ("warmup_data", _warmup_data),
+    "instances": ("instances", _whole(1, MOST_INSTANCES)),
     "executionProviders": ("execution_providers", _providers),
 }
 """Our own file's keys, named as in a ModelDeployment → the description's field and what reads its value."""

@@ -4,6 +4,7 @@
 |---|---|---|
 | CLASSES | [N, 4 + C + X, A] | cx, cy, w, h, C class scores, X more (YOLOv8, YOLO11) |
 | OBJECTNESS | [N, A, 5 + C + X] | cx, cy, w, h, objectness, C class scores, X more (YOLOv5, YOLOv7) |
+| ROWS | [N, A, 4 + C + X] | the same as CLASSES, turned round (some converters do) |
 | END_TO_END | [N, K, 6 + X] | x1, y1, x2, y2, score, class: suppression is done already (YOLOv10, `nms=True`) |
 
 X are the mask coefficients or key points of a segmentation or pose export, which `parts` reads.
@@ -22,12 +23,15 @@ if TYPE_CHECKING:
 
 _STRIDES: Final = ((8, 16, 32), (8, 16, 32, 64), (16, 32))
 _ANCHORS_A_CELL: Final = 3
+_WELL_KNOWN: Final = 80
+"""Classes of COCO, which most exports score: of two readings the one that gives this many is right."""
 
 
 class Layout(enum.Enum):
     """How one row of the table above is read."""
 
     CLASSES = "classes"
+    ROWS = "rows"
     OBJECTNESS = "objectness"
     END_TO_END = "end-to-end"
 
@@ -69,11 +73,7 @@ def choose(shape: tuple[int, ...], head: Head) -> Layout | None:
         return _six_columns(rows, head)
     if head.class_count is not None:
         return _by_class_count(rows, columns, head.class_count + head.extra)
-    if rows >= 5 + head.extra and (columns < 0 or rows < columns):
-        return Layout.CLASSES
-    if columns >= 6 + head.extra and (rows < 0 or columns < rows):
-        return Layout.OBJECTNESS
-    return None
+    return _by_grid(rows, columns, head) or _by_length(rows, columns, head)
 
 
 def class_count(layout: Layout, shape: tuple[int, ...], head: Head) -> int | None:
@@ -81,6 +81,8 @@ def class_count(layout: Layout, shape: tuple[int, ...], head: Head) -> int | Non
     match layout:
         case Layout.CLASSES:
             return shape[1] - 4 - head.extra
+        case Layout.ROWS:
+            return shape[2] - 4 - head.extra
         case Layout.OBJECTNESS:
             return shape[2] - 5 - head.extra
         case Layout.END_TO_END:
@@ -94,6 +96,8 @@ def read(output: npt.NDArray[np.floating], layout: Layout, head: Head, confidenc
             end = output.shape[0] - head.extra
             scored = output[4:end]
             return _best(output[:4].T, scored.T, scored.max(axis=0), output[end:].T, confidence)
+        case Layout.ROWS:
+            return read(output.T, Layout.CLASSES, head, confidence)
         case Layout.OBJECTNESS:
             sure = output[output[:, 4] > confidence]  # a product with a score of at most 1 is no larger
             end = sure.shape[1] - head.extra
@@ -132,7 +136,29 @@ def _finite(
 def _by_class_count(rows: int, columns: int, scores: int) -> Layout | None:
     if rows == 4 + scores:
         return Layout.CLASSES
-    return Layout.OBJECTNESS if columns == 5 + scores else None
+    if columns == 5 + scores:
+        return Layout.OBJECTNESS
+    return Layout.ROWS if columns == 4 + scores else None
+
+
+def _by_grid(rows: int, columns: int, head: Head) -> Layout | None:
+    """Tell the side of the anchors by their number, which follows from the input's size; None where it does not.
+
+    Which side is longer says nothing for a small input: one of 32 x 32 has 21 anchors for 84 rows.
+    """
+    if columns in _anchors(head.input_size, 1) and rows >= 5 + head.extra:
+        return Layout.CLASSES
+    if rows in _anchors(head.input_size, 1) and columns == 4 + _WELL_KNOWN + head.extra:
+        return Layout.ROWS
+    several = _anchors(head.input_size, 1) | _anchors(head.input_size, _ANCHORS_A_CELL)
+    return Layout.OBJECTNESS if rows in several and columns >= 6 + head.extra else None
+
+
+def _by_length(rows: int, columns: int, head: Head) -> Layout | None:
+    """Take the longer side for that of the anchors."""
+    if rows >= 5 + head.extra and (columns < 0 or rows < columns):
+        return Layout.CLASSES
+    return Layout.OBJECTNESS if columns >= 6 + head.extra and (rows < 0 or columns < rows) else None
 
 
 def _six_columns(rows: int, head: Head) -> Layout | None:
@@ -141,11 +167,14 @@ def _six_columns(rows: int, head: Head) -> Layout | None:
         return Layout.END_TO_END
     if rows < 0:
         return None
-    return Layout.OBJECTNESS if rows in _anchors(head.input_size) else Layout.END_TO_END
+    return Layout.OBJECTNESS if rows in _anchors(head.input_size, _ANCHORS_A_CELL) else Layout.END_TO_END
 
 
-def _anchors(size: tuple[int, int]) -> frozenset[int]:
+def _anchors(size: tuple[int, int], a_cell: int) -> frozenset[int]:
+    """Return how many anchors an input of that size can have; none where its size is not known."""
     width, height = size
+    if not (width and height):
+        return frozenset()
     return frozenset(
-        _ANCHORS_A_CELL * sum(-(-width // stride) * -(-height // stride) for stride in strides) for strides in _STRIDES
+        a_cell * sum(-(-width // stride) * -(-height // stride) for stride in strides) for strides in _STRIDES
     )

@@ -64,14 +64,20 @@ class PictureInput:
     channels: int
     channels_first: bool
     scaling: Scaling
+    batch: int = 1
+    """Rows that the model insists on: its first dimension where that is fixed."""
 
     def tensor(self, picture: Image.Image) -> tensors.Tensor:
-        """Return a batch of one from a picture that already has the input's size."""
+        """Return a batch from a picture that already has the input's size: of one, or of the same where it needs more.
+
+        Its answer is the first row's.
+        """
         pixels = np.asarray(picture if self.channels == 3 else picture.convert("L"))
         pixels = pixels.reshape(self.height, self.width, self.channels)
         if self.channels_first:
             pixels = pixels.transpose(2, 0, 1)
-        return tensors.Tensor(self.name, self.datatype, self._scaled(np.ascontiguousarray(pixels))[np.newaxis])
+        array = self._scaled(np.ascontiguousarray(pixels))[np.newaxis]
+        return tensors.Tensor(self.name, self.datatype, array if self.batch == 1 else np.repeat(array, self.batch, 0))
 
     def _scaled(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.generic]:
         if self.datatype.name == "UINT8":
@@ -118,6 +124,7 @@ def describe(signature: tensors.Signature, default_side: int, scaling: Scaling) 
         channels=channels,
         channels_first=channels_first,
         scaling=scaling,
+        batch=max(1, spec.shape[0]),
     )
 
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 JSON: Final = "application/json"
 BINARY: Final = "application/octet-stream"
 HEADER_LENGTH: Final = "Inference-Header-Content-Length"
+MAX_WORDS: Final = 2000
+"""Characters of an error's words: what a request said wrongly stands in them, and may be as long as its body."""
 
 
 def json(document: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
@@ -32,4 +34,9 @@ def error(failure: errors.ForesailError, overload_status: int = 429) -> web.Resp
         headers["Allow"] = ", ".join(failure.allowed)
     if isinstance(failure, errors.Unauthorized) and failure.challenge is not None:
         headers["WWW-Authenticate"] = failure.challenge
-    return json({"error": failure.message}, status, headers)
+    return json({"error": shortened(failure.message)}, status, headers)
+
+
+def shortened(words: str) -> str:
+    """Return an error's words, cut where they are longer than anybody reads."""
+    return words if len(words) <= MAX_WORDS else f"{words[:MAX_WORDS]}… ({len(words)} characters)"

@@ -7,6 +7,7 @@ aiohttp's own unpacking is off (it has no limit of its own), and so are its body
 from __future__ import annotations
 
 import asyncio
+import functools
 import zlib
 from typing import Final
 
@@ -56,8 +57,8 @@ async def read(request: web.BaseRequest, limit: int, timeout_seconds: float) -> 
 async def whole(request: web.BaseRequest, limit: int, timeout_seconds: float) -> bytes:
     """Return the body as it was before it was packed; raises as `read` and `unpack` do."""
     body = await read(request, limit, timeout_seconds)
-    encoding = request.headers.get("Content-Encoding")
-    return body if encoding is None else await unpack(body, encoding, limit)
+    encodings = request.headers.getall("Content-Encoding", ())
+    return body if not encodings else await unpack(body, ",".join(encodings), limit)
 
 
 async def _collect(request: web.BaseRequest, limit: int) -> bytes:
@@ -92,16 +93,36 @@ async def unpack(data: bytes, encoding: str, limit: int) -> bytes:
 
 
 async def pack(data: bytes, accepted: str) -> tuple[bytes, str | None]:
-    """Return the body packed in the first way that `Accept-Encoding` names and we know; None: none of them."""
-    for part in accepted.lower().split(","):
-        name, _, quality = part.strip().partition(";")
-        if name.strip() not in ("gzip", "deflate") or quality.replace(" ", "") in ("q=0", "q=0.0", "q=0.00", "q=0.000"):
-            continue
-        name = name.strip()
-        if len(data) < LARGE:
-            return deflate(data, name), name
-        return await asyncio.to_thread(deflate, data, name), name
-    return data, None
+    """Return the body packed in the way that `Accept-Encoding` likes best of those we know; None: in none of them."""
+    name = choose(accepted)
+    if name is None:
+        return data, None
+    if len(data) < LARGE:
+        return deflate(data, name), name
+    return await asyncio.to_thread(deflate, data, name), name
+
+
+@functools.lru_cache(maxsize=64)
+def choose(accepted: str) -> str | None:
+    """Return gzip or deflate, whichever `Accept-Encoding` wants more, the first of equals; None: neither.
+
+    A wish that is not written as it should be counts as none, and so does `*`: what is not asked for costs time.
+    """
+    wishes = [_wish(part) for part in accepted.lower().split(",")]
+    best = max(wishes, key=lambda wish: wish[0], default=(0.0, ""))
+    return best[1] if best[0] > 0 else None
+
+
+def _wish(text: str) -> tuple[float, str]:
+    name, _, parameter = (part.strip() for part in text.partition(";"))
+    key, _, quality = (part.strip() for part in parameter.partition("="))
+    if name not in ("gzip", "deflate") or (parameter and key != "q"):
+        return 0.0, name
+    try:
+        weight = float(quality) if parameter else 1.0
+    except ValueError:
+        return 0.0, name
+    return (weight if 0 <= weight <= 1 else 0.0), name
 
 
 def deflate(data: bytes, name: str) -> bytes:

@@ -130,9 +130,10 @@ class Express:
         self._serving.begin(model)
         self._serving.metrics.received_bytes += len(body)
         try:
-            length = message.headers.get(answers.HEADER_LENGTH)
-            length = None if length is None else infer.parse_length(length)
+            headers = message.headers
+            length = infer.header_length(headers) if answers.HEADER_LENGTH in headers else None
             trip.request, trip.form = rest.decode(model.signature, body, length)
+            model.metrics.decoded(self._serving.clock() - trip.start)
             arrays = model.batcher.run_alone(trip.request, at_once=at_once)
             if arrays is None:
                 self._queue(trip, trip.request, len(body))
@@ -170,6 +171,7 @@ class Express:
         trip.ticket = trip.task = None
         self._serving.end(trip.model)
         status = 200
+        begun = self._serving.clock()
         try:
             if not isinstance(outcome, list) or trip.request is None:
                 raise outcome  # noqa: TRY301  # one place makes answers of errors
@@ -184,7 +186,10 @@ class Express:
             self._serving.metrics.rejected["internal"] += 1
             status, data = 500, b""
             response = self._plain("500 Internal Server Error", {"error": f"internal error {number}"}, b"")
-        seconds = self._serving.clock() - trip.start
+        now = self._serving.clock()
+        seconds = now - trip.start
+        if status == 200:
+            trip.model.metrics.encoded(now - begun)
         trip.model.metrics.answered("infer", status, seconds)
         self._serving.metrics.sent_bytes += len(data)
         if self._access.active:
@@ -203,7 +208,8 @@ class Express:
         more = (
             b"" if "Retry-After" not in made.headers else b"Retry-After: %s\r\n" % made.headers["Retry-After"].encode()
         )
-        return made.status, self._plain(f"{made.status} {made.reason}", {"error": failure.message}, more)
+        words = answers.shortened(failure.message)
+        return made.status, self._plain(f"{made.status} {made.reason}", {"error": words}, more)
 
     def _plain(self, status: str, document: dict[str, str], more: bytes) -> bytes:
         data = orjson.dumps(document)

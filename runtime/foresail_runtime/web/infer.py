@@ -13,6 +13,8 @@ from foresail_runtime.web import answers, bodies
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from multidict import CIMultiDictProxy
+
     from foresail_runtime.model import Model
     from foresail_runtime.serving import Serving
     from foresail_runtime.settings import Settings
@@ -35,33 +37,41 @@ class InferHandler:
         settings, headers = self._settings, request.headers
         body = await bodies.whole(request, settings.max_body_bytes, settings.body_timeout_seconds)
         self._serving.metrics.received_bytes += len(body)
-        length = headers.get(answers.HEADER_LENGTH)
-        wanted, form = rest.decode(model.signature, body, None if length is None else parse_length(length))
+        clock = self._serving.clock
+        begun = clock()
+        wanted, form = rest.decode(model.signature, body, header_length(headers))
+        model.metrics.decoded(clock() - begun)
         arrays = model.batcher.run_alone(wanted) if self._serving.in_flight == 1 else None
         if arrays is None:
             response = await model.infer(wanted, len(body))
         else:
             response = model.respond(wanted, arrays)
-        data, header_length = rest.encode(response, form)
+        begun = clock()
+        data, head_size = rest.encode(response, form)
+        model.metrics.encoded(clock() - begun)
         self._serving.metrics.sent_bytes += len(data)
         more: dict[str, str] = {}
-        if header_length is not None:
-            more[answers.HEADER_LENGTH] = str(header_length)
+        if head_size is not None:
+            more[answers.HEADER_LENGTH] = str(head_size)
         accepted = headers.get("Accept-Encoding")
         if accepted is not None and len(data) >= bodies.WORTH_PACKING:
             data, name = await bodies.pack(data, accepted)
             more |= {"Vary": "Accept-Encoding"} | ({} if name is None else {"Content-Encoding": name})
-        return web.Response(
-            body=data, content_type=answers.JSON if header_length is None else answers.BINARY, headers=more
-        )
+        return web.Response(body=data, content_type=answers.JSON if head_size is None else answers.BINARY, headers=more)
 
 
-def parse_length(text: str) -> int:
-    """Return the value of Inference-Header-Content-Length.
+def header_length(headers: CIMultiDictProxy[str]) -> int | None:
+    """Return the value of Inference-Header-Content-Length; None: there is no such header.
 
     Raises:
-        InvalidRequest: It is no whole number from 0 up.
+        InvalidRequest: It is no whole number from 0 up, or is there twice and says two things.
     """
+    lengths = headers.getall(answers.HEADER_LENGTH, ())
+    if not lengths:
+        return None
+    text = lengths[0]
+    if len(set(lengths)) > 1:
+        raise errors.InvalidRequest(f"{answers.HEADER_LENGTH} is there twice, as {text!r} and as {lengths[1]!r}")
     if not (text.isascii() and text.isdigit() and len(text) < 16):
         raise errors.InvalidRequest(f"{answers.HEADER_LENGTH} is {text!r}, not a whole number from 0 up")
     return int(text)

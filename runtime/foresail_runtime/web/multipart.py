@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import email.message
+import re
 from typing import Final
 
 from foresail_runtime import errors
 
 MAX_PARTS: Final = 64
+_FILE: Final = re.compile(rb";\s*filename\*?\s*=", re.IGNORECASE)
 
 
 def first_file(content_type: str, body: bytes) -> bytes:
@@ -23,16 +25,18 @@ def first_file(content_type: str, body: bytes) -> bytes:
     boundary = header.get_param("boundary")
     if not isinstance(boundary, str) or not boundary:
         raise errors.InvalidRequest("the Content-Type is multipart and names no boundary")
-    parts = _split(body, boundary.encode())
+    parts = _split(body, boundary.encode(errors="surrogateescape"))
     for head, data in parts:
-        if b"filename" in head.lower():
+        if _FILE.search(head):
             return data
     return parts[0][1]
 
 
 def _split(body: bytes, boundary: bytes) -> list[tuple[bytes, bytes]]:
-    # Between two boundaries: CRLF, headers, an empty line, the content, CRLF. The last boundary ends in "--".
-    pieces = (b"\r\n" + body).split(b"\r\n--" + boundary)
+    # Between two boundaries: CRLF, headers, an empty line, the content, CRLF. The last boundary ends in "--". A line
+    # that goes on after the boundary is content that happens to begin like one.
+    line = rb"\r\n--" + re.escape(boundary) + rb"(?=--|[ \t]*(?:\r\n|$))"
+    pieces = re.split(line, b"\r\n" + body)
     if len(pieces) < 3 or not pieces[-1].startswith(b"--"):
         raise errors.InvalidRequest("the form has no part between its boundaries, or ends early")
     if len(pieces) > MAX_PARTS:

@@ -61,12 +61,16 @@ class PictureHandlers:
         # Decoding costs more than being told to come back: so what has no room in the queue is not decoded.
         model.batcher.check_room(self._preparing)
         self._preparing += 1
+        begun = self._serving.clock()
         try:
             prepared = await self._work(functools.partial(prepare, body, max_pixels=settings.max_pixels))
         finally:
             self._preparing -= 1
+        model.metrics.decoded(self._serving.clock() - begun)
         response = await model.infer(InferRequest(prepared.inputs, task.outputs), len(body))
+        begun = self._serving.clock()
         answer = await self._work(task.answer, prepared, response.outputs, options)
+        model.metrics.encoded(self._serving.clock() - begun)
         if way == "detect" and options.format == "png":
             png = await self._work(_draw, prepared.picture, answer["detections"])
             return web.Response(body=png, content_type="image/png")

@@ -37,6 +37,8 @@ class _Route:
         values: dict[str, str] = {}
         for pattern, segment in zip(self.segments, segments, strict=True):
             if pattern.startswith("{"):
+                if not segment:  # no name is empty, and no version: `versions//infer` asks for nothing there is
+                    return None
                 values[pattern[1:-1]] = urllib.parse.unquote(segment)
             elif pattern != segment:
                 return None

@@ -34,6 +34,8 @@ LINGER_SECONDS: Final = 1.0
 SWEEP_SECONDS: Final = 1.0
 ENDS_A_SECOND: Final = 50
 """So many connections are ended because of their age: about half a per cent of a core."""
+HALF_CLOSED_SECONDS: Final = 0.1
+"""A client that sends no more has hung up, or waits for its answer (`nc -N`): so long it is taken to wait."""
 
 
 class Connection(web.RequestHandler):
@@ -85,6 +87,13 @@ class Connection(web.RequestHandler):
         """Note that the request in hand is being answered."""
         self._taken = False
 
+    def eof_received(self) -> bool:  # type: ignore[override]  # aiohttp's answers None, asyncio takes both
+        """Keep the connection open for an answer that is about to be sent."""
+        if self.is_idle() or self.transport is None or self.transport.get_extra_info("sslcontext"):
+            return False
+        self._loop.call_later(HALF_CLOSED_SECONDS, self.transport.close)
+        return True
+
     def connection_lost(self, exc: BaseException | None) -> None:
         """Take what the client waited for off the queue."""
         self._listener.open -= 1
@@ -98,8 +107,8 @@ class Connection(web.RequestHandler):
         return self._trip is None and not (self._taken or self._request_in_progress or self._messages)
 
     def is_of_age(self) -> bool:
-        """Whether its next answer had better be its last."""
-        return self._listener.closing or self._loop.time() > self._ends
+        """Whether the answer to come had better be its last: never while requests it sent already wait behind."""
+        return not self._messages and (self._listener.closing or self._loop.time() > self._ends)
 
     def is_overdue(self, now: float, header_timeout_seconds: float) -> bool:
         """Whether its first request has not come in time."""
@@ -156,7 +165,7 @@ class Connection(web.RequestHandler):
         if transport is None:
             return
         now = self._loop.time()
-        if now > self._ends or self._listener.closing:
+        if (now > self._ends or self._listener.closing) and not self._messages:
             transport.write(response.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
             self.force_close()
             return
@@ -292,7 +301,7 @@ class HttpServer:
         response = await self._dispatcher(request)
         # Whoever asks for the load keeps one connection for all its questions: it balances nothing.
         closing = self._server is not None and self._server.closing
-        if closing or (protocol.is_of_age() and request.rel_url.raw_path != contract.LOAD_PATH):
+        if protocol.is_of_age() and (closing or request.rel_url.raw_path != contract.LOAD_PATH):
             response.force_close()
         return response
 

@@ -43,12 +43,18 @@ class TableHandler:
         settings = self._settings
         body = await bodies.whole(request, settings.max_body_bytes, settings.body_timeout_seconds)
         self._serving.metrics.received_bytes += len(body)
+        clock = self._serving.clock
+        begun = clock()
         try:
             document = orjson.loads(body)
         except orjson.JSONDecodeError as error:
             raise errors.InvalidRequest(f"the body is not JSON: {error}") from error
         inputs = check.arrange_inputs(model.signature, model.table.read(document))
+        model.metrics.decoded(clock() - begun)
         response = await model.infer(InferRequest(inputs), len(body))
-        return answers.json(
+        begun = clock()
+        answer = answers.json(
             {"model_name": model.name, "model_version": model.version, **model.table.answer(response.outputs)}
         )
+        model.metrics.encoded(clock() - begun)
+        return answer

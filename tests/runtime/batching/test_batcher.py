@@ -423,3 +423,34 @@ async def test_a_model_that_turns_out_slow_leaves_the_loop(bench: Callable[..., 
         assert values(await one.ask(1)) == [2]
     assert not one.batcher.inline
     assert values(await one.ask(4)) == [8]
+
+
+class Doors:
+    """Runs that begin, and end once they may."""
+
+    output_names = ("y",)
+
+    def __init__(self) -> None:
+        self.begun = threading.Semaphore(0)
+        self.end = threading.Event()
+
+    def run(self, inputs: Any, outputs: Any) -> list[Any]:
+        self.begun.release()
+        assert self.end.wait(PATIENCE)
+        return [inputs["x"] for _ in outputs]
+
+
+async def test_several_instances_run_at_once_and_a_request_more_waits() -> None:
+    engine, observer = Doors(), Observer()
+    limits = plan.Limits(merge_rows=1, split_rows=8, queue_count=10, queue_bytes=1000)
+    with concurrent.futures.ThreadPoolExecutor(3) as executor:
+        made = batcher.Batcher(engine, limits, observer, batched=True, inline=False, executor=executor, instances=3)
+        tensor = Tensor("x", tensors.FP32, np.ones((1, 1), np.float32))
+        tasks = [asyncio.create_task(made.infer(InferRequest((tensor,)), 1, PATIENCE)) for _ in range(6)]
+        await settle()
+        for _ in range(3):
+            assert await asyncio.to_thread(engine.begun.acquire, timeout=PATIENCE)
+        assert (made.busy, made.queued) == (True, 3)
+        engine.end.set()
+        await asyncio.gather(*tasks)
+    assert (observer.batches, made.busy, made.running_seconds) == ([(1, 1)] * 6, False, 0.0)

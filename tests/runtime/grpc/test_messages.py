@@ -57,6 +57,7 @@ def test_any_tensors_survive_the_way_there_and_back(given_tensors: list[tensors.
     response = tensors.InferResponse("m", "1", tuple(given_tensors), "an id")
     message = messages.encode(response, is_raw=is_raw)
     assert (message.model_name, message.model_version, message.id) == ("m", "1", "an id")
+    assert type(message).FromString(messages.serialize(response, is_raw=is_raw)) == message
     again = messages.decode(
         signature(*(item.datatype.name for item in given_tensors)),
         as_request(type(message).FromString(message.SerializeToString())),
@@ -65,6 +66,15 @@ def test_any_tensors_survive_the_way_there_and_back(given_tensors: list[tensors.
         assert sent.datatype is received.datatype
         np.testing.assert_array_equal(sent.array, received.array)
         assert sent.array.dtype == received.array.dtype
+
+
+@pytest.mark.parametrize("size", [0, 1, 31, 32, 4095, 4096, 600_000])
+def test_an_answer_put_together_from_bytes_is_the_message(size: int) -> None:
+    outputs = (tensors.Tensor("a", tensors.FP32, np.arange(size, dtype=np.float32)),)
+    for identity in ("x", None):
+        response = tensors.InferResponse("m", "1", outputs, identity)
+        message = oip_pb2.ModelInferResponse.FromString(messages.serialize(response, is_raw=True))
+        assert message == messages.encode(response, is_raw=True)
 
 
 @pytest.mark.parametrize("datatype", ["FP16", "BF16"])
@@ -77,6 +87,8 @@ def test_an_answer_that_has_no_typed_form_is_raw(datatype: str) -> None:
     message = messages.encode(tensors.InferResponse("m", "1", outputs), is_raw=False)
     assert [len(part) for part in message.raw_output_contents] == [8, 4]
     assert not message.outputs[0].HasField("contents")
+    response = tensors.InferResponse("m", "1", outputs)
+    assert type(message).FromString(messages.serialize(response, is_raw=False)) == message
 
 
 def test_not_a_number_and_infinity_travel_in_both_forms() -> None:

@@ -20,6 +20,7 @@ platform: "onnxruntime_onnx"
 max_batch_size : 8
 input [ { name: "x" data_type: TYPE_FP32 dims: [ 3, -1 ] reshape { shape: [ ] } } ]
 dynamic_batching { preferred_batch_size: [ 4, 8 ], max_queue_delay_microseconds: 500 }
+instance_group [ { count: 2 kind: KIND_CPU }, { kind: KIND_GPU gpus: [ 0 ] } ]
 version_policy: { specific: { versions: [1, 3] } }
 parameters: { key: "a" value: { string_value: "one " "two\\n" } }
 parameters { key: 'b' value < string_value: "it's" > };
@@ -28,7 +29,7 @@ default_model_filename: "net.onnx"
 
 
 def test_what_maps_of_triton_s_settings_is_read() -> None:
-    expected = Config(Policy(None, ("1", "3")), Names(), "net.onnx", {"batching": Batching(8, 0.5)})
+    expected = Config(Policy(None, ("1", "3")), Names(), "net.onnx", {"batching": Batching(8, 0.5), "instances": 3})
     assert config.read("m", None, TRITON) == expected
 
 
@@ -52,6 +53,8 @@ def test_any_message_of_the_format_is_read() -> None:
         ("a: 1.2.3", "'1.2.3' is no number"),
         ('name: "other"', "is for model 'other', and lies in the folder of 'm'"),
         ('platform: "tensorrt_plan"', "asks for platform 'tensorrt_plan': this server runs ONNX models"),
+        ("instance_group { count: 0 }", "each of its counts a whole number from 1 up"),
+        ("instance_group: [ 2 ]", "each of its counts a whole number from 1 up"),
         ('max_batch_size: "x"', "max_batch_size is 'x'"),
         ("version_policy: { newest: {} }", "neither latest, all nor specific"),
     ],
@@ -88,6 +91,7 @@ def test_our_own_settings_have_the_last_word() -> None:
         "maxQueueSize": 10,
         "timeoutSeconds": 1.5,
         "warmupData": "zeros",
+        "instances": 2,
         "executionProviders": ["CPUExecutionProvider"],
     }
     found = config.read("m", json.dumps(own), TRITON)
@@ -97,6 +101,7 @@ def test_our_own_settings_have_the_last_word() -> None:
     assert (described.version, described.path) == ("2", "/models/m/2/own.onnx")
     assert described.batching == Batching(4, 0)
     assert (described.max_queue_size, described.timeout_seconds, described.warmup_data) == (10, 1.5, "zeros")
+    assert described.instances == 2
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,8 @@ def test_mean_and_std_come_from_the_metadata_in_units_of_0_to_255() -> None:
         ((-1, 4, 4, 1), "FP32", (1, 4, 4, 1)),
         ((-1, 3, 6, 4), "FP32", (1, 3, 6, 4)),
         ((-1, 3, -1, -1), "FP32", (1, 3, 224, 224)),
+        ((1, 3, 4, 4), "FP32", (1, 3, 4, 4)),
+        ((4, 3, 4, 4), "FP32", (4, 3, 4, 4)),
     ],
 )
 def test_the_input_takes_the_shape_and_type_of_the_signature(

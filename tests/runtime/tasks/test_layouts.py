@@ -13,6 +13,7 @@ from foresail_runtime import errors, tensors
 from foresail_runtime.tasks import detection, images, layouts
 
 CLASSES, OBJECTNESS, END_TO_END = layouts.Layout.CLASSES, layouts.Layout.OBJECTNESS, layouts.Layout.END_TO_END
+ROWS = layouts.Layout.ROWS
 
 
 @pytest.mark.parametrize(
@@ -47,13 +48,22 @@ CLASSES, OBJECTNESS, END_TO_END = layouts.Layout.CLASSES, layouts.Layout.OBJECTN
         ("too few rows", (1, 4, 8400), {}, None),
         ("names that do not fit", (1, 84, 8400), {"class_count": 3}, None),
         ("a class vector", (1, 1000), {}, None),
+        ("YOLO11 turned round", (1, 8400, 84), {}, ROWS),
+        ("YOLO11 turned round with names", (1, 8400, 84), {"class_count": 80}, ROWS),
+        ("YOLO11 turned round with dynamic anchors and names", (-1, -1, 84), {"class_count": 80}, ROWS),
+        ("one anchor a cell, with objectness", (1, 8400, 85), {}, OBJECTNESS),
+        ("three anchors a cell, 79 classes", (1, 25200, 84), {}, OBJECTNESS),
+        ("fewer anchors than rows", (1, 84, 21), {"input_size": (32, 32)}, CLASSES),
+        ("as many anchors as rows", (1, 84, 84), {"input_size": (64, 64)}, CLASSES),
+        ("an oblong input with fewer anchors than rows", (1, 84, 42), {"input_size": (64, 32)}, CLASSES),
+        ("objectness with fewer anchors than columns", (1, 63, 85), {"input_size": (32, 32)}, OBJECTNESS),
         ("raw heads", (1, 3, 80, 80, 85), {}, None),
     ],
 )
 def test_a_layout_is_told_by_shape_and_names(
     story: str, shape: tuple[int, ...], head: dict[str, Any], layout: layouts.Layout | None
 ) -> None:
-    known = layouts.Head((640, 640), head.pop("class_count", None), **head)
+    known = layouts.Head(head.pop("input_size", (640, 640)), head.pop("class_count", None), **head)
     assert layouts.choose(shape, known) is layout, story
 
 
@@ -98,6 +108,11 @@ CAT_BOX = [20.0, 10.0, 60.0, 50.0]  # 40..120 x 180..260 of the input
 def test_yolo_11_rows_are_read() -> None:
     output = classes_layout((80, 220, 80, 80, 0.9, 0.1, 0.0), (400, 300, 100, 40, 0.0, 0.2, 0.5))
     assert answer(output, NAMES) == [("cat", 0.9, CAT_BOX), ("hen", 0.5, [175.0, 60.0, 225.0, 80.0])]
+
+
+def test_rows_turned_round_are_read_as_columns() -> None:
+    output = classes_layout((80, 220, 80, 80, 0.9, 0.1, 0.0), (400, 300, 100, 40, 0.0, 0.2, 0.5))
+    assert answer(output.T, NAMES) == answer(output, NAMES)
 
 
 def test_objectness_is_multiplied_in() -> None:

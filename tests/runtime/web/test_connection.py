@@ -242,6 +242,18 @@ async def test_a_connection_of_age_ends_politely_on_either_way(serve: Start, mlp
         assert await wire.ended()
 
 
+@pytest.mark.parametrize("way", ["short", "long"])
+async def test_a_connection_of_age_answers_what_was_sent_already(serve: Start, mlp: pathlib.Path, way: str) -> None:
+    server = await serve(mlp, connection_seconds=0.0)
+    wire = await Wire.open(server)
+    more = () if way == "short" else ("Origin: http://x",)
+    await wire.send(b"".join(post(body(str(number)), *more) for number in range(5)))
+    answers = [await wire.answer() for _ in range(5)]
+    assert [document["id"] for _, _, document in answers] == ["0", "1", "2", "3", "4"]
+    assert [headers.get("connection") for _, headers, _ in answers] == [None] * 4 + ["close"]
+    assert await wire.ended()
+
+
 async def test_the_connection_that_asks_for_the_load_never_ages(serve: Start, mlp: pathlib.Path) -> None:
     server = await serve(mlp, connection_seconds=0.01)
     wire = await Wire.open(server)
@@ -405,19 +417,20 @@ async def test_a_mistake_of_ours_is_500_with_a_number_and_the_server_goes_on(
 
 
 async def test_the_access_log_says_who_asked_what(
-    serve: Start, mlp: pathlib.Path, caplog: pytest.LogCaptureFixture
+    serve: Start, mlp: pathlib.Path, access_lines: Callable[[Server], list[dict[str, Any]]]
 ) -> None:
-    server = await serve(mlp, access_log=True)
-    caplog.set_level("INFO", "foresail.access")
+    server = await serve(mlp, access_log=True, log_format="json")
     wire = await Wire.open(server)
     await wire.send(post(body("secret payload"), "X-Request-Id: r-1") + get("/v2/health/live"))
     assert [(await wire.answer())[0] for _ in range(2)] == [200, 200]
-    lines: list[Any] = [record for record in caplog.records if record.name == "foresail.access"]
-    assert [(line.fields["method"], line.fields["path"], line.fields["status"]) for line in lines] == [
+    lines = access_lines(server)
+    assert [(line["method"], line["path"], line["status"]) for line in lines] == [
         ("POST", "/v2/models/m/infer", 200),
         ("GET", "/v2/health/live", 200),
     ]
-    assert lines[0].fields["request_id"] == "r-1"
-    assert {line.fields["client"] for line in lines} == {"127.0.0.1"}
-    assert "secret" not in str([line.fields for line in lines])
+    assert lines[0]["request_id"] == "r-1"
+    assert {line["client"] for line in lines} == {"127.0.0.1"}
+    assert {(line["level"], line["message"]) for line in lines} == {("INFO", "answered")}
+    assert all(line["milliseconds"] > 0 and line["bytes"] > 0 for line in lines)
+    assert "secret" not in str(lines)
     await wire.close()

@@ -27,9 +27,25 @@ FILE = 'Content-Disposition: form-data; name="a"; filename="a.png"\r\nContent-Ty
         (TYPE, form((FIELD, b"one")), b"one"),
         (TYPE, form((FIELD, b"one"), (FILE, b"two")), b"two"),
         (TYPE, form((FILE, b"\r\n\r\n--b-\r\n")), b"\r\n\r\n--b-\r\n"),
+        (TYPE, form((FILE, b"\r\n--b-12\r\n")), b"\r\n--b-12\r\n"),
+        (TYPE, form(('Content-Disposition: form-data; name="filename"', b"one"), (FILE, b"two")), b"two"),
+        (TYPE, b"--b-1 \t\r\n" + FILE.encode() + b"\r\n\r\ntwo\r\n--b-1-- \r\nepilogue", b"two"),
+        (TYPE, b"--b-1\r\n\r\ntwo\r\n--b-1--", b"two"),
         (TYPE, b"preamble\r\n" + form((FILE, b"two")), b"two"),
     ],
-    ids=["no form", "no type", "a type that is none", "a field", "a file after a field", "binary", "a preamble"],
+    ids=[
+        "no form",
+        "no type",
+        "a type that is none",
+        "a field",
+        "a file after a field",
+        "binary",
+        "a line like a boundary",
+        "a field called filename",
+        "spaces after a boundary",
+        "a part without headers",
+        "a preamble",
+    ],
 )
 def test_the_first_file_is_the_picture(content_type: str, body: bytes, expected: bytes) -> None:
     assert multipart.first_file(content_type, body) == expected

@@ -13,6 +13,7 @@ import pytest
 
 import foresail_runtime
 from foresail_runtime import contract
+from foresail_runtime.web import bodies
 
 if TYPE_CHECKING:
     import pathlib
@@ -300,6 +301,22 @@ async def test_a_large_answer_is_packed_if_the_client_takes_it(server: Server, a
         assert orjson.loads(body[:size])["outputs"][0]["shape"] == [50, 8]
 
 
+@pytest.mark.parametrize(
+    ("accepted", "chosen"),
+    [
+        ("gzip", "gzip"),
+        ("GZIP", "gzip"),
+        ("deflate, gzip", "deflate"),
+        ("gzip;q=0.1, deflate;q=0.9", "deflate"),
+        ("gzip ; q=0.5,deflate;q=0.5", "gzip"),
+        ("br, zstd;q=1, gzip;q=0.001", "gzip"),
+        *[(text, None) for text in ("", "br", "*", "gzip;q=0", "gzip;q=0.000", "gzip;q=nan", "gzip;q=2", "gzip;x=1")],
+    ],
+)
+def test_an_answer_is_packed_as_the_client_likes_it_best(accepted: str, chosen: str | None) -> None:
+    assert bodies.choose(accepted) == chosen
+
+
 async def test_errors_and_answers_are_counted(server: Server) -> None:
     await server.infer(request())
     await server.infer({})
@@ -315,6 +332,8 @@ async def test_errors_and_answers_are_counted(server: Server) -> None:
         'foresail_rejected_requests_total{reason="not_found"} 1.0',
         'foresail_request_duration_seconds_count{model="m",version="1"} 2.0',
         'foresail_compute_duration_seconds_count{model="m",version="1"} 1.0',
+        'foresail_preprocess_duration_seconds_count{model="m",version="1"} 1.0',
+        'foresail_postprocess_duration_seconds_count{model="m",version="1"} 1.0',
         'foresail_model_info{model="m",provider="CPUExecutionProvider",version="1"} 1.0',
         "foresail_in_flight_requests 0.0",
         "foresail_ready 1.0",
