@@ -18,11 +18,13 @@ import functools
 import logging
 import os
 import signal
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from foresail_runtime import (
     access,
+    age,
     auth,
     contract,
     errors,
@@ -78,7 +80,7 @@ class App:
         """Make a server of the one model that is described, or of all models in a folder."""
         self.settings: Final = settings
         self.source: Final = source
-        self.health: Final = health.Health()
+        self.health: Final = health.Health(time.monotonic, time.monotonic() - age.seconds())
         self.metrics: Final = metrics.Metrics(triton_names=settings.triton_metrics)
         self.http_port = settings.http_port
         self.grpc_port: int | None = None
