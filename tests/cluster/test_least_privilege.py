@@ -25,7 +25,12 @@ pytestmark = pytest.mark.cluster
 NAMESPACE: Final = "foresail-audited"
 ACCOUNT: Final = "operator"
 NEEDED: Final = {"ServiceAccount", "Secret", "Service", "APIService"}
-SCALING: Final = {"minReplicas": 1, "maxReplicas": 3, "scaleDownDelaySeconds": 5}
+SCALING: Final = {
+    "minReplicas": 1,
+    "maxReplicas": 3,
+    "scaleDownDelaySeconds": 5,
+    "metrics": [{"type": "concurrency", "target": 16}],
+}
 ASKED_OF_NOBODY: Final = {("foresail.dev", "modeldeployments/finalizers", "update")}
 """Rights that an admission plugin asks for while it looks at another request, so no request of its own is in the log;
 the testbed's API server has that plugin, and would refuse the children without."""
@@ -170,7 +175,7 @@ def do_everything(models: kit.Models, operator: kit.Operator, carry: Callable[..
     wanted = "--for=jsonpath={.spec.replicas}=3"
     models.kubectl("wait", "deployment/fraud", wanted, "--timeout=20s")
     kit.eventually(lambda: sum(map(ready, models.pods())) == 3, "all three are ready")
-    carry(4, "uneven")
+    carry(12, "uneven")
     models.kubectl("wait", "deployment/fraud", "--for=jsonpath={.spec.replicas}=1", "--timeout=60s")
     (before,) = descriptions(models)
     label = "{.metadata.labels.app\\.kubernetes\\.io/managed-by}"

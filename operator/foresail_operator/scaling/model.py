@@ -11,6 +11,7 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from foresail_operator.scaling import decide, growth, leaving
+from foresail_operator.scaling.backlog import Backlog
 from foresail_operator.scaling.decide import Advice, Bounds, Reading
 from foresail_operator.scaling.latency import LatencyAllowance
 from foresail_operator.scaling.signal import Kind, Sample
@@ -58,6 +59,7 @@ class ModelScaler:
         self._busy_at = now
         self._sampled_at: float | None = None
         self._stay_seconds = 1.0
+        self._backlog = Backlog()
         self._sizes = Window(plan.growth.memory_seconds)
         self._fell: tuple[float, dict[Kind, float]] | None = None
         self._allowance = {g.kind: LatencyAllowance(g.target / 1000) for g in plan.goals if g.kind is Kind.LATENCY}
@@ -88,6 +90,7 @@ class ModelScaler:
             self._busy_at = now  # whoever can't be asked may have had a request
             return
         self._sampled_at = now
+        self._backlog.add(sample)
         if sample.concurrency > 0 or sample.requests_per_second > 0:
             self._busy_at = now
         for goal in self.plan.goals:
@@ -102,10 +105,10 @@ class ModelScaler:
         """
         if self._sampled_at is None or self._sampled_at < now - SILENCE_SECONDS or kind not in self._steady:
             return None
-        steady = self._steady[kind]
+        steady, present = self._steady[kind], self._present(kind, replicas)
         young = self._since + self.plan.scale_down_delay_seconds > now + ahead_seconds
         kept = self._target(kind) * replicas
-        return max(steady.level, kept if young else min(steady.held(now, ahead_seconds), kept))
+        return max(present, kept if young else min(steady.held(now, ahead_seconds), kept))
 
     def advise(self, replicas: int, now: float) -> Advice:
         """Return the size that the HPA would reckon from what it is served, and why."""
@@ -119,7 +122,7 @@ class ModelScaler:
         """
         known = [reading.kind for reading in self._readings(replicas, now)]
         goals = [goal for goal in self.plan.goals if goal.kind in known and not self._chance(goal.kind, now)]
-        readings = [Reading(goal.kind, self._steady[goal.kind].level, goal.target) for goal in goals]
+        readings = [Reading(goal.kind, self._present(goal.kind, replicas), goal.target) for goal in goals]
         advice = decide.advise(readings, replicas, self.plan.bounds, tolerance=0.0)
         allowed = growth.limit(self.plan.growth, self._sizes, replicas, now)
         size = min(advice.replicas, allowed)
@@ -138,6 +141,11 @@ class ModelScaler:
         known = self._sampled_at is not None and self._sampled_at >= now - SILENCE_SECONDS
         seconds = self.plan.idle_seconds
         return known and seconds is not None and now - self._busy_at >= seconds
+
+    def _present(self, kind: Kind, replicas: int) -> float:
+        """Return the present level, without what a queue adds that came of having had too few replicas."""
+        level = self._steady[kind].level
+        return level if kind is not Kind.CONCURRENCY else min(level, self._backlog.limit(self._target(kind), replicas))
 
     def _readings(self, replicas: int, now: float, ahead_seconds: float = 0.0) -> Sequence[Reading]:
         served = ((goal, self.served(goal.kind, replicas, now, ahead_seconds)) for goal in self.plan.goals)
