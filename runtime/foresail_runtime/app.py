@@ -43,6 +43,7 @@ from foresail_runtime.drift import export as drift
 from foresail_runtime.web import dispatch, server
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
     from foresail_runtime.drift.watch import Watch
@@ -76,8 +77,12 @@ class App:
         settings: Settings,
         source: contract.ModelDescription | Path,
         on_ready: Callable[[App], None] | None = None,
+        listener: socket.socket | None = None,
     ) -> None:
-        """Make a server of the one model that is described, or of all models in a folder."""
+        """Make a server of the one model that is described, or of all models in a folder.
+
+        `listener` is a socket that listens for HTTP already.
+        """
         self.settings: Final = settings
         self.source: Final = source
         self.health: Final = health.Health(time.monotonic, time.monotonic() - age.seconds())
@@ -92,7 +97,7 @@ class App:
         self._tracer = tracing.make(settings.traces_endpoint)
         self.access: Final = access.AccessLog(self._tracer, lines=settings.access_log)
         self._http = server.HttpServer(
-            dispatch.Dispatcher(self.serving, settings, self.guard, self.access), settings, self.identity
+            dispatch.Dispatcher(self.serving, settings, self.guard, self.access), settings, self.identity, listener
         )
         self._library: library.Library | None = None
         if isinstance(source, Path):

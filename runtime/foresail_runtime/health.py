@@ -73,6 +73,7 @@ class Health:
         self.ready_at: float | None = None
         """When READY was entered for the first time."""
         self._clock = clock
+        self._when_ready: list[Callable[[], None]] = []
         self._entered = began
         self._seconds: dict[State, float] = {}
 
@@ -98,6 +99,10 @@ class Health:
         """How long each state on the way to READY took, in seconds."""
         return dict(self._seconds)
 
+    def when_ready(self, call: Callable[[], None]) -> None:
+        """Have a function called when READY is entered for the first time."""
+        self._when_ready.append(call)
+
     def _count(self, state: State) -> None:
         if self.ready_at is not None:
             return
@@ -106,6 +111,8 @@ class Health:
         self._entered = now
         if state is State.READY:
             self.ready_at = now
+            for call in self._when_ready:
+                call()
 
     def fail(self, reason: str, message: str) -> None:
         """Enter FAILED with the reason word and the sentence that say why."""
