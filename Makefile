@@ -98,6 +98,10 @@ bench-balance: install ## How evenly connections and requests are spread over re
 bench-operator: install ## Many models at once beside KServe's controller; SIZES="100 250 500"; bench-output/operator.json
 	@$(BIN)/python -m bench.operator --sizes $(or $(SIZES),100 250 500)
 
+.PHONY: bench-scaling
+bench-scaling: install ## A step, wake-ups and noise on real kubelets beside an HPA on cpu (PART="step wake noise simulate")
+	@$(BIN)/python -m bench.scaling $(if $(PART),--part $(PART))
+
 .PHONY: simulate
 simulate: install ## Replicas against need on made-up loads, beside an HPA on cpu and Knative; plots in bench-output/
 	@$(BIN)/python -m bench.simulate

@@ -80,6 +80,11 @@ class Run:
         return float(np.maximum(0, self.paid - self.need).sum() * STEP_SECONDS)
 
     @property
+    def needed(self) -> float:
+        """Replica-seconds that were needed."""
+        return float(self.need.sum() * STEP_SECONDS)
+
+    @property
     def score(self) -> float:
         """Both in one number; a missing replica hurts users, a spare one only costs."""
         return 10 * self.under + self.over

@@ -128,6 +128,8 @@ class Operator:
             self._applier.forget(raw["metadata"]["uid"])
         else:
             key = self.cache.note(kind, raw)
+        if kind is kinds.POD:
+            self._scaling.see_pod(event, raw)
         if key is not None:
             self.queue.add(key)
 

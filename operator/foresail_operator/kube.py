@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=15, sock_connect=5)
 _APPLY: Final = "application/apply-patch+yaml"  # JSON is YAML
+_MERGE: Final = "application/merge-patch+json"
 _JSON: Final = "application/json"
 _METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _CHUNK: Final = 100
@@ -82,6 +83,15 @@ class Kube:
         metadata = manifest["metadata"]
         path = kind.path(metadata.get("namespace"), metadata["name"], subresource)
         return await self._write("PUT", kind, path, manifest)
+
+    async def annotate(
+        self, kind: Kind, namespace: str, name: str, uid: str, annotations: dict[str, str | None]
+    ) -> Manifest:
+        """Set annotations, or take them (None) away; Conflict when the name now belongs to another object."""
+        body = {"metadata": {"uid": uid, "annotations": annotations}}
+        query = {"fieldManager": meta.FIELD_MANAGER}
+        path = kind.path(namespace, name)
+        return await self._write("PATCH", kind, path, body, query=query, content=_MERGE)
 
     async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
         """Delete the object of this uid; that it is gone already is as good."""

@@ -7,6 +7,29 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_START_SECONDS: Final = (
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    0.75,
+    1,
+    1.5,
+    2,
+    2.5,
+    3,
+    4,
+    5,
+    7.5,
+    10,
+    20,
+    30,
+    60,
+    120,
+    300,
+)
 
 
 class Metrics:
@@ -46,6 +69,13 @@ class Metrics:
         self.raises = Counter(
             "foresail_operator_raises",
             "Deployments raised at once, ahead of the HorizontalPodAutoscaler.",
+            registry=self.registry,
+        )
+        self.start_seconds = Histogram(
+            "foresail_operator_cold_start_seconds",
+            "How long pods of models that scale on their load took until they were ready, by phase; all is the whole.",
+            ["phase"],
+            buckets=_START_SECONDS,
             registry=self.registry,
         )
         self.missed = Counter(

@@ -97,6 +97,11 @@ class Cache:
         item = self._item(*found)
         return item.version if item is not None and item.uid == uid else None
 
+    def key_of(self, uid: str) -> Key | None:
+        """Return the ModelDeployment that a known object belongs to."""
+        found = self._keys.get(uid)
+        return found[0] if found else None
+
     def uids(self, kind: Kind, namespace: str | None = None) -> list[str]:
         """Return the uids of all known objects of a kind, in one namespace or all."""
         return [

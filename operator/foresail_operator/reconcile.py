@@ -234,6 +234,7 @@ class Reconciler:
         now = self._clocks.now()
         known = _facts(model, seen, planned, problem, previous)
         known = _with_load(known, self._scaling.view(model))
+        known = dataclasses.replace(known, cold_start=self._scaling.cold_start(model.key))
         known, ask_again = await self._explained(model, known)
         status = build.build(model, known, planned.pin if planned else None, previous, now)
         changed = change.kind(previous, status)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import foresail_runtime
-from foresail_runtime import contract, errors, settings
+from foresail_runtime import contract, early, errors, settings
 from foresail_runtime.offline import command
 
 if TYPE_CHECKING:
@@ -72,16 +72,17 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    # Imported here, so that --help and mistakes on the command line are answered at once.
+    chosen = _settings(options)
+    listener = early.listen(chosen.host, chosen.http_port) if options.model is None else None
+    # Imported here, so that --help and mistakes on the command line, and in a pod probes, are answered at once.
     from foresail_runtime import app, logs, termination  # noqa: PLC0415
 
-    chosen = _settings(options)
     logs.configure(chosen.log_format, chosen.log_level)
     # Pillow warns of broken pictures in ever new words; what matters of it is answered to whoever sent one.
     warnings.filterwarnings("ignore", module=r"PIL\.")
 
     async def run() -> int:
-        return await app.App(chosen, _source(options), _greet if options.model else None).run()
+        return await app.App(chosen, _source(options), _greet if options.model else None, listener).run()
 
     import uvloop  # noqa: PLC0415
 

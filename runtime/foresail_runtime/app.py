@@ -19,11 +19,13 @@ import logging
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from foresail_runtime import (
     access,
+    age,
     auth,
     contract,
     errors,
@@ -43,6 +45,7 @@ from foresail_runtime.drift import export as drift
 from foresail_runtime.web import dispatch, server
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
     from foresail_runtime.drift.watch import Watch
@@ -76,11 +79,15 @@ class App:
         settings: Settings,
         source: contract.ModelDescription | Path,
         on_ready: Callable[[App], None] | None = None,
+        listener: socket.socket | None = None,
     ) -> None:
-        """Make a server of the one model that is described, or of all models in a folder."""
+        """Make a server of the one model that is described, or of all models in a folder.
+
+        `listener` is a socket that listens for HTTP already.
+        """
         self.settings: Final = settings
         self.source: Final = source
-        self.health: Final = health.Health()
+        self.health: Final = health.Health(time.monotonic, time.monotonic() - age.seconds())
         self.metrics: Final = metrics.Metrics(triton_names=settings.triton_metrics)
         self.http_port = settings.http_port
         self.grpc_port: int | None = None
@@ -93,7 +100,7 @@ class App:
         gathered = lines.Lines(_to_stderr) if settings.access_log else None
         self.access: Final = access.AccessLog(self._tracer, gathered, settings.log_format)
         self._http = server.HttpServer(
-            dispatch.Dispatcher(self.serving, settings, self.guard, self.access), settings, self.identity
+            dispatch.Dispatcher(self.serving, settings, self.guard, self.access), settings, self.identity, listener
         )
         self._library: library.Library | None = None
         if isinstance(source, Path):

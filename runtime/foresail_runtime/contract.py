@@ -29,6 +29,10 @@ LOAD_LATENCY_QUERY: Final = "latency"
 LATENCY_BUCKETS_SECONDS: Final = tuple(round(0.001 * 1.25**step, 6) for step in range(50))
 """Upper bounds of a Load's latency counts, 1 ms to 56 s, a quarter apart: a p95 read from them errs by 12 % at most."""
 
+START_TOLD_SECONDS: Final = 60.0
+START_PHASES: Final = ("start", "fetch", "verify", "load", "warm")
+"""What a runtime does until it is ready: Python and imports; the file, its digest; the session; the first runs."""
+
 DESCRIPTION_FOLDER: Final = "/etc/foresail/model"
 DESCRIPTION_KEY: Final = "model.json"
 """Key of the ConfigMap, and so the file's name in DESCRIPTION_FOLDER, that holds a ModelDescription."""
@@ -167,11 +171,17 @@ class Load:
     """How long a run of `batch_size` rows takes; None until measured."""
     latency: tuple[int, ...] = ()
     """Counters: requests by latency, one a bucket of LATENCY_BUCKETS_SECONDS and one for what took longer."""
+    age_seconds: float | None = None
+    """How old the process is; only for START_TOLD_SECONDS from its being ready, as `phases`."""
+    phases: dict[str, float] = dataclasses.field(default_factory=dict)
+    """START_PHASES and how long each took, in seconds, from the process's begin until it was ready."""
 
     def encode(self) -> str:
         """Return one line of JSON; what is None or empty is left out."""
         data = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return json.dumps({key: value for key, value in data.items() if value not in (None, ())}, separators=(",", ":"))
+        return json.dumps(
+            {key: value for key, value in data.items() if value not in (None, (), {})}, separators=(",", ":")
+        )
 
     @classmethod
     def decode(cls, text: str | bytes) -> Load:
@@ -184,7 +194,7 @@ class Load:
             data: dict[str, Any] = json.loads(text)
             latency = tuple(int(count) for count in data.pop("latency", ()))
             load = cls(**_known(cls, data), latency=latency)
-            numbers = (load.in_flight, load.queued, load.requests, load.load_seconds)
+            numbers = (load.in_flight, load.queued, load.requests, load.load_seconds, *load.phases.values())
             if any(isinstance(number, bool) or not number >= 0 for number in numbers):
                 raise ContractError(f"a load has no negative numbers: {text[:200]!r}")
         except (ValueError, TypeError, AttributeError) as error:

@@ -1,16 +1,20 @@
 """Where a server stands between its start and its end, and the words for it.
 
 ```
- starting ──> fetching ──> loading ──> warming ──> ready ──> draining ──> stopped
-                 └────────────┴───────────┴──> failed(reason, message)
+ starting ──> fetching ──> verifying ──> loading ──> warming ──> ready ──> draining ──> stopped
+                 └────────────┴─────────────┴───────────┴──> failed(reason, message)
 ```
+How long it stood in each on its way to ready is kept: the parts of a cold start that happen in the process.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import enum
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class State(enum.StrEnum):
@@ -18,6 +22,7 @@ class State(enum.StrEnum):
 
     STARTING = "starting"
     FETCHING = "fetching"
+    VERIFYING = "verifying"
     LOADING = "loading"
     WARMING = "warming"
     READY = "ready"
@@ -29,6 +34,7 @@ class State(enum.StrEnum):
 REASONS: Final = {
     State.STARTING: "Starting",
     State.FETCHING: "FetchingModel",
+    State.VERIFYING: "VerifyingModel",
     State.LOADING: "LoadingModel",
     State.WARMING: "WarmingUp",
     State.READY: "Ready",
@@ -60,8 +66,16 @@ class Status:
 class Health:
     """Holds the status; written by the app only, read by everyone, on the loop's thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = float, began: float = 0.0) -> None:
+        """Begin in STARTING; `began` is when the process did, on the clock. Without a clock durations are 0."""
         self.status = Status(State.STARTING, REASONS[State.STARTING], "the server is starting")
+        self.began: Final = began
+        self.ready_at: float | None = None
+        """When READY was entered for the first time."""
+        self._clock = clock
+        self._when_ready: list[Callable[[], None]] = []
+        self._entered = began
+        self._seconds: dict[State, float] = {}
 
     @property
     def ready(self) -> bool:
@@ -77,7 +91,28 @@ class Health:
         """Enter a state; leaving DRAINING for anything but STOPPED is ignored, since the end was asked for."""
         if self.stopping and state is not State.STOPPED:
             return
+        self._count(state)
         self.status = Status(state, REASONS[state], message)
+
+    @property
+    def phases(self) -> dict[State, float]:
+        """How long each state on the way to READY took, in seconds."""
+        return dict(self._seconds)
+
+    def when_ready(self, call: Callable[[], None]) -> None:
+        """Have a function called when READY is entered for the first time."""
+        self._when_ready.append(call)
+
+    def _count(self, state: State) -> None:
+        if self.ready_at is not None:
+            return
+        now, left = self._clock(), self.status.state
+        self._seconds[left] = self._seconds.get(left, 0.0) + now - self._entered
+        self._entered = now
+        if state is State.READY:
+            self.ready_at = now
+            for call in self._when_ready:
+                call()
 
     def fail(self, reason: str, message: str) -> None:
         """Enter FAILED with the reason word and the sentence that say why."""

@@ -66,7 +66,8 @@ async def load(
         ModelUnusable: It can't be fetched, opened or warmed; the message says why.
     """
     say(health.State.FETCHING, f"fetching {repository.public_address(description.uri)}")
-    path = await fetch.fetch(description, Path(settings.download_folder), door.health.progress)
+    checking = functools.partial(say, health.State.VERIFYING, "comparing the file with its digest")
+    path = await fetch.fetch(description, Path(settings.download_folder), door.health.progress, checking)
     say(health.State.LOADING, f"loading {path.name}")
     loop = asyncio.get_running_loop()
     threads = max(1, min(settings.threads or cores.available(), cores.available()) // description.instances)

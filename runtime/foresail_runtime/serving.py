@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from foresail_runtime.tensors import InferRequest, InferResponse, ModelInfo
 
 _LOAD_STATES: Final = {State.READY: "ready", State.DRAINING: "draining", State.STOPPED: "draining"}
+_PHASES: Final = (State.STARTING, State.FETCHING, State.VERIFYING, State.LOADING, State.WARMING)
 CLIENT_GONE: Final = 499
 """Counted for a request whose client did not wait for the answer; the number that nginx has for it."""
 
@@ -112,6 +113,8 @@ class Serving:
         self._integrate()
         queued = min(self.queued, self._in_flight)
         models = self.models()
+        now, ready_at = self._changed, self.health.ready_at
+        told = ready_at is not None and now - ready_at < contract.START_TOLD_SECONDS
         counts = [model.metrics.total.counts_within(contract.LATENCY_BUCKETS_SECONDS) for model in self._counted()]
         return contract.Load(
             state=_LOAD_STATES.get(self.health.status.state, "starting"),
@@ -121,6 +124,8 @@ class Serving:
             load_seconds=self._load_seconds,
             batch_size=models[0].best_rows if models else None,
             batch_seconds=models[0].best_seconds if models else None,
+            age_seconds=now - self.health.began if told else None,
+            phases=_phases(self.health) if told else {},
             latency=tuple(map(sum, zip(self._past_latency, *counts, strict=True))) if latency and counts else (),
         )
 
@@ -321,3 +326,9 @@ class Serving:
             return await model.infer(request, size or sum(tensor.array.nbytes for tensor in request.inputs))
         finally:
             self.end(model)
+
+
+def _phases(health: Health) -> dict[str, float]:
+    """Return how long the process took until it was ready, in the contract's words, in milliseconds' precision."""
+    seconds = health.phases
+    return {name: round(seconds.get(state, 0.0), 3) for name, state in zip(contract.START_PHASES, _PHASES, strict=True)}

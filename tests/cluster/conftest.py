@@ -46,12 +46,15 @@ def models(plane: Access, namespace: str) -> kit.Models:
 
 
 @pytest.fixture
-def carry(plane: Access, tmp_path: pathlib.Path) -> Iterator[Callable[[float], object]]:
-    """Let kwok's pods say their load; return a function that sets how many requests all of them carry together."""
+def carry(plane: Access, tmp_path: pathlib.Path) -> Iterator[Callable[..., object]]:
+    """Let kwok's pods say their load; return a function that sets how many requests all of them carry together.
+
+    Its second argument, `uneven`, gives each pod more of them than the one before.
+    """
     file = tmp_path / "load"
     file.write_text("0")
     plane.execute(["ip", "route", "replace", "local", POD_ADDRESSES, "dev", "lo"])
     command = [sys.executable, "-m", "tests.cluster.stub_pods", str(file)]
     pods = plane.popen(command, log=tmp_path / "pods.log")
-    yield lambda requests: file.write_text(str(requests))
+    yield lambda requests, way="": file.write_text(f"{requests} {way}")
     pods.kill()

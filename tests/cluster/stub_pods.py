@@ -1,7 +1,8 @@
 """`python -m tests.cluster.stub_pods FILE`: every pod of a cluster whose kubelets are kwok's, as far as its load goes.
 
 It listens on all addresses that kwok gives to pods. Together they carry as many requests as FILE says, each pod that
-is asked its share, which is what a fair balancer in front of them would do.
+is asked its share, which is what a fair balancer in front of them would do. With the word `uneven` behind the number
+the second pod (by address) carries twice what the first does, the third three times as much, and so on.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import Final
 
 from foresail_runtime.contract import HTTP_PORT, Load
 
+PHASES: Final = {"start": 0.03, "fetch": 0.01, "verify": 0.0, "load": 0.02, "warm": 0.01}
+"""What a pod says of its start, as if it had begun so long before it was asked first."""
 _ASKED_SECONDS: Final = 1.5
 """A pod that nobody has asked for this long is gone."""
 
@@ -24,17 +27,22 @@ class Pods:
     def __init__(self, file: pathlib.Path) -> None:
         self._file = file
         self._asked_at: dict[str, float] = {}
+        self._born: dict[str, float] = {}
         self._carried: dict[str, tuple[float, float]] = {}
 
     def says(self, address: str) -> bytes:
         """Answer for one pod."""
         now = time.monotonic()
         self._asked_at[address] = now
-        there = sum(now - at < _ASKED_SECONDS for at in self._asked_at.values())
-        share = float(self._file.read_text() or 0) / there
+        there = sorted(one for one, at in self._asked_at.items() if now - at < _ASKED_SECONDS)
+        number, _, way = (self._file.read_text() or "0").partition(" ")
+        weights = range(1, len(there) + 1) if way == "uneven" else [1] * len(there)
+        share = float(number) * weights[there.index(address)] / sum(weights)
         seconds, at = self._carried.get(address, (0.0, now))
         self._carried[address] = (seconds + share * (now - at), now)
-        load = Load("ready", round(share), 0, int(now * 10), self._carried[address][0])
+        age = now - self._born.setdefault(address, now) + sum(PHASES.values())
+        requests = int(now * 10)
+        load = Load("ready", round(share), 0, requests, self._carried[address][0], age_seconds=age, phases=PHASES)
         body = load.encode().encode()
         return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
 

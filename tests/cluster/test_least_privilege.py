@@ -25,7 +25,12 @@ pytestmark = pytest.mark.cluster
 NAMESPACE: Final = "foresail-audited"
 ACCOUNT: Final = "operator"
 NEEDED: Final = {"ServiceAccount", "Secret", "Service", "APIService"}
-SCALING: Final = {"minReplicas": 1, "maxReplicas": 3}
+SCALING: Final = {
+    "minReplicas": 1,
+    "maxReplicas": 3,
+    "scaleDownDelaySeconds": 5,
+    "metrics": [{"type": "concurrency", "target": 16}],
+}
 ASKED_OF_NOBODY: Final = {("foresail.dev", "modeldeployments/finalizers", "update")}
 """Rights that an admission plugin asks for while it looks at another request, so no request of its own is in the log;
 the testbed's API server has that plugin, and would refuse the children without."""
@@ -141,7 +146,7 @@ def start(plane: Cluster, folder: pathlib.Path, namespaces: str) -> kit.Operator
 def test_the_operator_uses_each_right_that_the_chart_gives_it_and_no_other(
     plane: Access,
     installed: Callable[..., list[dict[str, Any]]],
-    carry: Callable[[float], object],
+    carry: Callable[..., object],
     tmp_path: pathlib.Path,
     values: tuple[str, ...],
 ) -> None:
@@ -160,7 +165,7 @@ def test_the_operator_uses_each_right_that_the_chart_gives_it_and_no_other(
     assert rights - used(seen) - OF_THE_ACTIVATOR == ASKED_OF_NOBODY
 
 
-def do_everything(models: kit.Models, operator: kit.Operator, carry: Callable[[float], object]) -> None:
+def do_everything(models: kit.Models, operator: kit.Operator, carry: Callable[..., object]) -> None:
     """Give an operator every kind of work that it has."""
     models.apply(scaling=SCALING)
     models.apply("silent", pod={"nodeSelector": {"silent": "yes"}, "tolerations": [{"operator": "Exists"}]})
@@ -169,6 +174,9 @@ def do_everything(models: kit.Models, operator: kit.Operator, carry: Callable[[f
     carry(40)
     wanted = "--for=jsonpath={.spec.replicas}=3"
     models.kubectl("wait", "deployment/fraud", wanted, "--timeout=20s")
+    kit.eventually(lambda: sum(map(ready, models.pods())) == 3, "all three are ready")
+    carry(12, "uneven")
+    models.kubectl("wait", "deployment/fraud", "--for=jsonpath={.spec.replicas}=1", "--timeout=60s")
     (before,) = descriptions(models)
     label = "{.metadata.labels.app\\.kubernetes\\.io/managed-by}"
     for child in ("deployment/fraud", "service/fraud", "hpa/fraud", "pdb/fraud", f"configmap/{before}"):
@@ -183,6 +191,12 @@ def do_everything(models: kit.Models, operator: kit.Operator, carry: Callable[[f
     kit.eventually(lambda: all(models.get(*one) for one in proxies), "the proxies are there")
     models.apply(loadBalancing="connection")
     kit.eventually(lambda: not any(models.get(*one) for one in proxies), "the proxies are gone")
+
+
+def ready(pod: dict[str, Any]) -> bool:
+    """Tell whether a pod is ready."""
+    conditions = pod.get("status", {}).get("conditions", ())
+    return any((one["type"], one["status"]) == ("Ready", "True") for one in conditions)
 
 
 def complain(models: kit.Models) -> None:

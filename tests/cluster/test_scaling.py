@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import itertools
 import json
 import ssl
@@ -12,9 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from foresail_operator.desired import meta
 from foresail_operator.scaling import documents
 from foresail_testbed import errors, options
 from tests.cluster.kit import eventually
+from tests.cluster.stub_pods import PHASES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
     from foresail_testbed.access import Access
     from tests.cluster import kit
 
-    Carry = Callable[[float], object]
+    Carry = Callable[..., object]
 
 pytestmark = pytest.mark.cluster
 
@@ -227,6 +230,54 @@ def test_a_step_is_asked_for_in_three_seconds_confirmed_by_the_hpa_and_taken_bac
     events = scene.kubectl("get", "events", "-o", "jsonpath={.items[*].reason}", "--field-selector=type=Normal")
     eventually(lambda: scene.said().get("desired") == 1, "the status says so")
     assert "ScalingUp" in events
+
+
+def test_of_pods_with_unequal_loads_the_least_loaded_go_and_only_then_is_anything_written_on_pods(scene: Scene) -> None:
+    scene.register(CUSTOM)
+    operator = scene.replica()
+    eventually(lambda: scene.active() == READS, "the HPA reads the number", seconds=60)
+    scene.carry(40)
+    eventually(lambda: scene.size() == 3 and len(costs(scene)) == 3, "the burst path raises it")
+    scene.models.wait_settled(operator, NAME)
+    assert set(costs(scene).values()) == {None}
+    assert 'kind="Pod"' not in patches(operator)
+    scene.carry(12, "uneven")  # 2, 4 and 6, by address
+    eventually(lambda: sorted(costs(scene).values(), key=str) != [None] * 3, "a scale-in is near", seconds=30)
+    busiest = max(costs(scene), key=ipaddress.ip_address)
+    eventually(lambda: scene.size() == 1, "the HPA takes two away", seconds=45)
+    eventually(lambda: list(costs(scene)) == [busiest], "the busiest is left")
+    scene.models.wait_settled(operator, NAME)
+    sent = patches(operator)
+    assert costs(scene)[busiest] is None
+    assert 'kind="Pod"' in sent
+    assert patches(operator) == sent
+
+
+def costs(scene: Scene) -> dict[str, str | None]:
+    """Return the deletion costs of the pods that stay, by address."""
+    return {
+        pod["status"]["podIP"]: pod["metadata"].get("annotations", {}).get(meta.DELETION_COST_ANNOTATION)
+        for pod in scene.models.pods(NAME)
+        if "deletionTimestamp" not in pod["metadata"] and pod["status"].get("podIP")
+    }
+
+
+def patches(operator: kit.Operator) -> str:
+    """Return the operator's count of patches, by kind, as text."""
+    sent = operator.samples("foresail_operator_requests_total{")
+    return "\n".join(f"{label} {count}" for label, count in sorted(sent.items()) if 'method="PATCH"' in label)
+
+
+def test_the_first_start_is_in_the_status_and_every_start_in_the_metrics_by_phase(scene: Scene) -> None:
+    operator = scene.operators.start().wait_until_leading()
+    cold = eventually(lambda: scene.models.get("mdep", NAME)["status"].get("coldStart"), "the start is told")  # type: ignore[index]
+    assert {name: cold["phases"][name] for name in PHASES} == PHASES
+    assert sum(cold["phases"].values()) >= cold["seconds"] > 0
+    scene.carry(40)
+    name = "foresail_operator_cold_start_seconds_count{"
+    eventually(lambda: set(operator.samples(name).values()) == {3.0}, "the starts of the others are counted")
+    assert len(operator.samples(name)) == len(cold["phases"]) + 1
+    assert scene.models.get("mdep", NAME)["status"]["coldStart"] == cold, "they were no cold starts"  # type: ignore[index]
 
 
 def test_one_operator_dies_and_the_number_is_still_served_all_die_and_nothing_moves(scene: Scene) -> None:

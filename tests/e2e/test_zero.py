@@ -20,7 +20,7 @@ pytestmark = pytest.mark.e2e
 EXAMPLE = ROOT / "examples" / "01-fraud-scoring"
 NAME = "fraud-scoring"
 WAKES = 3
-"""Enough to see that none is lost here; bench/wake.py does it fifty times."""
+"""Enough to see that none is lost here; bench/scaling does it fifty times."""
 
 
 def apply(foresail: Foresail, namespace: str, **spec: Any) -> None:

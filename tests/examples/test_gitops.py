@@ -15,7 +15,7 @@ from tests.examples import examples
 if TYPE_CHECKING:
     import pathlib
 
-FOLDER: Final = examples.EXAMPLES / "07-gitops"
+FOLDER: Final = examples.EXAMPLES / "06-gitops"
 RECORDED: Final = sorted((examples.ROOT / "tests/examples/statuses").glob("*.json"))
 KEY: Final = "resource.customizations.health.foresail.dev_ModelDeployment"
 SAME: Final = {"Healthy": "Current", "Degraded": "Failed", "Progressing": "InProgress", "Suspended": "InProgress"}

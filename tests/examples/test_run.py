@@ -121,10 +121,10 @@ def test_05_gpu_model_says_what_no_node_offers_and_goes_where_the_card_is(foresa
     eventually(places, lambda seen: seen == [node], 60, "the pod to be placed on the node with the card")
 
 
-def test_06_scaling_on_load_asks_for_every_replica_and_says_why(foresail: Foresail, namespace: str) -> None:
+def test_07_autoscaling_asks_for_every_replica_and_says_why(foresail: Foresail, namespace: str) -> None:
     foresail.store(namespace)
-    start(foresail, namespace, "06-scaling-on-load", "lively-shelf")
-    foresail.apply(namespace, "examples/06-scaling-on-load/load.yaml")
+    start(foresail, namespace, "07-autoscaling", "lively-shelf")
+    foresail.apply(namespace, "examples/07-autoscaling/load.yaml")
     said = eventually(
         lambda: foresail.model(namespace, "lively-shelf")["status"].get("scaling", {}),
         lambda found: found.get("desired") == 4,
@@ -133,4 +133,4 @@ def test_06_scaling_on_load_asks_for_every_replica_and_says_why(foresail: Foresa
     )
     assert (said["signal"], said["mode"]) == ("concurrency", "custom")
     assert "requests in flight, 4 a replica wanted" in said["reason"]
-    foresail.cluster.kubectl("delete", "-n", namespace, "-f", str(examples.EXAMPLES / "06-scaling-on-load"))
+    foresail.cluster.kubectl("delete", "-n", namespace, "-f", str(examples.EXAMPLES / "07-autoscaling"))

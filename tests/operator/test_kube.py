@@ -61,6 +61,16 @@ async def test_an_apply_to_an_object_is_bound_to_its_uid() -> None:
             await kube.apply(kinds.CONFIG_MAP, CONFIG_MAP, uid)
 
 
+async def test_annotations_are_set_and_taken_away_on_the_object_that_was_meant() -> None:
+    api = wire.Api(answer=lambda _: web.json_response({}))
+    async with connected(api) as kube:
+        await kube.annotate(kinds.CONFIG_MAP, "team", "x", "uid-7", {"a": "1", "b": None})
+    (sent,) = api.requests
+    assert (sent.method, sent.path, sent.query) == ("PATCH", PATH, {"fieldManager": "foresail"})
+    assert sent.headers["Content-Type"] == "application/merge-patch+json"
+    assert sent.body == {"metadata": {"uid": "uid-7", "annotations": {"a": "1", "b": None}}}
+
+
 async def test_deleting_what_is_gone_or_another_is_as_good() -> None:
     api = wire.Api()
     async with connected(api) as kube:

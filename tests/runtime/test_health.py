@@ -44,3 +44,14 @@ def test_a_server_on_its_way_out_never_gets_ready() -> None:
     assert made.status.state is State.DRAINING
     made.move(State.STOPPED)
     assert made.stopping
+
+
+def test_how_long_each_phase_of_a_start_took_is_kept_and_what_follows_does_not_count() -> None:
+    times = iter([12.0, 15.0, 15.5, 20.0])
+    made = health.Health(lambda: next(times), began=10.0)
+    for state in (State.FETCHING, State.LOADING, State.WARMING, State.READY):
+        made.move(state)
+    assert made.phases == {State.STARTING: 2.0, State.FETCHING: 3.0, State.LOADING: 0.5, State.WARMING: 4.5}
+    assert made.ready_at == 20.0
+    made.move(State.DRAINING)
+    assert sum(made.phases.values()) == 10.0

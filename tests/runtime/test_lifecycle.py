@@ -18,7 +18,7 @@ import onnx
 import pytest
 
 from foresail_runtime import contract
-from tests.runtime.conftest import save_model
+from tests.runtime.conftest import MODELS, save_model
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -366,3 +366,42 @@ async def test_a_stop_before_the_model_is_there_ends_at_once(start: Start, tmp_p
     process.process.send_signal(signal.SIGTERM)
     assert await process.code() == 0
     silent.close()
+
+
+async def test_a_probe_that_comes_while_the_server_starts_is_held_and_answered_the_moment_it_is_ready(
+    start: Start, tmp_path: pathlib.Path
+) -> None:
+    description = contract.ModelDescription(name="mlp", uri="file:///mlp.onnx", path=str(MODELS / "mlp.onnx"))
+    (tmp_path / "model.json").write_text(description.encode())
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    await start(
+        "serve",
+        FORESAIL_MODEL_DESCRIPTION=str(tmp_path / "model.json"),
+        FORESAIL_HOST="127.0.0.1",
+        FORESAIL_HTTP_PORT=str(port),
+        FORESAIL_GRPC_PORT="off",
+        FORESAIL_TERMINATION_PATH=str(tmp_path / "termination"),
+    )
+    async with asyncio.timeout(PATIENCE):
+        while not await connects(port):
+            await asyncio.sleep(0)  # the loop's turn: the socket is there long before the server
+    probe = {"User-Agent": "kube-probe/1.37"}
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
+        first = await session.get(contract.READY_PATH, headers=probe)
+        while first.status != 200:  # a slow machine: the next probe is held as well
+            assert (await first.json())["state"] in {"starting", "loading", "warming"}
+            first = await session.get(contract.READY_PATH, headers=probe)
+        load = contract.Load.decode(await (await session.get(contract.LOAD_PATH)).read())
+    assert set(load.phases) == set(contract.START_PHASES)
+    assert load.age_seconds is not None
+    assert load.age_seconds - sum(load.phases.values()) < 0.5, "it was answered when the server was ready"
+
+
+async def connects(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except ConnectionRefusedError:
+        return False
+    writer.close()
+    return True

@@ -6,7 +6,7 @@ import concurrent.futures
 
 import pytest
 
-from foresail_runtime import errors, health, metrics, serving
+from foresail_runtime import contract, errors, health, metrics, serving
 from foresail_runtime.health import State
 from foresail_runtime.model import Model
 
@@ -93,3 +93,17 @@ def test_a_request_is_counted_by_how_it_ended(
     assert dict(made.outcomes) == {("infer", status): 1}
     assert made.total.total == pytest.approx(0.5)
     assert door.in_flight == 0
+
+
+def test_the_phases_of_the_start_are_told_for_a_minute(clock: Clock) -> None:
+    told = health.Health(clock, began=48.0)
+    door = serving.Serving(told, metrics.Metrics(), concurrent.futures.ThreadPoolExecutor(1), clock)
+    assert (door.load().age_seconds, door.load().phases) == (None, {})
+    for state, passed in ((State.FETCHING, 0.25), (State.LOADING, 0.5), (State.WARMING, 1.0), (State.READY, 0.0)):
+        told.move(state)
+        clock.now += passed
+    load = contract.Load.decode(door.load().encode())
+    assert load.phases == {"start": 2.0, "fetch": 0.25, "verify": 0.0, "load": 0.5, "warm": 1.0}
+    assert load.age_seconds == 3.75
+    clock.now += contract.START_TOLD_SECONDS
+    assert (door.load().age_seconds, door.load().phases) == (None, {})

@@ -360,6 +360,15 @@ class ScalingStatus(Resource):
     reason: str | None = Field(default=None, description="Why, in a sentence.")
 
 
+class ColdStart(Resource):
+    """The last start while no replica was ready, in seconds."""
+
+    seconds: float | None = Field(default=None, description="From the pod's creation until it was ready.")
+    phases: dict[str, float] | None = Field(
+        default=None, description="Its parts: schedule, pull, start, fetch, verify, load, warm, ready."
+    )
+
+
 class Status(Resource):
     """What is there."""
 
@@ -376,3 +385,4 @@ class Status(Resource):
     revision: Revision | None = Field(default=None, description=text(Revision))
     model: ModelStatus | None = Field(default=None, description=text(ModelStatus))
     scaling: ScalingStatus | None = Field(default=None, description=text(ScalingStatus))
+    cold_start: ColdStart | None = Field(default=None, description=text(ColdStart))

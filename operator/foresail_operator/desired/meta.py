@@ -27,6 +27,9 @@ MODEL_ANNOTATION: Final = f"{_PREFIX}/model"
 APPLIED_ANNOTATION: Final = f"{_PREFIX}/applied"
 """Digest of all that we want of the object: a field we no longer want shows as a difference here."""
 
+DELETION_COST_ANNOTATION: Final = "controller.kubernetes.io/pod-deletion-cost"
+"""Kubernetes' own: of a ReplicaSet's ready pods those with the lowest number go first; without it, it is 0."""
+
 MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
 MANAGED_BY: Final = "foresail"
 OURS: Final = f"{MANAGED_BY_LABEL}={MANAGED_BY}"

@@ -28,7 +28,8 @@ def plan(scaling: api.Scaling) -> Plan | None:
         return None
     bounds = Bounds(max(1, scaling.min_replicas), scaling.max_replicas)  # to 0 and back is no matter of load alone
     idle_seconds = None if scaling.min_replicas else float(scaling.idle_seconds)
-    return Plan(goals, bounds, float(scaling.scale_down_delay_seconds), growth(scaling.behavior), idle_seconds)
+    delay_seconds = float(scaling.scale_down_delay_seconds)
+    return Plan(goals, bounds, delay_seconds, growth(scaling.behavior), idle_seconds, shrinks(scaling.behavior))
 
 
 def measured(scaling: api.Scaling) -> bool:
@@ -55,6 +56,12 @@ def growth(behavior: api.Behavior | None) -> Growth:
         for one in up.policies
     )
     return Growth(policies or DEFAULT.policies, strictest=up.select_policy == "Min")
+
+
+def shrinks(behavior: api.Behavior | None) -> bool:
+    """Return whether replicas are ever taken away."""
+    down = behavior.scale_down if behavior else None
+    return down is None or down.select_policy != "Disabled"
 
 
 def with_target(goals: tuple[Goal, ...], measured_target: float | None) -> tuple[Goal, ...]:

@@ -8,12 +8,14 @@ Cache ──> Census ──> Control ──┬──> MetricsApi, in every repli
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import datetime as dt
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from foresail_operator import errors
+from foresail_operator.api import kinds
 from foresail_operator.desired import autoscaler, meta, names
 from foresail_operator.scaling import asked, burst, hpa
 from foresail_operator.scaling.census import Census
@@ -24,7 +26,8 @@ from foresail_operator.scaling.mode import Choice, Mode
 from foresail_operator.scaling.registration import Registration
 from foresail_operator.scaling.scrape import Scraper
 from foresail_operator.scaling.server import MetricsServer
-from foresail_operator.status.facts import Advice, LoadScaling
+from foresail_operator.scaling.starts import Starts
+from foresail_operator.status.facts import Advice, ColdStart, LoadScaling
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from foresail_operator.scaling import decide
     from foresail_operator.scaling.control import Outlook
     from foresail_operator.scaling.front_proxy import FrontProxy
+    from foresail_operator.scaling.leaving import Candidate
     from foresail_operator.scaling.mode import Service
 
 _LOG: Final = logging.getLogger(__name__)
@@ -95,9 +99,10 @@ class Autoscaling:
         self._changed = changed
         self._clock = clock
         self._metrics = metrics
+        self._cache = cache
         self._census = Census(cache)
         self._scraper = Scraper()
-        self._control = Control(self._scraper, self._census.scaled, self._rise, leads)
+        self._control = Control(self._scraper, self._census.scaled, self._rise, leads, self._mark)
         self._choice = _NO_SERVICE
         self._proxy: FrontProxy | None = None
         self._endpoint = endpoint
@@ -105,6 +110,8 @@ class Autoscaling:
         self._told: dict[Key, tuple[object, ...]] = {}
         self._unknown_since: dict[Key, float] = {}
         self._raised: dict[Key, tuple[int, float]] = {}
+        self._starts = Starts(clock)
+        self._cold: dict[Key, ColdStart] = {}
         metrics.registry.register(Exposition(self._scraper, self._control, leads))
 
     async def run(self) -> None:
@@ -147,8 +154,17 @@ class Autoscaling:
         outlook = self._control.outlook(key)
         return outlook is not None and outlook.idle
 
+    def see_pod(self, event: str | None, raw: dict[str, Any]) -> None:
+        """Take in a pod as its watch shows it, to time its start."""
+        self._starts.see(event, raw)
+
+    def cold_start(self, key: Key) -> ColdStart | None:
+        """Return how a model's last start without a ready replica went; None: none was seen."""
+        return self._cold.get(key)
+
     def forget(self, key: Key) -> None:
         """Drop what is remembered of a model that is gone."""
+        self._cold.pop(key, None)
         for memory in (self._told, self._unknown_since, self._raised):
             memory.pop(key, None)
 
@@ -178,6 +194,12 @@ class Autoscaling:
         if before is not None:
             self._metrics.raises.inc()
 
+    async def _mark(self, key: Key, candidate: Candidate, cost: int | None) -> None:
+        """Write a pod's deletion cost; one that is gone needs none."""
+        annotations = {meta.DELETION_COST_ANNOTATION: None if cost is None else str(cost)}
+        with contextlib.suppress(errors.NotFound, errors.Conflict):
+            await self._kube.annotate(kinds.POD, key[0], candidate.name, candidate.uid, annotations)
+
     async def _keep_telling(self) -> None:
         while True:
             await asyncio.sleep(TELL_SECONDS)
@@ -188,14 +210,33 @@ class Autoscaling:
 
     def _tell(self) -> None:
         """Ask for a look at each model of which there is something new to say."""
+        self._tell_starts()
         for key in self._control.known():
             outlook = self._control.outlook(key)
             advice = self._advice(key, outlook)
             words = (advice.desired, advice.signal, self._size(key, outlook)) if advice else ()
-            news = (*words, self.idle(key), self._control.concurrency_target(key), self._choice.mode)
+            news = (
+                *words,
+                self.idle(key),
+                self._cold.get(key),
+                self._control.concurrency_target(key),
+                self._choice.mode,
+            )
             if self._told.get(key) != news:
                 self._told[key] = news
                 self._changed(key)
+
+    def _tell_starts(self) -> None:
+        """Count the starts that pods have told of; one is a cold start where no other replica is ready."""
+        for uid in self._starts.ready():
+            start = self._starts.tell(uid, self._scraper.load(uid), self._scraper.heard_at(uid))
+            if start is None:
+                continue
+            for phase, seconds in (*start.phases.items(), ("all", start.seconds)):
+                self._metrics.start_seconds.labels(phase).observe(seconds)
+            key = self._cache.key_of(uid)
+            if key is not None and sum(pod.ready and not pod.ending for pod in self._cache.observe(key).pods) == 1:
+                self._cold[key] = ColdStart(start.seconds, tuple(start.phases.items()))
 
     async def _keep_served(self) -> None:
         """Look after the metrics API; without one, the bounds are the way from the start."""

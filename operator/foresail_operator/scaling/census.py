@@ -11,6 +11,7 @@ from foresail_operator.api import kinds, v1alpha1
 from foresail_operator.desired import haproxy, meta, names
 from foresail_operator.scaling import asked, hpa
 from foresail_operator.scaling.control import Scaled
+from foresail_operator.scaling.leaving import Candidate
 from foresail_operator.scaling.metrics_api import Described
 from foresail_operator.scaling.scrape import Pod
 from foresail_operator.scaling.signal import Kind
@@ -93,6 +94,9 @@ def read(seen: Observed) -> Scaled | None:
             Pod(pod.uid, pod.address, latency=latency, tls=model.spec.serving.tls is not None)
             for pod in seen.pods
             if pod.ready and not pod.ending and pod.address
+        ),
+        candidates=tuple(
+            Candidate(pod.uid, pod.name, pod.deletion_cost) for pod in seen.pods if pod.ready and not pod.ending
         ),
         measured=asked.measured(model.spec.scaling),
         target=hpa.target_in_use(autoscaler.read() if autoscaler else None),

@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from foresail_operator import errors
 from foresail_operator.scaling import signal, target
+from foresail_operator.scaling.leaving import Leaving
 from foresail_operator.scaling.model import Goal, ModelScaler, Plan
 from foresail_operator.scaling.signal import Kind
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from foresail_operator.scaling.decide import Advice
+    from foresail_operator.scaling.leaving import Candidate
     from foresail_operator.scaling.metrics_api import Described
     from foresail_operator.scaling.scrape import Pod, Scraper
     from foresail_runtime.contract import Load
@@ -55,6 +57,8 @@ class Scaled:
     """Requests that wait for it at the activator."""
     proxies: tuple[Pod, ...] = ()
     """The ready proxies in front of the pods, at which requests wait too."""
+    candidates: tuple[Candidate, ...] = ()
+    """The ready pods, as far as it matters which of them go first."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -71,8 +75,15 @@ class Outlook:
     idle: bool
 
 
+class Mark(Protocol):
+    """Writes the deletion cost of one pod of a model; None takes it away."""
+
+    async def __call__(self, key: Key, candidate: Candidate, cost: int | None, /) -> None:
+        """Write it."""
+
+
 class Control:
-    """Keeps a ModelScaler for each model; `rise` is called, without being waited for, with what to raise."""
+    """Keeps a ModelScaler for each model; `rise` and `mark` are called, without being waited for, with what to do."""
 
     def __init__(
         self,
@@ -80,8 +91,10 @@ class Control:
         scaled: Callable[[], Iterable[Scaled]],
         rise: Callable[[Key, Advice], Awaitable[None]],
         leads: Callable[[], bool],
+        mark: Mark,
     ) -> None:
         self._scraper = scraper
+        self._mark = mark
         self._scaled = scaled
         self._rise = rise
         self._leads = leads
@@ -90,6 +103,8 @@ class Control:
         self._samples: dict[Key, signal.Sample | None] = {}
         self._targets: dict[Key, float] = {}
         self._rising: dict[Key, asyncio.Task[None]] = {}
+        self._leaving: dict[Key, Leaving] = {}
+        self._marking: dict[Key, asyncio.Task[None]] = {}
 
     async def run(self, interval_seconds: float = 0.5) -> None:
         """Look again and again, until cancelled."""
@@ -103,7 +118,7 @@ class Control:
                 await asyncio.sleep(due - loop.time())
             await scraping
         finally:
-            tasks = (scraping, *self._rising.values())
+            tasks = (scraping, *self._rising.values(), *self._marking.values())
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -115,6 +130,7 @@ class Control:
         for gone in self._scalers.keys() - self._models.keys():
             del self._scalers[gone]
             self._targets.pop(gone, None)
+            self._leaving.pop(gone, None)
             self._samples.pop(gone, None)
         for key, model in self._models.items():
             self._look(key, model, now)
@@ -165,6 +181,7 @@ class Control:
             scaler.replan(model.plan)
         sample = self._samples[key] = self._sample(model, now)
         scaler.take(sample, model.replicas, now)
+        self._part(key, model, scaler, now)
         if self._leads() and model.replicas > 0 and key not in self._rising and len(self._rising) < RISES_LIMIT:
             advice = scaler.rise(model.replicas, now)
             if advice is not None:
@@ -183,6 +200,30 @@ class Control:
     def _combined(self, pods: tuple[Pod, ...], now: float, held: int = 0) -> signal.Sample | None:
         keys = [pod.key for pod in pods]
         return signal.combine(self._scraper.rates(keys), now, held, self._scraper.new(keys, now))
+
+    def _part(self, key: Key, model: Scaled, scaler: ModelScaler, now: float) -> None:
+        """Say of the pods that are about to go which go first; one model's costs are written by one task at a time."""
+        if not self._leads() or model.replicas < 2 or key in self._marking or len(self._marking) >= RISES_LIMIT:
+            return
+        number = scaler.leaving(model.replicas, now)
+        remembered = self._leaving.setdefault(key, Leaving())
+        rates = self._scraper.rates(one.uid for one in model.candidates)
+        loads = {uid: rate.concurrency for uid, rate in rates.items() if rate and rate.at > now - signal.STALE_SECONDS}
+        costs = remembered.look(number, model.candidates, loads, now)
+        if costs:
+            task = self._marking[key] = asyncio.create_task(self._write_costs(key, costs), name=f"costs {key}")
+            task.add_done_callback(lambda _: self._marking.pop(key, None))
+
+    async def _write_costs(self, key: Key, costs: Mapping[Candidate, int | None]) -> None:
+        for candidate, cost in costs.items():
+            try:
+                await self._mark(key, candidate, cost)
+            except errors.NotLeading:
+                return
+            except errors.ApiError as error:  # a pod more or less in order: the next round tries again
+                fields = {"namespace": key[0], "model": key[1], "pod": candidate.name, "error": str(error)}
+                _LOG.warning("could not set a pod's deletion cost", extra=fields)
+                return
 
     def _start_rise(self, key: Key, advice: Advice) -> None:
         task = self._rising[key] = asyncio.create_task(self._raise(key, advice), name=f"raise {key}")

@@ -10,7 +10,8 @@ import dataclasses
 import math
 from typing import TYPE_CHECKING, Final
 
-from foresail_operator.scaling import decide, growth
+from foresail_operator.scaling import decide, growth, leaving
+from foresail_operator.scaling.backlog import Backlog
 from foresail_operator.scaling.decide import Advice, Bounds, Reading
 from foresail_operator.scaling.latency import LatencyAllowance
 from foresail_operator.scaling.signal import Kind, Sample
@@ -45,6 +46,8 @@ class Plan:
     growth: growth.Growth = growth.DEFAULT
     idle_seconds: float | None = None
     """After so much time without a request the model may sleep; None: never."""
+    shrinks: bool = True
+    """Whether its owner lets the HPA take replicas away."""
 
 
 class ModelScaler:
@@ -56,6 +59,7 @@ class ModelScaler:
         self._busy_at = now
         self._sampled_at: float | None = None
         self._stay_seconds = 1.0
+        self._backlog = Backlog()
         self._sizes = Window(plan.growth.memory_seconds)
         self._fell: tuple[float, dict[Kind, float]] | None = None
         self._allowance = {g.kind: LatencyAllowance(g.target / 1000) for g in plan.goals if g.kind is Kind.LATENCY}
@@ -86,12 +90,13 @@ class ModelScaler:
             self._busy_at = now  # whoever can't be asked may have had a request
             return
         self._sampled_at = now
+        self._backlog.add(sample)
         if sample.concurrency > 0 or sample.requests_per_second > 0:
             self._busy_at = now
         for goal in self.plan.goals:
             self._take(goal, sample, now)
 
-    def served(self, kind: Kind, replicas: int, now: float) -> float | None:
+    def served(self, kind: Kind, replicas: int, now: float, ahead_seconds: float = 0.0) -> float | None:
         """Return the number to serve the HPA; None when there is none to be trusted.
 
         The load that is there now asks for what it needs; the past only keeps what is there, it never asks for more
@@ -100,10 +105,10 @@ class ModelScaler:
         """
         if self._sampled_at is None or self._sampled_at < now - SILENCE_SECONDS or kind not in self._steady:
             return None
-        steady = self._steady[kind]
-        young = self._since + self.plan.scale_down_delay_seconds > now
+        steady, present = self._steady[kind], self._present(kind, replicas)
+        young = self._since + self.plan.scale_down_delay_seconds > now + ahead_seconds
         kept = self._target(kind) * replicas
-        return max(steady.level, kept if young else min(steady.held(now), kept))
+        return max(present, kept if young else min(steady.held(now, ahead_seconds), kept))
 
     def advise(self, replicas: int, now: float) -> Advice:
         """Return the size that the HPA would reckon from what it is served, and why."""
@@ -117,11 +122,19 @@ class ModelScaler:
         """
         known = [reading.kind for reading in self._readings(replicas, now)]
         goals = [goal for goal in self.plan.goals if goal.kind in known and not self._chance(goal.kind, now)]
-        readings = [Reading(goal.kind, self._steady[goal.kind].level, goal.target) for goal in goals]
+        readings = [Reading(goal.kind, self._present(goal.kind, replicas), goal.target) for goal in goals]
         advice = decide.advise(readings, replicas, self.plan.bounds, tolerance=0.0)
         allowed = growth.limit(self.plan.growth, self._sizes, replicas, now)
         size = min(advice.replicas, allowed)
         return dataclasses.replace(advice, replicas=size) if size > replicas else None
+
+    def leaving(self, replicas: int, now: float) -> int:
+        """Return how many replicas the HPA will take away soon, if the load stays as it is."""
+        if not self.plan.shrinks:
+            return 0
+        ahead_seconds = min(leaving.AHEAD_SECONDS, self.plan.scale_down_delay_seconds / 2)
+        readings = self._readings(replicas, now, ahead_seconds)
+        return max(0, replicas - decide.advise(readings, replicas, self.plan.bounds).replicas)
 
     def idle(self, now: float) -> bool:
         """Return whether the model may sleep: known to have had no request for its idle time."""
@@ -129,8 +142,13 @@ class ModelScaler:
         seconds = self.plan.idle_seconds
         return known and seconds is not None and now - self._busy_at >= seconds
 
-    def _readings(self, replicas: int, now: float) -> Sequence[Reading]:
-        served = ((goal, self.served(goal.kind, replicas, now)) for goal in self.plan.goals)
+    def _present(self, kind: Kind, replicas: int) -> float:
+        """Return the present level, without what a queue adds that came of having had too few replicas."""
+        level = self._steady[kind].level
+        return level if kind is not Kind.CONCURRENCY else min(level, self._backlog.limit(self._target(kind), replicas))
+
+    def _readings(self, replicas: int, now: float, ahead_seconds: float = 0.0) -> Sequence[Reading]:
+        served = ((goal, self.served(goal.kind, replicas, now, ahead_seconds)) for goal in self.plan.goals)
         return [Reading(goal.kind, value, goal.target) for goal, value in served if value is not None]
 
     def _chance(self, kind: Kind, now: float) -> bool:

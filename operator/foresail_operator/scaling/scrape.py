@@ -134,6 +134,10 @@ class Scraper:
         """Return the last word of a pod; None if it never answered."""
         return self._pods[key].last if key in self._pods else None
 
+    def heard_at(self, key: str) -> float:
+        """Return when the last word of a pod came; 0 if none did."""
+        return self._pods[key].last_at if key in self._pods else 0.0
+
     async def run(self) -> None:
         """Ask for ever; when cancelled, close all connections."""
         loop = asyncio.get_running_loop()

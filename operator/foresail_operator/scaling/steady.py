@@ -54,10 +54,13 @@ class Steady:
         stay_seconds = self._stays.mean(now - STABLE_SECONDS) or 0.0
         return math.sqrt(mean * self.unit * _variance(stay_seconds, STABLE_SECONDS))
 
-    def held(self, now: float) -> float:
-        """Return the highest level of the hold time, at least the present one."""
-        held = max(self._held.highest(now) or 0.0, self.level)
-        calm = max(self._calm.highest(now) or 0.0, self.level)
+    def held(self, now: float, ahead_seconds: float = 0.0) -> float:
+        """Return the highest level of the hold time, at least the present one.
+
+        With `ahead_seconds`: what it will be then, if the load stays as it is.
+        """
+        held = max(self._held.highest(now, ahead_seconds) or 0.0, self.level)
+        calm = max(self._calm.highest(now, ahead_seconds) or 0.0, self.level)
         return calm if calm <= held + CALM_DEVIATIONS * self.deviation(now) else held
 
     def _differs(self, now: float, burst: float) -> bool:

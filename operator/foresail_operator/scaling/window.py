@@ -62,8 +62,9 @@ class Peak:
             self._falling.pop()
         self._falling.append((now, value))
 
-    def highest(self, now: float) -> float | None:
-        """Return the highest value that is not older than the span; None if there is none."""
+    def highest(self, now: float, ahead_seconds: float = 0.0) -> float | None:
+        """Return the highest value that is not older than the span, or will not be a while ahead; None if none is."""
         while self._falling and self._falling[0][0] <= now - self.span_seconds:
             self._falling.popleft()
-        return self._falling[0][1] if self._falling else None
+        oldest = now + ahead_seconds - self.span_seconds
+        return next((value for at, value in self._falling if at > oldest), None)

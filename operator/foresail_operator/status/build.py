@@ -26,7 +26,9 @@ def build(model: ModelDeployment, facts: Facts, pin: Pin | None, previous: dict[
     }
     revision = _revision(facts, pin, previous.get("revision") or {})
     scaling = _scaling(facts.load, previous.get("scaling") or {})
-    return result | ({"revision": revision} if revision else {}) | ({"scaling": scaling} if scaling else {})
+    cold_start = _cold_start(model, facts, previous.get("coldStart") or {})
+    parts = {"revision": revision, "scaling": scaling, "coldStart": cold_start}
+    return result | {name: part for name, part in parts.items() if part}
 
 
 def stamp(
@@ -65,6 +67,16 @@ def _revision(facts: Facts, pin: Pin | None, previous: dict[str, Any]) -> dict[s
     current = facts.revision if answering or not previous.get("current") else previous["current"]
     updating = {} if current == facts.revision else {"updating": facts.revision}
     return {"current": current, **updating, "image": pin.image, "inputs": pin.inputs}
+
+
+def _cold_start(model: ModelDeployment, facts: Facts, previous: dict[str, Any]) -> dict[str, Any]:
+    """Return how the last cold start went, to the hundredth of a second; a model of a fixed size has none."""
+    if model.spec.scaling is None:
+        return {}
+    if facts.cold_start is None:
+        return previous
+    phases = {name: round(seconds, 2) for name, seconds in facts.cold_start.phases}
+    return {"seconds": round(facts.cold_start.seconds, 2), "phases": phases}
 
 
 def _scaling(load: LoadScaling | None, previous: dict[str, Any]) -> dict[str, Any]:

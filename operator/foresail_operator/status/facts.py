@@ -73,6 +73,14 @@ class LoadScaling:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class ColdStart:
+    """How long the last start took while no replica was ready, and which part of it how long."""
+
+    seconds: float
+    phases: tuple[tuple[str, float], ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Facts:
     """All of it."""
 
@@ -84,6 +92,8 @@ class Facts:
     """None: the size is fixed."""
     load: LoadScaling | None = None
     """None: it does not scale on its load."""
+    cold_start: ColdStart | None = None
+    """None: none was seen; what status says stays."""
     sleepy: bool = False
     """Whether the model may sleep at zero."""
     proved: bool = False

@@ -13,6 +13,7 @@ from foresail_runtime import contract
 _BACK_OFF: Final = re.compile(r'^Back-off pulling image "[^"]*"(: ErrImagePull: )?')
 _PULL_REASONS: Final = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
 _CONFIG_REASONS: Final = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+_WHOLE_NUMBER: Final = re.compile(r"-?[0-9]{1,10}$")
 _LONGEST_WORDS: Final = 1000
 _CONTAINERS: Final = frozenset({template.CONTAINER, proxy.CONTAINER})
 _CONFIGURATIONS: Final = frozenset({template.DESCRIPTION_VOLUME, proxy.CONFIGURATION_VOLUME})
@@ -43,6 +44,8 @@ class Pod:
     trouble: Trouble | None = None
     proxy: bool = False
     """Whether it is a proxy in front of replicas, not a replica."""
+    deletion_cost: int | None = None
+    """What its annotation says of how late it goes when its ReplicaSet shrinks; None: it has none."""
 
     def same(self, other: Pod | None) -> bool:
         """Tell whether nothing that is read differs."""
@@ -67,7 +70,13 @@ def read(raw: dict[str, Any]) -> Pod:
         restarts=container.get("restartCount", 0),
         trouble=None if ready else _trouble(raw, status, container),
         proxy=meta.PROXY_LABEL in labels,
+        deletion_cost=_deletion_cost(metadata),
     )
+
+
+def _deletion_cost(metadata: dict[str, Any]) -> int | None:
+    text = (metadata.get("annotations") or {}).get(meta.DELETION_COST_ANNOTATION)
+    return int(text) if text is not None and _WHOLE_NUMBER.match(text) else None
 
 
 def _description(raw: dict[str, Any]) -> str | None:

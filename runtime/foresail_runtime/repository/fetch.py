@@ -14,8 +14,15 @@ if TYPE_CHECKING:
     from foresail_runtime.contract import ModelDescription
 
 
-async def fetch(description: ModelDescription, folder: Path, progress: Callable[[int, int | None], None]) -> Path:
+async def fetch(
+    description: ModelDescription,
+    folder: Path,
+    progress: Callable[[int, int | None], None],
+    checking: Callable[[], None] = lambda: None,
+) -> Path:
     """Return the checked file of a model, downloaded to the folder, and unpacked there, if need be.
+
+    `checking` is called before a mounted file is compared with its digest; what is downloaded is hashed on the way.
 
     Raises:
         ModelUnusable: It can't be had, or is not what the digest says.
@@ -27,6 +34,10 @@ async def fetch(description: ModelDescription, folder: Path, progress: Callable[
         path = await download.download(description, locate.download_target(description, folder), progress)
     else:
         path = await asyncio.to_thread(_local, description)
+        if description.digest is not None:
+            checking()
+            found = await asyncio.to_thread(digest.of_file, path)
+            digest.check(found, description)
     return await asyncio.to_thread(_unpacked, path, description, folder)
 
 
@@ -41,6 +52,4 @@ def _unpacked(path: Path, description: ModelDescription, folder: Path) -> Path:
 def _local(description: ModelDescription) -> Path:
     path = locate.find_local(description)
     digest.check_size(path.stat().st_size, description)
-    if description.digest is not None:
-        digest.check(digest.of_file(path), description)
     return path

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 from aiohttp.http import RawRequestMessage
 
-from foresail_runtime import contract, errors
+from foresail_runtime import contract, early, errors
 from foresail_runtime.web import answers
 
 if TYPE_CHECKING:
@@ -224,7 +224,14 @@ def _wake(waiter: asyncio.Future[None]) -> None:
 class HttpServer:
     """Listens, and ends politely."""
 
-    def __init__(self, dispatcher: dispatch.Dispatcher, settings: Settings, identity: tls.Identity | None) -> None:
+    def __init__(
+        self,
+        dispatcher: dispatch.Dispatcher,
+        settings: Settings,
+        identity: tls.Identity | None,
+        early_listener: socket.socket | None = None,
+    ) -> None:
+        self._early_listener = early_listener
         self._settings = settings
         self._dispatcher = dispatcher
         self._identity = identity
@@ -256,9 +263,12 @@ class HttpServer:
         )
         loop = asyncio.get_running_loop()
         try:
-            self._listener = await loop.create_server(
-                self._server, settings.host, settings.http_port, backlog=1024, reuse_address=True, **self._secured()
+            place = (
+                {"host": settings.host, "port": settings.http_port, "reuse_address": True}
+                if self._early_listener is None
+                else {"sock": self._early_listener}
             )
+            self._listener = await loop.create_server(self._server, backlog=early.BACKLOG, **place, **self._secured())
         except OSError as error:
             raise OSError(error.errno, _explain(error, settings.host, settings.http_port)) from error
         self._sweeper = asyncio.create_task(self._sweep(), name="http sweeper")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
 import foresail_runtime
 from foresail_runtime import metrics
 from foresail_runtime.codec import extensions
+from foresail_runtime.health import State
 from foresail_runtime.web import answers
 
 if TYPE_CHECKING:
@@ -18,20 +21,42 @@ if TYPE_CHECKING:
     from foresail_runtime.tensors import ModelInfo, TensorSpec
 
 
+PROBE: Final = "kube-probe/"
+"""How the kubelet's User-Agent begins."""
+HOLD_SECONDS: Final = 0.8
+"""With what a probe may have waited for the imports, less than the 2 s that it is given."""
+_STARTING: Final = frozenset({State.STARTING, State.FETCHING, State.VERIFYING, State.LOADING, State.WARMING})
+
+
 class StatusHandlers:
     """One method a path."""
 
     def __init__(self, serving: Serving) -> None:
         self._serving = serving
+        self._ready = asyncio.Event()
+        serving.health.when_ready(self._ready.set)
 
-    async def live(self, _request: web.BaseRequest, _values: Mapping[str, str]) -> web.Response:
+    async def live(self, request: web.BaseRequest, _values: Mapping[str, str]) -> web.Response:
         """Answer 200: whoever hears this is alive."""
+        await self._hold(request)
         return answers.json({"live": self._serving.live()})
 
-    async def ready(self, _request: web.BaseRequest, _values: Mapping[str, str]) -> web.Response:
+    async def ready(self, request: web.BaseRequest, _values: Mapping[str, str]) -> web.Response:
         """Answer 200 when every model is ready; else 503, with the state and why."""
+        await self._hold(request)
         status = self._serving.health.status
         return answers.json(status.document(), 200 if self._serving.ready() else 503)
+
+    async def _hold(self, request: web.BaseRequest) -> None:
+        """Let the kubelet's probe wait a moment for a server that starts: it would come again a whole second later.
+
+        A startup probe that succeeds is followed by the readiness probe at once, so both are held.
+        """
+        if self._ready.is_set() or not request.headers.get("User-Agent", "").startswith(PROBE):
+            return
+        if self._serving.health.status.state in _STARTING:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ready.wait(), HOLD_SECONDS)
 
     async def model_ready(self, _request: web.BaseRequest, values: Mapping[str, str]) -> web.Response:
         """Answer 200 when this model is ready; 503 while it is not, 404 if nobody knows it."""

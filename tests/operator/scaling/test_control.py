@@ -12,6 +12,7 @@ import pytest
 from foresail_operator import errors
 from foresail_operator.scaling import decide
 from foresail_operator.scaling.control import Control, Scaled
+from foresail_operator.scaling.leaving import HIGHEST, LOWEST, Candidate
 from foresail_operator.scaling.metrics_api import Described
 from foresail_operator.scaling.model import Goal, Plan
 from foresail_operator.scaling.scrape import Pod, Scraper
@@ -35,15 +36,21 @@ class Stage:
         self.pod.batch_size, self.pod.batch_seconds = 8, 0.2
         self.models: list[Scaled] = []
         self.raised: list[tuple[tuple[str, str], int]] = []
+        self.marked: list[tuple[tuple[str, str], str, int | None]] = []
         self.refusal: errors.ApiError | None = None
         self.leads = True
         self.turned = asyncio.Event()
-        self.control = Control(Scraper(self.turned.set), lambda: self.models, self.rise, lambda: self.leads)
+        self.control = Control(Scraper(self.turned.set), lambda: self.models, self.rise, lambda: self.leads, self.mark)
 
     async def rise(self, key: tuple[str, str], advice: Advice) -> None:
         if self.refusal is not None:
             raise self.refusal
         self.raised.append((key, advice.replicas))
+
+    async def mark(self, key: tuple[str, str], candidate: Candidate, cost: int | None) -> None:
+        if self.refusal is not None:
+            raise self.refusal
+        self.marked.append((key, candidate.name, cost))
 
     def add(self, port: int) -> None:
         described = Described(*KEY, {}, {"foresail.dev/model": "shelf"})
@@ -142,3 +149,22 @@ async def test_while_no_proxy_answers_nobody_moves(stage: Stage) -> None:
     assert stage.control.number("shop", "shelf", Kind.CONCURRENCY) is None
     assert stage.raised == []
     await silent.stop()
+
+
+async def test_before_a_scale_in_the_least_loaded_pod_is_marked_and_only_by_the_leader(stage: Stage) -> None:
+    busy = StubPod(in_flight=12)
+    (model,) = stage.models
+    stage.leads = False
+    stage.pod.in_flight = 2
+    pods = (*model.pods, Pod("busy", "127.0.0.1", await busy.start()))
+    candidates = (Candidate("uid", "idle-one"), Candidate("busy", "busy-one"))
+    stage.models[:] = [dataclasses.replace(model, replicas=2, pods=pods, candidates=candidates)]
+    await stage.until(lambda: stage.control.number("shop", "shelf", Kind.CONCURRENCY) is not None)
+    assert stage.marked == []
+    stage.leads = True
+    await stage.until(lambda: stage.marked)
+    key, name, cost = stage.marked[0]
+    assert (key, name) == (KEY, "idle-one")
+    assert cost is not None
+    assert LOWEST <= cost < HIGHEST
+    await busy.stop()

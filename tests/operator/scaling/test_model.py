@@ -1,5 +1,7 @@
 """One model through its states, second by second."""
 
+import dataclasses
+
 from foresail_operator.scaling import decide, growth
 from foresail_operator.scaling.model import Goal, ModelScaler, Plan
 from foresail_operator.scaling.signal import Kind, Sample
@@ -141,3 +143,25 @@ def test_requests_a_second_and_queue_are_goals_of_their_own() -> None:
     clock.carry(45.0, 60.0)
     advice = clock.scaler.advise(clock.replicas, clock.now)
     assert (advice.replicas, advice.reason) == (5, "5 of 10: 450 requests a second, 100 a replica wanted")
+
+
+def test_a_scale_in_is_foreseen_some_seconds_before_the_number_falls_and_not_while_the_load_stays() -> None:
+    clock = Clock(replicas=4)
+    clock.carry(26.0, 60.0)
+    assert clock.scaler.leaving(4, clock.now) == 0
+    foreseen = lowered = None
+    while lowered is None:
+        clock.carry(5.0, 0.5)
+        if foreseen is None and clock.scaler.leaving(4, clock.now):
+            foreseen = clock.now
+        if clock.scaler.advise(4, clock.now).replicas < 4:
+            lowered = clock.now
+    assert foreseen is not None
+    assert 4.0 <= lowered - foreseen <= 6.0
+    assert clock.scaler.leaving(4, clock.now) == 3
+
+
+def test_where_the_owner_lets_nothing_shrink_no_scale_in_is_foreseen() -> None:
+    clock = Clock(dataclasses.replace(PLAN, shrinks=False), replicas=4)
+    clock.carry(5.0, 120.0)
+    assert clock.scaler.leaving(4, clock.now) == 0

@@ -171,12 +171,23 @@ def test_what_is_no_answer_is_refused(data: bytes) -> None:
 def test_loads_are_read_as_the_contract_writes_them(latency: tuple[int, ...]) -> None:
     load = Load("ready", 3, 1, 12_345, 456.789, 8, 0.0123, latency)
     assert loads.decode(load.encode().encode()) == load == Load.decode(load.encode())
+    young = Load("ready", 3, 1, 9, 4.5, age_seconds=2.5, phases={"start": 0.5, "warm": 0.25})
+    assert loads.decode(young.encode().encode()) == young == Load.decode(young.encode())
     bare = Load("starting", 0, 0, 0, 0.0)
     assert loads.decode(bare.encode().encode()) == bare
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"[]", b"null", b'{"state":"ready"}', Load("ready", -1, 0, 0, 0.0).encode().encode()]
+    "body",
+    [
+        b"",
+        b"[]",
+        b"null",
+        b'{"state":"ready"}',
+        Load("ready", -1, 0, 0, 0.0).encode().encode(),
+        Load("ready", 0, 0, 0, 0.0, phases={"start": -1.0}).encode().encode(),
+        b'{"state":"ready","in_flight":0,"queued":0,"requests":0,"load_seconds":0,"phases":[1]}',
+    ],
 )
 def test_what_is_no_load_is_refused(body: bytes) -> None:
     with pytest.raises(ContractError):

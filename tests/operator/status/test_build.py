@@ -11,7 +11,7 @@ from foresail_operator.api.conditions import Reason, Status
 from foresail_operator.desired.images import Pin
 from foresail_operator.events import choose, resized
 from foresail_operator.status import build, change
-from foresail_operator.status.facts import Advice, Facts, LoadScaling, Problem, Rollout
+from foresail_operator.status.facts import Advice, ColdStart, Facts, LoadScaling, Problem, Rollout
 from foresail_operator.status.pods import Pod
 
 if TYPE_CHECKING:
@@ -35,6 +35,18 @@ def test_status_has_what_the_schema_has(make_model: Callable[..., ModelDeploymen
     assert (status["replicas"], status["readyReplicas"], status["observedGeneration"]) == (1, 1, 2)
     assert status["selector"] == "foresail.dev/model=fraud"
     assert status["revision"] == {"current": "new", "image": "runtime:1", "inputs": "abc"}
+
+
+def test_a_cold_start_is_said_in_hundredths_and_stays_until_the_next_one(
+    make_model: Callable[..., ModelDeployment],
+) -> None:
+    model = make_model(scaling={"maxReplicas": 2})
+    cold = ColdStart(1.23456, (("schedule", 0.0123), ("load", 1.2222)))
+    status = build.build(model, dataclasses.replace(known(), cold_start=cold), PIN, {}, "now")
+    assert status["coldStart"] == {"seconds": 1.23, "phases": {"schedule": 0.01, "load": 1.22}}
+    assert Status.model_validate(status).model_dump(by_alias=True, exclude_none=True, mode="json") == status
+    assert build.build(model, known(), PIN, status, "now")["coldStart"] == status["coldStart"]
+    assert "coldStart" not in build.build(make_model(), known(), PIN, status, "now")
 
 
 def test_times_move_only_when_a_status_does(make_model: Callable[..., ModelDeployment]) -> None:

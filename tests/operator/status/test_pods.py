@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from foresail_operator.api.conditions import Reason
+from foresail_operator.desired import meta
 from foresail_operator.status import pods
 from foresail_runtime.contract import Termination
 
@@ -167,3 +168,12 @@ def test_a_new_version_alone_is_no_news() -> None:
     assert pods.read(later).same(one)
     assert not one.same(None)
     assert not pods.read(raw(podIP="10.0.0.1")).same(one)
+
+
+@pytest.mark.parametrize(("text", "cost"), [("-7", -7), ("0", 0), ("soon", None), (None, None)])
+def test_a_pods_deletion_cost_is_read_and_anything_else_in_its_place_is_none(
+    text: str | None, cost: int | None
+) -> None:
+    pod = raw()
+    pod["metadata"]["annotations"] = {"other": "1"} | ({} if text is None else {meta.DELETION_COST_ANNOTATION: text})
+    assert pods.read(pod).deletion_cost == cost

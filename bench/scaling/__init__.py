@@ -1,0 +1,1 @@
+"""Scaling as it is felt, on a cluster with kubelets."""
