@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 
-from foresail_testbed import errors, namespaces
+from foresail_testbed import errors, layout, locks, namespaces
 
 # Command to Debian package; the first group is needed by every cluster, the second by one with kubelets.
 ALWAYS = {"unshare": "util-linux", "nsenter": "util-linux", "setpriv": "util-linux", "ip": "iproute2"}
@@ -64,9 +64,15 @@ def install(commands: dict[str, str]) -> None:
     if shutil.which("apt-get") is None:
         raise errors.TestbedError(f"these packages are missing, install them first: {', '.join(packages)}")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    with namespaces.at_home():
+    folder = layout.cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    # apt refuses to work beside itself, and tests and builds that run at once each bring what they need
+    with namespaces.at_home(), locks.held(folder / "apt.lock"):
         run_apt(["apt-get", "-q", "update"], environment)
-        run_apt(["apt-get", "-qy", "install", "--no-install-recommends", *packages], environment)
+        run_apt(
+            ["apt-get", "-qy", "-o", "DPkg::Lock::Timeout=120", "install", "--no-install-recommends", *packages],
+            environment,
+        )
 
 
 def run_apt(command: list[str], environment: dict[str, str]) -> None:

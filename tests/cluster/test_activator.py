@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from foresail_testbed.access import Access
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.windows]
 PORTS = itertools.count(18700)
 ADDRESS = "10.99.0.7"
 """Of an activator's pod, as kube-proxy would be told."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Carry = Callable[..., object]
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.windows]
 
 _PORTS = itertools.count(18400)
 CUSTOM: Final = documents.CUSTOM_GROUP
