@@ -15,9 +15,8 @@ if TYPE_CHECKING:
 
 
 POD_CONNECTION_SECONDS: Final = 2.0
-"""Each end is another throw of the dice for a client: with five of them in ten seconds 64 clients give 4 replicas
-parts as even as 320 would. And a stopping gRPC server waits for so long until callers
-have left (docs/decisions/0010)."""
+"""Each end is another throw of the dice for a client: with five of them in ten seconds 64 clients give 4 replicas parts
+as even as 320 would. And a stopping gRPC server waits for so long until callers have left (docs/decisions/0010)."""
 
 
 class SettingError(ValueError):

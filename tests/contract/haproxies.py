@@ -143,11 +143,16 @@ def moved(text: str, ports: dict[int, int], dns: int) -> str:
 
 
 @contextlib.asynccontextmanager
-async def stage(model: ModelDeployment, folder: pathlib.Path, *addresses: str) -> AsyncIterator[Stage]:
-    """Run a model's proxy before replicas at addresses of loopback; the last one is behind the direct Service."""
+async def stage(
+    model: ModelDeployment, folder: pathlib.Path, *addresses: str, served: tuple[int, int] | None = None
+) -> AsyncIterator[Stage]:
+    """Run a model's proxy before replicas at addresses of loopback; the last one is behind the direct Service.
+
+    `served` are the ports of HTTP and gRPC where replicas run there already; without it they are stubs.
+    """
     name = model.metadata.name
     here = dict(zip((contract.HTTP_PORT, contract.GRPC_PORT, haproxy.STATUS_PORT), free_ports(3), strict=True))
-    (port,) = free_ports(1)
+    port, grpc_port = served or free_ports(2)
     loop = asyncio.get_running_loop()
     transport, names = await loop.create_datagram_endpoint(Names, local_addr=("127.0.0.1", 0))
     text = haproxy.build(model, "cluster.local")
@@ -155,6 +160,7 @@ async def stage(model: ModelDeployment, folder: pathlib.Path, *addresses: str) -
     text = text.replace(f":{contract.HTTP_PORT} check", f":{port} check").replace(
         f"connect port {contract.HTTP_PORT}", f"connect port {port}"
     )
+    text = text.replace(f":{contract.GRPC_PORT} check", f":{grpc_port} check")
     text = text.replace("cluster.local:80 backup", f"cluster.local:{port} backup")
     file = folder / "haproxy.cfg"
     file.write_text(text)
@@ -162,7 +168,7 @@ async def stage(model: ModelDeployment, folder: pathlib.Path, *addresses: str) -
     names.addresses[f"{name}-direct"] = [addresses[-1]]
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(transport.close)
-        for address, replica in made.replicas.items():
+        for address, replica in made.replicas.items() if served is None else ():
             runner = web.AppRunner(replica.app(name), access_log=None)
             await runner.setup()
             stack.push_async_callback(runner.cleanup)

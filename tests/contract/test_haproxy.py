@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import os
+import pathlib
 import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
+import grpc
 import pytest
 
 from foresail_operator.api import v1alpha1
 from foresail_operator.desired import haproxy
 from foresail_operator.scaling import loads
 from foresail_runtime import contract
+from foresail_runtime.grpc import oip_pb2
 from tests.contract import haproxies
 
 if TYPE_CHECKING:
-    import pathlib
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from tests.contract.haproxies import Stage
 
+MODEL = pathlib.Path(__file__).parents[1] / "runtime/models/mlp.onnx"
 BODY: dict[str, Any] = {"inputs": []}
 
 
@@ -87,7 +93,8 @@ async def up(client: aiohttp.ClientSession, stage: Stage, count: int) -> None:
                 text = await answer.text()
         except aiohttp.ClientConnectionError:
             return False
-        return f'haproxy_backend_active_servers{{proxy="http"}} {count}\n' in text
+        wanted = [f'haproxy_backend_active_servers{{proxy="{side}"}} {count}\n' for side in ("http", "grpc")]
+        return all(line in text for line in wanted)
 
     await until(counted, f"{count} replicas are up")
 
@@ -185,3 +192,57 @@ async def test_an_address_that_is_another_models_by_now_gets_nothing(tmp_path: p
         await up(client, stage, 0)
         stage.replicas["127.0.0.9"].answering.set()
         assert await answered_by(client, stage) == "127.0.0.9"
+
+
+async def says_ready(client: aiohttp.ClientSession, url: str) -> bool:
+    with contextlib.suppress(aiohttp.ClientConnectionError):
+        async with client.get(url + contract.READY_PATH) as answer:
+            return answer.status == 200
+    return False
+
+
+@contextlib.asynccontextmanager
+async def runtime(*addresses: str, age_seconds: float) -> AsyncIterator[tuple[int, int]]:
+    """Run real replicas of the model whose connections get so old; yields their ports."""
+    http, grpc_port = haproxies.free_ports(2)
+    command = [sys.executable, "-m", "foresail_runtime", "serve", str(MODEL), "--name", "fraud"]
+    variables = {"HTTP_PORT": http, "GRPC_PORT": grpc_port, "CONNECTION_SECONDS": age_seconds}
+    async with contextlib.AsyncExitStack() as stack:
+        for address in addresses:
+            given = {f"FORESAIL_{name}": str(value) for name, value in ({"HOST": address} | variables).items()}
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                env=os.environ | given,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.DEVNULL,
+            )
+            stack.push_async_callback(process.wait)
+            stack.callback(process.terminate)
+        async with session() as client:
+            for address in addresses:
+                await until(functools.partial(says_ready, client, f"http://{address}:{http}"), f"{address} is ready")
+        yield http, grpc_port
+
+
+async def test_calls_lose_nothing_when_replicas_end_connections_because_of_their_age(tmp_path: pathlib.Path) -> None:
+    """Calls that shared a connection lost their trailers in one of 300 cases."""
+    message = oip_pb2.ModelInferRequest(model_name="fraud")
+    message.inputs.add(name="input", datatype="FP32", shape=[1, 32]).contents.fp32_contents.extend([0.5] * 32)
+    places = ("127.0.0.2", "127.0.0.3")
+    async with (
+        runtime(*places, age_seconds=0.1) as ports,
+        haproxies.stage(model(), tmp_path, *places, served=ports) as stage,
+        session() as client,
+    ):
+        stage.know(*places)
+        await up(client, stage, 2)
+
+        async def caller() -> int:
+            target = f"127.0.0.1:{stage.ports[contract.GRPC_PORT]}"
+            async with grpc.aio.insecure_channel(target, [("grpc.use_local_subchannel_pool", 1)]) as channel:
+                infer = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
+                for _ in range(60):
+                    await infer(message.SerializeToString(), timeout=20)
+            return 60
+
+        assert sum(await asyncio.gather(*(caller() for _ in range(12)))) == 720

@@ -281,7 +281,7 @@ class Spec(Resource):
             "holdRequests away",
         )
         + rule(
-            "self.loadBalancing != 'request' || !has(self.serving.tls)",
+            "self.loadBalancing != 'request' || !has(self.serving) || !has(self.serving.tls)",
             "a proxy sees no requests inside TLS: take serving.tls away and end TLS at an Ingress, or take "
             "loadBalancing away",
         )
