@@ -88,11 +88,17 @@ class Serving:
         """Inference requests begun and not answered, queued ones among them; counted by `begin` and `end`."""
         return self._in_flight
 
-    def begin(self, model: Model) -> None:
-        """Count a request in that has found its model; `end` counts it out, whatever became of it."""
+    def begin(self, model: Model, since: float | None = None) -> None:
+        """Count a request in that has found its model, now or at an earlier time; `end` counts it out."""
         self._integrate()
+        if since is not None:
+            self._load_seconds += self._changed - since
         self._in_flight += 1
         model.in_flight += 1
+
+    def passed(self, seconds: float) -> None:
+        """Count a request that came and went in one piece: nobody could look, so only the integral shows it."""
+        self._load_seconds += seconds
 
     def end(self, model: Model) -> None:
         """Count a request out."""

@@ -214,7 +214,7 @@ VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "FORESAIL_DRIFT_WINDOW_SECONDS": ("drift_window_seconds", _number(1, 10**7)),
     "FORESAIL_DRIFT_COST": ("drift_cost", _number(0.0001, 1)),
     "OTEL_EXPORTER_OTLP_ENDPOINT": ("traces_endpoint", str),
-    "FORESAIL_ACCESS_LOG": ("access_log", _boolean),
+    contract.ENV_ACCESS_LOG: ("access_log", _boolean),
     "FORESAIL_LOG_FORMAT": ("log_format", _one_of("text", "json")),
     "FORESAIL_LOG_LEVEL": ("log_level", _one_of("DEBUG", "INFO", "WARNING", "ERROR")),
     "FORESAIL_DOWNLOAD_FOLDER": ("download_folder", str),

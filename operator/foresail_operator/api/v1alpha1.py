@@ -166,6 +166,9 @@ class Serving(Resource):
             "OpenVINOExecutionProvider",
         ),
     )
+    access_log: bool = Field(
+        default=False, description="Write a line of JSON to the replica's log for each request, with no payload in it."
+    )
     tls: Tls | None = Field(default=None, description=text(Tls))
     auth: Auth | None = Field(default=None, description=text(Auth))
 

@@ -117,6 +117,8 @@ def _environment(model: ModelDeployment) -> list[Manifest]:
     if "cpu" in limits(model.spec.resources):
         reference = {"containerName": CONTAINER, "resource": "limits.cpu"}
         ours.append({"name": contract.ENV_CPU_LIMIT, "valueFrom": {"resourceFieldRef": reference}})
+    if model.spec.serving.access_log:
+        ours.append({"name": contract.ENV_ACCESS_LOG, "value": "1"})
     return [variable.plain() for variable in model.spec.pod.env] + ours + _secured(model.spec.serving)
 
 

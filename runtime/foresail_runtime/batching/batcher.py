@@ -113,6 +113,10 @@ class Batcher:
         rows = self._rows(request.inputs)
         if rows > self._limits.split_rows and not at_once:
             return None
+        return self._run_now(request, rows)
+
+    def _run_now(self, request: InferRequest, rows: int) -> Arrays:
+        feeder_ = self.feeder
         start = self._clock()
         feed = {tensor.name: tensor.array for tensor in request.inputs}
         try:
@@ -125,10 +129,11 @@ class Batcher:
 
         To wait costs a task two turns of the loop, which is more than what sharing a run of microseconds saves.
         """
-        waits = self._queue.count or self.feeder.delay_seconds or self.feeder.closed
-        short = self.feeder.inline and self.feeder.usual_seconds <= SHORT_SECONDS
+        feeder_ = self.feeder
+        waits = self._queue.count or feeder_.delay_seconds or feeder_.closed
+        short = feeder_.inline and feeder_.usual_seconds <= SHORT_SECONDS
         if short and not waits and self._rows(request.inputs) == 1:
-            return self.run_alone(request, at_once=True)
+            return self._run_now(request, 1)
         return self.run_alone(request)
 
     def check_room(self, ahead: int) -> None:

@@ -175,13 +175,14 @@ class Service:
         serving = self._serving
         model = serving.model(message.model_name, message.model_version)
         start = serving.clock()
-        serving.begin(model)
-        status = 500
+        status, waits = 500, False
         try:
             request, is_raw = messages.decode(model.signature, message)
             model.metrics.decoded(serving.clock() - start)
             arrays = model.batcher.run_short(request)
             if arrays is None:
+                serving.begin(model, start)
+                waits = True
                 request = _within(request, context.time_remaining())
                 response = await model.infer(request, message.ByteSize())
             else:
@@ -197,8 +198,12 @@ class Service:
             status = 499  # the client hung up, in the word that access logs have for it
             raise
         finally:
-            serving.end(model)
-            model.metrics.answered("grpc", status, serving.clock() - start)
+            seconds = serving.clock() - start
+            if waits:
+                serving.end(model)
+            else:
+                serving.passed(seconds)
+            model.metrics.answered("grpc", status, seconds)
         return answer
 
     async def model_stream_infer(self, requests: AsyncIterator[bytes], context: Context) -> None:

@@ -102,8 +102,9 @@ class TableReader:
     def read(self, columns: Sequence[Column], count: int) -> Sequence[Tensor]:
         """Return the model's inputs; raises InvalidRequest as `tabular.Table.read` does."""
         arrays = [column for column in columns if isinstance(column, np.ndarray)]
-        if len(arrays) == len(columns) and (inputs := self._fast(arrays, count)) is not None:
-            return inputs
+        with np.errstate(over="raise"), contextlib.suppress(FloatingPointError):  # too large: the table says which
+            if len(arrays) == len(columns) and (inputs := self._fast(arrays, count)) is not None:
+                return inputs
         listed = [column if isinstance(column, list) else column.tolist() for column in columns]
         return self._table.read({"rows": list(map(list, zip(*listed, strict=True)))})
 

@@ -138,8 +138,11 @@ class Table:
         if type(None) in kinds:
             values = [math.nan if value is None else value for value in values]
         try:
-            return np.array(values, dtype=spec.datatype.dtype)
-        except OverflowError as error:
+            with np.errstate(over="raise"):  # numpy would make infinity of a number that is too large
+                return np.array(values, dtype=np.float64 if kind == "f" else spec.datatype.dtype).astype(
+                    spec.datatype.dtype, copy=False
+                )
+        except (OverflowError, FloatingPointError) as error:
             raise errors.InvalidRequest(
                 f"a value is too large for {spec.name!r}, which takes {spec.datatype.name}: {error}"
             ) from error

@@ -46,7 +46,7 @@ _HEAD: Final = b"HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %d\r\nDate: 
 class Trip:
     """One request on the short way."""
 
-    __slots__ = ("client", "finish", "form", "message", "model", "request", "start", "task", "ticket")
+    __slots__ = ("client", "counted", "finish", "form", "message", "model", "request", "start", "task", "ticket")
 
     def __init__(self, client: Any, message: Any, model: Model, start: float, finish: Callable[[bytes], None]) -> None:
         self.client = client
@@ -62,6 +62,8 @@ class Trip:
         self.task: asyncio.Future[Arrays] | None = None
         """Set while it runs in several pieces."""
         self.form: Form = rest.JSON_ONLY
+        self.counted = False
+        """Whether it is among what is in flight, as all are that wait."""
 
     @property
     def under_way(self) -> bool:
@@ -127,7 +129,6 @@ class Express:
     ) -> Trip:
         """Answer a request now, or (not if `at_once`) when its turn comes; `under_way` of the trip tells which."""
         trip = Trip(client, message, model, self._serving.clock(), finish)
-        self._serving.begin(model)
         self._serving.metrics.received_bytes += len(body)
         try:
             headers = message.headers
@@ -158,6 +159,8 @@ class Express:
 
     def _queue(self, trip: Trip, request: InferRequest, size: int) -> None:
         batcher, timeout = trip.model.batcher, trip.model.timeout(request)
+        self._serving.begin(trip.model, trip.start)
+        trip.counted = True
         trip.ticket = batcher.submit(request, size, timeout, functools.partial(self._end, trip))
         if trip.ticket is None:  # more rows than run at once: several runs in a row, which takes a task
             trip.task = asyncio.ensure_future(batcher.infer(request, size, timeout))
@@ -169,7 +172,6 @@ class Express:
 
     def _end(self, trip: Trip, outcome: Any) -> None:
         trip.ticket = trip.task = None
-        self._serving.end(trip.model)
         status = 200
         begun = self._serving.clock()
         try:
@@ -190,6 +192,10 @@ class Express:
         seconds = now - trip.start
         if status == 200:
             trip.model.metrics.encoded(now - begun)
+        if trip.counted:
+            self._serving.end(trip.model)
+        else:
+            self._serving.passed(seconds)
         trip.model.metrics.answered("infer", status, seconds)
         self._serving.metrics.sent_bytes += len(data)
         if self._access.active:

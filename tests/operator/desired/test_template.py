@@ -203,6 +203,14 @@ def test_a_certificate_and_tokens_are_mounted_and_the_probes_speak_tls(
     assert {found[probe]["httpGet"]["scheme"] for probe in probes} == {"HTTPS"}
 
 
+def test_an_access_log_is_written_where_the_spec_says_so(make_model: Callable[..., ModelDeployment]) -> None:
+    for serving, expected in (({"accessLog": True}, "1"), ({}, None)):
+        variables = {
+            variable["name"]: variable.get("value") for variable in container(make_model(serving=serving))["env"]
+        }
+        assert variables.get(contract.ENV_ACCESS_LOG) == expected
+
+
 def test_client_certificates_are_asked_for_only_when_the_spec_says_so(
     make_model: Callable[..., ModelDeployment],
 ) -> None:

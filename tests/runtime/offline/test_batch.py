@@ -127,6 +127,25 @@ def test_a_null_is_a_missing_number_in_parquet_too(
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_a_number_too_large_for_its_column_is_an_error_of_its_row(
+    foresail: Foresail, two_columns: pathlib.Path, tmp_path: pathlib.Path, lines: Lines, suffix: str
+) -> None:
+    given = tmp_path / f"in.{suffix}"
+    match suffix:
+        case "csv":
+            given.write_text("age,name\n1.5,a\n1e39,b\n")
+        case "jsonl":
+            given.write_text('{"age": 1.5, "name": "a"}\n{"age": 1e39, "name": "b"}\n')
+        case _:
+            pq.write_table(pa.table({"age": [1.5, 1e39], "name": ["a", "b"]}), given)
+    assert foresail("batch", two_columns, given, tmp_path / "out.jsonl") == 3
+    assert [row["years"] for row in lines(tmp_path / "out.jsonl")] == [1.5, None]
+    (found,) = lines(tmp_path / "out.jsonl.errors.jsonl")
+    assert found["row"] == 1
+    assert found["error"].startswith("a value is too large for 'age'")
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
 def test_tensors_are_nested_lists_in_a_column(
     foresail: Foresail, matrix: pathlib.Path, tmp_path: pathlib.Path, lines: Lines, suffix: str
 ) -> None:

@@ -76,6 +76,8 @@ def test_a_null_is_a_missing_number() -> None:
         ({"rows": [1, 2]}, "row 0 is not a list of 3 values"),
         ({"rows": [[1, "2", 3]]}, "row 0, column 'b': '2' is no value for FP32"),
         ({"rows": [[1, 2, 3], [1, 2, True]]}, "row 1, column 'c': 'True' is no value for FP32"),
+        ({"rows": [[1, 1e39, 3]]}, "a value is too large for"),
+        ({"rows": [[1, None, -1e300]]}, "a value is too large for"),
         ({"rows": [[1, [2], 3]]}, "row 0, column 'b'"),
         ({"columns": ["a", "b"], "data": [[1, 2]]}, "columns lacks 'c'"),
         ({"columns": ["a", "b", "c", "d"], "data": [[1, 2, 3, 4]]}, "columns has 'd'"),
