@@ -144,6 +144,8 @@ class Usage:
             try:
                 if b"foresail_operator" not in (folder / "cmdline").read_bytes().replace(b"-", b"_"):
                     continue
+                if b"kubepods" not in (folder / "cgroup").read_bytes():
+                    continue
                 fields = (folder / "stat").read_text().rpartition(")")[2].split()
                 memory += int((folder / "statm").read_text().split()[1]) * _PAGE
             except OSError:  # no process, or one that has just ended

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 
@@ -14,7 +14,8 @@ from bench.scaling.stage import BODY, wait
 if TYPE_CHECKING:
     from bench.scaling.stage import Stage
 
-NAME = "sleeper"
+NAME: Final = "sleeper"
+_WHOLE: Final = {"status", "seconds"}
 
 
 def measure(stage: Stage, wakes: int, seconds: float) -> dict[str, Any]:
@@ -61,11 +62,11 @@ async def ask(url: str) -> tuple[str, float]:
 def report(rounds: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the quantiles, of the whole as a client feels it and of the parts."""
     took = [one["seconds"] for one in rounds]
-    phases = [name for name in (rounds[-1] if rounds else {}) if name not in {"status", "seconds"}]
+    phases = [name for name in dict.fromkeys(name for one in rounds for name in one) if name not in _WHOLE]
     return {
         "wakes": len(rounds),
         "lost": sum(one["status"] != "200" for one in rounds),
-        "p50_seconds": round(statistics.median(took), 2),
+        "p50_seconds": round(statistics.median(took), 2) if took else None,
         "p95_seconds": round(statistics.quantiles(took, n=20)[-1], 2) if len(took) > 1 else None,
         "phases_p50_seconds": {
             name: round(statistics.median(one[name] for one in rounds if name in one), 3) for name in phases

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import signal
 import socket
 import sys
 from typing import TYPE_CHECKING, Any
@@ -52,24 +53,32 @@ def place(models: kit.Models) -> None:
     models.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
 
 
-@pytest.fixture
-def activator_port(plane: Access, namespace: str, tmp_path: pathlib.Path) -> Iterator[int]:
-    """Run an activator; return the port of its probes."""
-    port = next(PORTS)
-    process = plane.popen(
-        [sys.executable, "-m", "foresail_activator"],
-        environment={
+class Activator:
+    """An activator as a process, started again after it was killed."""
+
+    def __init__(self, plane: Access, namespace: str, folder: pathlib.Path) -> None:
+        self._plane, self._folder = plane, folder
+        self._environment = {
             "FORESAIL_NAMESPACES": namespace,
             "FORESAIL_POD_NAMESPACE": namespace,
             "FORESAIL_HTTP_HOST": "127.0.0.1",
-            "FORESAIL_HTTP_PORT": str(port),
             "FORESAIL_DRAIN_SECONDS": "0",
             "FORESAIL_GRACE_SECONDS": "1",
-        },
-        log=tmp_path / "activator.log",
-    )
-    yield port
-    process.stop()
+        }
+        self.start()
+
+    def start(self) -> None:
+        port = next(PORTS)
+        command = [sys.executable, "-m", "foresail_activator"]
+        environment = self._environment | {"FORESAIL_HTTP_PORT": str(port)}
+        self.process = self._plane.popen(command, environment=environment, log=self._folder / f"activator-{port}.log")
+
+
+@pytest.fixture
+def activating(plane: Access, namespace: str, tmp_path: pathlib.Path) -> Iterator[Activator]:
+    activator = Activator(plane, namespace, tmp_path)
+    yield activator
+    activator.process.stop()
 
 
 def slice_ports(models: kit.Models) -> dict[str, int]:
@@ -92,7 +101,7 @@ def reach(port: int) -> socket.socket | None:
     return connection
 
 
-@pytest.mark.usefixtures("place", "activator_port")
+@pytest.mark.usefixtures("place", "activating")
 def test_a_request_wakes_a_sleeping_model(models: kit.Models, operators: kit.Operators) -> None:
     operator = operators.start(FORESAIL_ACTIVATOR_SERVICE="foresail-activator").wait_until_leading()
     models.apply(scaling={"minReplicas": 0, "maxReplicas": 3})
@@ -112,6 +121,83 @@ def test_a_request_wakes_a_sleeping_model(models: kit.Models, operators: kit.Ope
     kit.eventually(lambda: models.state("Ready") == ("True", "Ready"), "it answers again")
     kit.eventually(lambda: not (models.get("configmap", "foresail-wake") or {}).get("data"), "the wish is taken back")
     connection.close()
+
+
+def put_to_sleep(models: kit.Models, operator: kit.Operator) -> None:
+    """Have a model that sleeps."""
+    models.apply(scaling={"minReplicas": 0, "maxReplicas": 3})
+    models.wait_settled(operator)
+    models.kubectl("scale", "deployment/fraud", "--replicas=0")
+    kit.eventually(lambda: models.state("Asleep") == ("True", "Asleep"), "it is asleep")
+
+
+def wishes(models: kit.Models) -> dict[str, str]:
+    """Return what the activator has asked for."""
+    return (models.get("configmap", "foresail-wake") or {}).get("data") or {}
+
+
+def waits(connection: socket.socket) -> bool:
+    """Return whether a request still waits for its answer."""
+    connection.settimeout(0.3)
+    try:
+        connection.recv(1)
+    except TimeoutError:
+        return True
+    except ConnectionError:
+        return False
+    return False
+
+
+@pytest.mark.usefixtures("place", "activating")
+def test_the_operator_dies_while_a_request_waits_and_the_next_one_wakes_the_model(
+    models: kit.Models, operators: kit.Operators
+) -> None:
+    operator = operators.start(FORESAIL_ACTIVATOR_SERVICE="foresail-activator").wait_until_leading()
+    put_to_sleep(models, operator)
+    operator.kill()
+    connection = kit.eventually(lambda: reach(slice_ports(models)["http"]), "the activator listens")
+    kit.eventually(lambda: wishes(models), "the wish is written, though nobody is there to read it")
+    assert waits(connection)
+    assert size(models) == 0
+    operators.start(FORESAIL_ACTIVATOR_SERVICE="foresail-activator")
+    kit.eventually(lambda: size(models) == 1, "the next operator wakes it")
+    kit.eventually(lambda: not wishes(models), "the wish is taken back")
+    connection.close()
+
+
+@pytest.mark.usefixtures("place")
+def test_an_activator_dies_with_the_connections_that_it_held_and_the_next_one_holds_new_ones(
+    models: kit.Models, operators: kit.Operators, activating: Activator
+) -> None:
+    operator = operators.start(FORESAIL_ACTIVATOR_SERVICE="foresail-activator").wait_until_leading()
+    put_to_sleep(models, operator)
+    operator.signal(signal.SIGSTOP)  # or the request would be answered before the activator dies
+    connection = kit.eventually(lambda: reach(slice_ports(models)["http"]), "the activator listens")
+    assert waits(connection)
+    activating.process.kill()
+    kit.eventually(lambda: not waits(connection), "the connection is lost")
+    activating.start()
+    again = kit.eventually(lambda: reach(slice_ports(models)["http"]), "the next one listens")
+    assert waits(again)
+    operator.signal(signal.SIGCONT)
+    kit.eventually(lambda: size(models) == 1, "it is woken")
+    again.close()
+
+
+@pytest.mark.usefixtures("place")
+def test_both_die_while_a_request_waits_and_the_wish_still_wakes_the_model(
+    models: kit.Models, operators: kit.Operators, activating: Activator
+) -> None:
+    operator = operators.start(FORESAIL_ACTIVATOR_SERVICE="foresail-activator").wait_until_leading()
+    put_to_sleep(models, operator)
+    operator.kill()
+    connection = kit.eventually(lambda: reach(slice_ports(models)["http"]), "the activator listens")
+    kit.eventually(lambda: wishes(models), "the wish is written")
+    activating.process.kill()
+    kit.eventually(lambda: not waits(connection), "the connection is lost")
+    operators.start(FORESAIL_ACTIVATOR_SERVICE="foresail-activator")
+    kit.eventually(lambda: size(models) == 1, "it is woken for who asks again")
+    kit.eventually(lambda: not wishes(models), "the wish is taken back")
 
 
 @pytest.mark.usefixtures("place")

@@ -134,3 +134,23 @@ def test_07_autoscaling_asks_for_every_replica_and_says_why(foresail: Foresail, 
     assert (said["signal"], said["mode"]) == ("concurrency", "custom")
     assert "requests in flight, 4 a replica wanted" in said["reason"]
     foresail.cluster.kubectl("delete", "-n", namespace, "-f", str(examples.EXAMPLES / "07-autoscaling"))
+
+
+def test_08_scale_to_zero_sleeps_and_the_first_request_gets_the_answer_of_its_page(
+    foresail: Foresail, namespace: str
+) -> None:
+    start(foresail, namespace, "08-scale-to-zero", "sleepy-fraud")
+    eventually(
+        lambda: foresail.condition(namespace, "sleepy-fraud", "Asleep").get("status"),
+        lambda found: found == "True",
+        90,
+        "the model to sleep",
+    )
+    folder = examples.EXAMPLES / "08-scale-to-zero"
+    answer = post(foresail, namespace, "sleepy-fraud/infer", folder / "request.json")
+    same(answer, examples.answer(folder / "README.md"), {"data": 1e-4})
+    cold = eventually(
+        lambda: foresail.model(namespace, "sleepy-fraud")["status"].get("coldStart", {}), bool, 10, "the phases"
+    )
+    assert set(cold["phases"]) == {"schedule", "pull", "start", "fetch", "verify", "load", "warm", "ready"}
+    foresail.cluster.kubectl("delete", "-n", namespace, "-f", str(folder / "sleepy-fraud.yaml"))

@@ -46,6 +46,13 @@ def test_a_step_from_one_to_four_is_asked_for_within_three_seconds(pod: str) -> 
     assert seen.paid[rise + round(3 / traces.STEP_SECONDS)] >= seen.need[rise]
 
 
+@pytest.mark.parametrize("seed", range(300, 304))
+def test_the_queue_that_piles_up_in_a_step_asks_for_nobody_that_the_load_does_not(seed: int) -> None:
+    seen = run("step", "quick", seed)
+    assert seen.over < 0.2 * seen.needed  # half as much again while the queue's length counted
+    assert seen.waiting[-1000:].max() == 0, "and it was drained"
+
+
 @pytest.mark.parametrize("shape", ["ramp", "poisson"])
 def test_it_beats_the_hpa_on_cpu_and_knatives_algorithm(shape: str) -> None:
     setting = PODS["quick"]
