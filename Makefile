@@ -94,6 +94,10 @@ bench-scrape: install ## What asking every pod for its load twice a second costs
 bench-operator: install ## Many models at once beside KServe's controller; SIZES="100 250 500"; bench-output/operator.json
 	@$(BIN)/python -m bench.operator --sizes $(or $(SIZES),100 250 500)
 
+.PHONY: bench-first-answer
+bench-first-answer: install ## From apply to the first answer on a real node, by phase: 20 runs; bench-output/first-answer.json
+	@$(BIN)/python -m bench.operator.first_answer
+
 .PHONY: simulate
 simulate: install ## Replicas against need on made-up loads, beside an HPA on cpu and Knative; plots in bench-output/
 	@$(BIN)/python -m bench.simulate
