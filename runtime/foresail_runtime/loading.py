@@ -66,7 +66,7 @@ async def load(
         ModelUnusable: It can't be fetched, opened or warmed; the message says why.
     """
     say(health.State.FETCHING, f"fetching {repository.public_address(description.uri)}")
-    path = await fetch.fetch(description, Path(settings.download_folder), door.health.progress)
+    path = await fetch.fetch(description, Path(settings.download_folder), door.health.progress, door.health.say)
     say(health.State.LOADING, f"loading {path.name}")
     loop = asyncio.get_running_loop()
     threads = min(settings.threads or cores.available(), cores.available())

@@ -14,8 +14,15 @@ if TYPE_CHECKING:
     from foresail_runtime.contract import ModelDescription
 
 
-async def fetch(description: ModelDescription, folder: Path, progress: Callable[[int, int | None], None]) -> Path:
+async def fetch(
+    description: ModelDescription,
+    folder: Path,
+    progress: Callable[[int, int | None], None],
+    say: Callable[[str | None, str], None] = lambda *_: None,
+) -> Path:
     """Return the checked file of a model, downloaded to the folder, and unpacked there, if need be.
+
+    `progress` is told how many bytes have come, and `say` why a download does not get on.
 
     Raises:
         ModelUnusable: It can't be had, or is not what the digest says.
@@ -24,7 +31,8 @@ async def fetch(description: ModelDescription, folder: Path, progress: Callable[
         # Imported here: an HTTP client is no use to a model that is mounted.
         from foresail_runtime.repository import download  # noqa: PLC0415
 
-        path = await download.download(description, locate.download_target(description, folder), progress)
+        target = locate.download_target(description, folder)
+        path = await download.download(description, target, progress, say=say)
     else:
         path = await asyncio.to_thread(_local, description)
     return await asyncio.to_thread(_unpacked, path, description, folder)
