@@ -59,7 +59,8 @@ def test_twenty_models_run_on_untouched_by_a_newer_operator_runtime_and_definiti
     for number, name in enumerate(names):
         models.apply(name, **SHAPES[number % len(SHAPES)])
     for name in names:
-        models.wait_settled(first, name)
+        models.wait_ready(name)
+    models.wait_settled(first, names[-1])
     before = running(models)
     assert len(before) >= 2 * COUNT
     first.stop()
