@@ -102,6 +102,10 @@ bench-operator: install ## Many models at once beside KServe's controller; SIZES
 bench-scaling: install ## A step, wake-ups and noise on real kubelets beside an HPA on cpu (PART="step wake noise simulate")
 	@$(BIN)/python -m bench.scaling $(if $(PART),--part $(PART))
 
+.PHONY: bench-first-answer
+bench-first-answer: install ## From apply to the first answer on a real node, by phase: 20 runs; bench-output/first-answer.json
+	@$(BIN)/python -m bench.operator.first_answer
+
 .PHONY: simulate
 simulate: install ## Replicas against need on made-up loads, beside an HPA on cpu and Knative; plots in bench-output/
 	@$(BIN)/python -m bench.simulate

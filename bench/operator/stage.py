@@ -116,7 +116,7 @@ class Operator:
         while not self.leads():
             if time.monotonic() > deadline or self._process.returncode is not None:
                 raise RuntimeError(f"the operator does not lead; its log: {self.log}")
-            time.sleep(0.02)
+            time.sleep(0.1)  # each look costs the operator a page of metrics
 
     def usage(self) -> dict[str, float]:
         """Return its CPU seconds so far, its memory and its largest, in MB of a million bytes."""

@@ -19,7 +19,14 @@ _COMPONENT: Final = "foresail-operator"
 SCALING_UP: Final = "ScalingUp"
 SCALING_DOWN: Final = "ScalingDown"
 _QUIET: Final = frozenset(
-    {Reason.CREATING, Reason.PODS_STARTING, Reason.ROLLING_OUT, Reason.SCALING, Reason.WAITING_FOR_REMOVAL}
+    {
+        Reason.CREATING,
+        Reason.PODS_STARTING,
+        Reason.LOADING,
+        Reason.ROLLING_OUT,
+        Reason.SCALING,
+        Reason.WAITING_FOR_REMOVAL,
+    }
 )
 """Reasons on the way to Ready that nobody is helped by reading about."""
 

@@ -20,7 +20,7 @@ from foresail_operator.desired import names, pace, plan, proxy, removal, zero
 from foresail_operator.desired.images import Pin
 from foresail_operator.desired.images import choose as choose_image
 from foresail_operator.events import choose, resized
-from foresail_operator.explain import Explainer
+from foresail_operator.explain import Explainer, ask
 from foresail_operator.status import build, change, facts
 from foresail_operator.status.facts import Problem
 
@@ -86,7 +86,7 @@ class Reconciler:
         self._paces: dict[Key, pace.Pace] = {}
         self._unsaid_since: dict[Key, float] = {}
         self._plans: collections.OrderedDict[Key, tuple[_MadeFor, Plan]] = collections.OrderedDict()
-        self._explainer = Explainer(kube)
+        self._explainer = Explainer(kube, ask)
 
     async def look(self, key: Key) -> float | None:
         """Look at a key; return after how many seconds to look again without being asked, or None."""
@@ -260,7 +260,8 @@ class Reconciler:
         if (pod := known.starting) is None:
             self._explainer.forget(model.key)
             return known, None
-        hint, again = await self._explainer.explain(model.key, pod, self._clocks.monotonic())
+        tls = model.spec.serving.tls is not None
+        hint, again = await self._explainer.explain(model.key, pod, self._clocks.monotonic(), tls=tls)
         return dataclasses.replace(known, hint=hint), again
 
     async def _write_status(self, model: ModelDeployment, status: dict[str, Any]) -> None:

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 EXIT_FAILED: Final = 1
+MEMORY_SECONDS: Final = 0.5
 RESERVE_SECONDS: Final = 2.0
 """For the answers of requests that ended at their deadline to be written."""
 
@@ -154,8 +155,9 @@ class App:
         hang = asyncio.create_task(self._hung.wait(), name="hang")
         reload = asyncio.create_task(self._reload(), name="reload")
         poll = asyncio.create_task(self._poll(load), name="poll")
-        termination.foretell(self.settings.termination_path, self._name)
-        self._watch()
+        foretold = termination.Foretold(self.settings.termination_path, self._name)
+        memory = asyncio.create_task(self._note_memory(foretold), name="memory")
+        self._watch(foretold)
         try:
             await asyncio.wait((load, stop, hang), return_when=asyncio.FIRST_COMPLETED)
             if load.done():
@@ -166,24 +168,35 @@ class App:
                 return EXIT_FAILED
             await self._drain()
         except errors.ModelUnusable as failure:
+            foretold.close()
             self._fail(failure)
             return EXIT_FAILED
         finally:
-            tasks = (load, stop, hang, reload, poll)
+            tasks = (load, stop, hang, reload, poll, memory)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         self._close_board()
+        foretold.close()
         termination.forget(self.settings.termination_path)
         return 0
 
-    def _watch(self) -> None:
+    async def _note_memory(self, foretold: termination.Foretold) -> None:
+        """Take down again and again what is held in memory: whoever is killed for it can't say so afterwards."""
+        if self.settings.termination_path is None or self.serving.board is not None:
+            return
+        while True:
+            foretold.look(termination.resident_bytes())
+            await asyncio.sleep(MEMORY_SECONDS)
+
+    def _watch(self, foretold: termination.Foretold) -> None:
         if not self.settings.hang_seconds:
             return
         loop = asyncio.get_running_loop()
 
         def bark(model: str, failure: errors.ModelUnusable) -> None:
             """Leave the reason first: the loop may be what hangs."""
+            foretold.close()
             self._close_board()
             termination.write(self.settings.termination_path, failure, model)
             self.access.flush()

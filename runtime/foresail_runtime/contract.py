@@ -211,19 +211,24 @@ class Termination:
     reason: str
     message: str
     model: str | None = None
+    memory_bytes: int | None = None
+    """What the process held in memory when it last looked; None: it did not look."""
 
     def encode(self) -> str:
         """Return JSON text; the message is cut so that the kubelet keeps all of it (it reads 4096 bytes)."""
         message = self.message.encode()[:3000].decode(errors="ignore")
-        return json.dumps({"reason": self.reason, "message": message, "model": self.model})
+        memory = {} if self.memory_bytes is None else {"memory_bytes": self.memory_bytes}
+        return json.dumps({"reason": self.reason, "message": message, "model": self.model} | memory)
 
     @classmethod
     def decode(cls, text: str) -> Termination | None:
         """Read a termination message; None if it was not the runtime that wrote it."""
         try:
             data = json.loads(text)
-            return cls(str(data["reason"]), str(data["message"]), data.get("model"))
-        except (ValueError, TypeError, KeyError):
+            memory = data.get("memory_bytes")
+            held = None if memory is None else int(memory)
+            return cls(str(data["reason"]), str(data["message"]), data.get("model"), held)
+        except (ValueError, TypeError, KeyError, AttributeError):
             return None
 
 

@@ -119,6 +119,12 @@ class Health:
         if not self.stopping:
             self.status = Status(State.FAILED, reason, message)
 
+    def say(self, reason: str | None, message: str) -> None:
+        """Say how the fetch is going: a reason word when it does not get on, None when it does."""
+        if self.status.state is State.FETCHING:
+            said = REASONS[State.FETCHING] if reason is None else reason
+            self.status = dataclasses.replace(self.status, reason=said, message=message)
+
     def progress(self, received_bytes: int, total_bytes: int | None) -> None:
         """Say how far the fetch is."""
         if self.status.state is State.FETCHING:

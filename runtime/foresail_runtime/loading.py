@@ -67,7 +67,9 @@ async def load(
     """
     say(health.State.FETCHING, f"fetching {repository.public_address(description.uri)}")
     checking = functools.partial(say, health.State.VERIFYING, "comparing the file with its digest")
-    path = await fetch.fetch(description, Path(settings.download_folder), door.health.progress, checking)
+    path = await fetch.fetch(
+        description, Path(settings.download_folder), door.health.progress, say=door.health.say, checking=checking
+    )
     say(health.State.LOADING, f"loading {path.name}")
     loop = asyncio.get_running_loop()
     threads = max(1, min(settings.threads or cores.available(), cores.available()) // description.instances)

@@ -28,9 +28,29 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def foretell(path: str | None, model: str) -> None:
-    """Leave what will be true if the process ends without a word; None: nobody reads it."""
-    _leave(path, _crashed(model))
+class Foretold:
+    """What will be true if the process ends without a word, with the memory that it held last; used from any thread."""
+
+    def __init__(self, path: str | None, model: str) -> None:
+        """Leave it; None: nobody reads it."""
+        self._path = path
+        self._model = model
+        self._lock = threading.Lock()
+        self._memory = 0
+        self._closed = path is None
+        _leave(path, _crashed(model))
+
+    def look(self, memory_bytes: int) -> None:
+        """Take the memory down if it has changed by more than a twentieth: each write is one of a whole file."""
+        with self._lock:
+            if not self._closed and abs(memory_bytes - self._memory) > self._memory / 20:
+                self._memory = memory_bytes
+                _leave(self._path, _crashed(self._model, memory_bytes))
+
+    def close(self) -> None:
+        """Write no more: from now on another reason stands there."""
+        with self._lock:
+            self._closed = True
 
 
 def write(path: str | None, failure: errors.ModelUnusable, model: str | None) -> None:
@@ -120,12 +140,22 @@ def _padded(model: str) -> bytes:
     return _crashed(model[:400]).encode().ljust(_BOARD_BYTES)
 
 
-def _crashed(model: str) -> str:
+def resident_bytes() -> int:
+    """Return what this process holds in memory."""
+    with open("/proc/self/statm", "rb") as file:  # noqa: PTH123  # half the cost of a Path, again and again
+        return int(file.read().split()[1]) * _PAGE_BYTES
+
+
+_PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
+
+
+def _crashed(model: str, memory_bytes: int | None = None) -> str:
     return contract.Termination(
         "ModelCrashed",
         f"the process ended without a word while it loaded or ran model {model!r}: a crash in native code, "
         "an end by the kernel for want of memory, or a liveness probe that had no answer",
         model,
+        memory_bytes,
     ).encode()
 
 

@@ -181,3 +181,30 @@ def test_etcd_may_end_and_come_back(operators: Operators, models: Models, plane:
     models.kubectl("wait", "--for=condition=Ready", "mdep/other", "--timeout=30s")
     eventually(lambda: (models.get("deployment") or {})["spec"]["replicas"] == 2, "the change is carried out", 30)
     assert operator.get("/healthz") == "ok\n"
+
+
+def test_a_leader_cut_off_from_the_api_server_gives_way_and_comes_back_as_a_standby(
+    operators: Operators, models: Models, relay: Relay
+) -> None:
+    leader = operators.start(KUBECONFIG=str(relay.kubeconfig), FORESAIL_POD_NAME="cut-off").wait_until_leading()
+    standby = operators.start(FORESAIL_POD_NAME="standby")
+    eventually(lambda: standby.get("/readyz") == "ok\n", "the standby is in sync")
+    models.apply()
+    models.wait_settled(leader)
+    with relay.away():
+        models.apply(replicas=2)
+        eventually(lambda: standby.leads() or not leader.leads(), "the leader gives way", seconds=15)
+        assert not standby.leads(), "nobody leads before the old leader's deadline has passed for certain"
+        eventually(standby.leads, "the standby leads once the lease is over", seconds=15)
+        assert not leader.leads()
+        eventually(lambda: (models.get("deployment") or {})["spec"]["replicas"] == 2, "it does the work")
+        models.wait_settled(standby)
+    written = len(relay.writes())
+    eventually(lambda: leader.get("/readyz") == "ok\n", "the old leader is in sync again")
+    models.apply(replicas=3)
+    eventually(lambda: (models.get("deployment") or {})["spec"]["replicas"] == 3, "the new leader goes on")
+    models.wait_settled(standby)
+    assert (leader.leads(), standby.leads()) == (False, True)
+    assert len(relay.writes()) == written, "the one that was cut off writes nothing"
+    standby.stop()
+    eventually(leader.leads, "it leads again when its turn comes", seconds=5)

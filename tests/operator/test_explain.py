@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import aiohttp
@@ -29,13 +30,57 @@ def pod(uid: str = "u") -> Pod:
     return Pod(name="p", uid=uid, version=1, revision="r", ready=False, ending=False)
 
 
+async def nobody(address: str, tls: bool) -> dict[str, Any]:
+    raise AssertionError(f"{address} is asked")
+
+
+async def test_a_runtime_that_listens_is_asked_before_events_are_read() -> None:
+    asked: list[tuple[str, bool]] = []
+    words = "https://a.example/m.onnx: the server answered 503 Unavailable (attempt 2 of 8)"
+    said: dict[str, Any] = {"ready": False, "state": "fetching", "reason": "DownloadFailed", "message": words}
+    documents = iter((said | {"received_bytes": 1234567, "total_bytes": None}, {}))
+
+    async def ask(address: str, tls: bool) -> dict[str, Any]:
+        asked.append((address, tls))
+        return next(documents)
+
+    api = wire.Api(answer=lambda _: json_response({"items": [MOUNT]}))
+    async with TestServer(api.app()) as server, aiohttp.ClientSession(server.make_url("/")) as session:
+        one = explain.Explainer(Kube(session, Metrics(), lambda: None), ask)
+        running = dataclasses.replace(pod(), address="10.0.0.1")
+        await one.explain(KEY, running, 100.0, tls=True)
+        found, _ = await one.explain(KEY, running, 106.0, tls=True)
+        assert found == Trouble(Reason.DOWNLOAD_FAILED, f"{words}; 1,234,567 bytes are here")
+        assert api.requests == []
+        assert await one.explain(KEY, running, 118.0) == (WORDS, 24.0)
+    assert asked == [("10.0.0.1", True), ("10.0.0.1", False)]
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        ({}, None),
+        ({"ready": True, "message": "m"}, None),
+        ({"ready": False, "message": ""}, None),
+        (
+            {"ready": False, "reason": "FetchingModel", "message": "fetching m", "received_bytes": 1, "total_bytes": 2},
+            Trouble(Reason.LOADING, "fetching m; 1 bytes of 2 are here"),
+        ),
+        ({"ready": False, "reason": "WarmingUp", "message": "warming"}, Trouble(Reason.LOADING, "warming")),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_what_a_runtime_says_of_itself_becomes_words(document: dict[str, Any], expected: Trouble | None) -> None:
+    assert explain.read(document) == expected
+
+
 async def test_events_are_read_only_after_a_while_and_with_growing_pauses() -> None:
     def answer(_: wire.Request) -> Response | None:
         return json_response({"items": [MOUNT]})
 
     api = wire.Api(answer=answer)
     async with TestServer(api.app()) as server, aiohttp.ClientSession(server.make_url("/")) as session:
-        one = explain.Explainer(Kube(session, Metrics(), lambda: None))
+        one = explain.Explainer(Kube(session, Metrics(), lambda: None), nobody)
         assert await one.explain(KEY, pod(), 100.0) == (None, 6.0)
         assert await one.explain(KEY, pod(), 103.0) == (None, 3.0)
         assert api.requests == []
@@ -57,7 +102,12 @@ async def test_events_are_read_only_after_a_while_and_with_growing_pauses() -> N
     ("events", "expected"),
     [
         ([], None),
-        ([{"reason": "Unhealthy", "message": "m"}], None),
+        ([{"reason": "Pulled", "message": "m"}], None),
+        ([{"reason": "Unhealthy", "message": "Readiness probe failed: HTTP probe failed with statuscode: 503"}], None),
+        (
+            [{"reason": "Unhealthy", "message": "Startup probe failed: HTTP probe failed with statuscode: 404"}],
+            Trouble(Reason.PROBE, "Startup probe failed: HTTP probe failed with statuscode: 404"),
+        ),
         ([MOUNT, {"reason": "FailedCreatePodSandBox", "message": "old", "eventTime": "2026-01-01T00:00:01Z"}], WORDS),
         ([{"reason": "FailedCreatePodSandBox", "message": "no network"}], Trouble(Reason.CONFIG, "no network")),
     ],

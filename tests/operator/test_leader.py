@@ -182,3 +182,24 @@ async def test_a_lease_that_can_not_be_given_back_stops_nothing(caplog: pytest.L
         await me.give_back()
     assert not leads(me)
     assert "was not given back" in caplog.text
+
+
+async def test_clocks_on_the_wall_may_jump_and_differ_as_they_like() -> None:
+    """The times in a Lease are for people; who leads is reckoned by each process's monotonic clock."""
+    api, clock = wire.Api(), Clock()
+    times = iter(("2026-01-02T03:04:05Z", "2031-01-01T00:00:00Z", "1999-12-31T23:59:59Z"))
+    async with lease(api) as kube:
+        one = leader.Leader(kube, "home", "a", metrics=Metrics(), clock=clock, now=lambda: next(times))
+        other = make(kube, "b", clock)
+        for _ in range(3):
+            await one._turn()
+            await other._turn()
+            assert (leads(one), leads(other)) == (True, False)
+            clock.seconds += leader.RETRY_SECONDS
+        assert api.objects[PATH]["spec"]["renewTime"] == "1999-12-31T23:59:59.000000Z"
+        clock.seconds += leader.LEASE_SECONDS - leader.RETRY_SECONDS
+        await other._turn()
+        assert not leads(other), "an old time in it makes no Lease older"
+        clock.seconds += 1
+        await other._turn()
+        assert leads(other)

@@ -142,6 +142,11 @@ class Reason(enum.StrEnum):
         "A volume can't be mounted: a ConfigMap, Secret or claim is missing or not bound.",
         "Create what the message names, or correct spec.model.",
     )
+    PROBE = (
+        "ProbeFailing",
+        "A starting pod does not answer the kubelet's probe; the message is the kubelet's.",
+        "Read `kubectl logs deployment/NAME`; an image of your own has to serve the runtime's ports and paths.",
+    )
     EVICTED = "Evicted", "The kubelet evicted a pod; the message says for want of what.", "Ask for more of it."
     DOWNLOAD_FAILED = (
         "DownloadFailed",

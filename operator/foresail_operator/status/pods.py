@@ -122,17 +122,19 @@ def _ended(raw: dict[str, Any], container: dict[str, Any]) -> Trouble | None:
     if ended is None:
         return None
     message = (ended.get("message") or "").strip()
+    said = contract.Termination.decode(message)
     if ended.get("reason") == "OOMKilled":
-        limit = _memory_limit(raw)
-        return Trouble(
-            Reason.OUT_OF_MEMORY, f"the container was killed at its memory limit{f' of {limit}' if limit else ''}"
-        )
-    if (said := contract.Termination.decode(message)) is not None:
-        reason = Reason(said.reason) if said.reason in FROM_RUNTIME else Reason.CRASH
-        words = said.message if reason is not Reason.CRASH else f"{said.reason}: {said.message}"
-        return Trouble(reason, _cut(words))
-    tail = f": {message.splitlines()[-1]}" if message else ""
-    return Trouble(Reason.CRASH, _cut(f"the container ended with exit code {ended.get('exitCode')}{tail}"))
+        return Trouble(Reason.OUT_OF_MEMORY, _killed(_memory_limit(raw), said.memory_bytes if said else None))
+    if said is not None and said.reason in FROM_RUNTIME:
+        return Trouble(Reason(said.reason), _cut(said.message))
+    words = f"{said.reason}: {said.message}" if said else (message.splitlines() or [""])[-1]
+    code = f"the container ended with exit code {ended.get('exitCode')}"
+    return Trouble(Reason.CRASH, _cut(f"{code}: {words}" if words else code))
+
+
+def _killed(limit: str | None, held: int | None) -> str:
+    words = f"the container was killed at its memory limit{f' of {limit}' if limit else ''}"
+    return words if held is None else f"{words}; its runtime last reported {held >> 20}Mi in use"
 
 
 def _memory_limit(raw: dict[str, Any]) -> str | None:

@@ -52,6 +52,7 @@ class _Transfer:
     part: partial.Partial
     progress: Callable[[int, int | None], None]
     credentials: credentials.Credentials
+    say: Callable[[str | None, str], None]
     received: int = 0
     """Bytes of the file that are there."""
 
@@ -66,8 +67,12 @@ async def download(
     progress: Callable[[int, int | None], None],
     pause: Callable[[float], Any] = asyncio.sleep,
     secret: Path = Path(contract.CREDENTIALS_FOLDER),
+    *,
+    say: Callable[[str | None, str], None] = lambda *_: None,
 ) -> Path:
     """Return `target` once it holds the whole, checked file; one that an earlier start has fetched is used again.
+
+    `say` is told why it breaks off, with a reason word, and without one when it goes on.
 
     Raises:
         ModelUnusable: It can't be had, is too large, is no model, or has another digest.
@@ -76,7 +81,7 @@ async def download(
         log.info("the model was fetched before", extra=logs.fields(path=target))
         return target
     transfer = _Transfer(
-        description, partial.Partial(target), progress, await asyncio.to_thread(credentials.read, secret)
+        description, partial.Partial(target), progress, await asyncio.to_thread(credentials.read, secret), say
     )
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=STALL_SECONDS)
     async with aiohttp.ClientSession(timeout=timeout, auto_decompress=False, trust_env=True) as session:
@@ -91,6 +96,7 @@ async def download(
                 if in_vain == ATTEMPTS:
                     message = f"{transfer.name}: {error} ({ATTEMPTS} attempts)"
                     raise errors.ModelUnusable("DownloadFailed", message) from error
+                transfer.say("DownloadFailed", f"{transfer.name}: {error} (attempt {in_vain} of {ATTEMPTS})")
                 seconds = max(error.after_seconds, _pause_seconds(in_vain - 1))
                 log.warning(
                     "the download broke off, trying again",
@@ -213,6 +219,7 @@ async def _receive(transfer: _Transfer, response: aiohttp.ClientResponse, start:
     if not validator or validator.startswith("W/"):  # a weak one says "much the same", not "the same bytes"
         validator = response.headers.get("Last-Modified", "")
     received = shown = start
+    transfer.say(None, f"fetching {transfer.name}")
     transfer.progress(received, total)
     with transfer.part.writing(start, validator if start == 0 else state.validator) as sink:
         async for data in response.content.iter_chunked(PROGRESS_BYTES):

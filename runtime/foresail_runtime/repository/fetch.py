@@ -18,11 +18,14 @@ async def fetch(
     description: ModelDescription,
     folder: Path,
     progress: Callable[[int, int | None], None],
+    *,
+    say: Callable[[str | None, str], None] = lambda *_: None,
     checking: Callable[[], None] = lambda: None,
 ) -> Path:
     """Return the checked file of a model, downloaded to the folder, and unpacked there, if need be.
 
-    `checking` is called before a mounted file is compared with its digest; what is downloaded is hashed on the way.
+    `progress` is told how many bytes have come, and `say` why a download does not get on. `checking` is called before a
+    mounted file is compared with its digest; what is downloaded is hashed on the way.
 
     Raises:
         ModelUnusable: It can't be had, or is not what the digest says.
@@ -31,7 +34,8 @@ async def fetch(
         # Imported here: an HTTP client is no use to a model that is mounted.
         from foresail_runtime.repository import download  # noqa: PLC0415
 
-        path = await download.download(description, locate.download_target(description, folder), progress)
+        target = locate.download_target(description, folder)
+        path = await download.download(description, target, progress, say=say)
     else:
         path = await asyncio.to_thread(_local, description)
         if description.digest is not None:

@@ -122,6 +122,15 @@ def test_a_kill_for_memory_names_the_limit() -> None:
     )
 
 
+def test_a_kill_for_memory_says_what_the_runtime_last_reported() -> None:
+    message = Termination("ModelCrashed", "without a word", memory_bytes=900 * 2**20).encode()
+    ended = {"terminated": {"reason": "OOMKilled", "exitCode": 137, "message": message}}
+    assert trouble(container={"lastState": ended}) == (
+        Reason.OUT_OF_MEMORY,
+        "the container was killed at its memory limit of 1Gi; its runtime last reported 900Mi in use",
+    )
+
+
 def test_the_runtimes_own_reason_becomes_the_reason() -> None:
     message = Termination("DigestMismatch", "expected sha256:a, got sha256:b").encode()
     ended = {"terminated": {"exitCode": 1, "message": message}}
@@ -132,7 +141,10 @@ def test_the_runtimes_own_reason_becomes_the_reason() -> None:
 
 def test_a_reason_that_this_operator_does_not_know_is_a_crash_with_its_words() -> None:
     ended = {"terminated": {"exitCode": 1, "message": Termination("BrandNew", "so it is").encode()}}
-    assert trouble(container={"state": ended}) == (Reason.CRASH, "BrandNew: so it is")
+    assert trouble(container={"state": ended}) == (
+        Reason.CRASH,
+        "the container ended with exit code 1: BrandNew: so it is",
+    )
 
 
 def test_a_crash_says_its_exit_code_and_the_last_line_of_the_log() -> None:

@@ -83,6 +83,7 @@ class Fetch:
         self.target = folder / "m" / "1" / "m.onnx"
         self.told: list[tuple[int, int | None]] = []
         self.pauses: list[float] = []
+        self.said: list[tuple[str | None, str]] = []
         self.secret = folder / "secret"
 
     async def __call__(self, **fields: Any) -> pathlib.Path:
@@ -93,8 +94,11 @@ class Fetch:
 
         async with asyncio.timeout(20):
             return await download.download(
-                description, self.target, lambda *seen: self.told.append(seen), pause, self.secret
+                description, self.target, lambda *seen: self.told.append(seen), pause, self.secret, say=self._say
             )
+
+    def _say(self, reason: str | None, message: str) -> None:
+        self.said.append((reason, message))
 
     async def failure(self, **fields: Any) -> errors.ModelUnusable:
         with pytest.raises(errors.ModelUnusable) as caught:
@@ -176,6 +180,9 @@ async def test_what_may_pass_is_tried_again(fetch: Fetch, source: Source, status
     assert (await fetch(digest=DIGEST)).read_bytes() == DATA
     assert len(fetch.pauses) == 2
     assert ("7" in status) == (fetch.pauses[0] == 7.0)
+    assert [reason for reason, _ in fetch.said] == ["DownloadFailed", "DownloadFailed", None]
+    assert f"the server answers {status[:3]} (attempt 2 of 8)" in fetch.said[1][1]
+    assert "secret" not in fetch.said[1][1]
 
 
 async def test_a_source_that_stays_down_is_given_up_with_its_words(fetch: Fetch, source: Source) -> None:

@@ -1,0 +1,95 @@
+"""What is lost when processes are killed and nodes vanish: bounded, counted, and made good without a hand."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import signal
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from foresail_runtime import contract
+from foresail_testbed import cluster as testbed
+from tests.e2e import load, models
+from tests.e2e.test_lossless import nodes, spare_node
+from tests.installation import eventually
+
+if TYPE_CHECKING:
+    from tests.installation import Foresail
+
+pytestmark = pytest.mark.e2e
+
+CLIENTS: Final = 8
+"""Of `load.on`: each has one request under way, so a kill can't lose more of them at once."""
+KILLS: Final = 3
+
+
+def pods(foresail: Foresail, namespace: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = foresail.cluster.get(
+        "pods", "-n", namespace, "-l", f"foresail.dev/model={models.NAME}"
+    )["items"]
+    return found
+
+
+def restarts(foresail: Foresail, namespace: str) -> int:
+    return sum(pod["status"]["containerStatuses"][0]["restartCount"] for pod in pods(foresail, namespace))
+
+
+def kill(pod: str) -> None:
+    """Send SIGKILL to the runtime of a pod of this machine."""
+    wanted = f"{contract.ENV_POD_NAME}={pod}".encode()
+    for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            if wanted in (folder / "environ").read_bytes().split(b"\0"):
+                os.kill(int(folder.name), signal.SIGKILL)
+        except OSError:
+            continue
+
+
+def test_killed_runtimes_lose_requests_for_moments_and_come_back_by_themselves(
+    foresail: Foresail, namespace: str
+) -> None:
+    """What is under way is lost, and what still goes to the pod's address until every node has forgotten it."""
+    assert isinstance(foresail.cluster, testbed.Cluster), "the processes of the pods are this machine's"
+    models.start(foresail, namespace, replicas=2)
+    kubectl, selector = foresail.cluster.kubectl, f"foresail.dev/model={models.NAME}"
+    kubectl("rollout", "status", "-n", namespace, f"deployment/{models.NAME}", "--timeout=60s")
+    with load.on(foresail, namespace, models.NAME, CLIENTS) as seen:
+        for number in range(KILLS):
+            kill(pods(foresail, namespace)[number % 2]["metadata"]["name"])
+            eventually(lambda: restarts(foresail, namespace), number.__lt__, 30, "the restart")
+            kubectl("wait", "-n", namespace, "--for=condition=Ready", "pod", "-l", selector, "--timeout=60s")
+    report(f"{KILLS} kills -9", seen)
+    assert 0 < sum(seen.failures.values()) < seen.counts["ok"] / 4
+    assert [word for word in seen.failures if "HTTP" in word and "HTTP 503" not in word] == []
+
+
+def test_a_node_whose_kubelet_is_gone_goes_on_serving_and_is_told_by_the_numbers(
+    foresail: Foresail, namespace: str
+) -> None:
+    assert isinstance(foresail.cluster, testbed.Cluster), "a kubelet is stopped here"
+    cluster, node = foresail.cluster, spare_node(foresail.cluster)
+    models.start(foresail, namespace, replicas=2)
+    eventually(lambda: nodes(foresail, namespace), lambda found: node in found, 60, f"a replica on {node}")
+    cluster.kubectl("rollout", "status", "-n", namespace, f"deployment/{models.NAME}", "--timeout=60s")
+    try:
+        with load.on(foresail, namespace, models.NAME, CLIENTS) as seen:
+            cluster.stop_component(f"kubelet.{node}", kill=True)
+            eventually(lambda: ready_replicas(foresail, namespace), lambda n: n == 1, 90, "one replica to be missed")
+            assert foresail.condition(namespace, models.NAME, "Ready")["status"] == "True"
+    finally:
+        cluster.start_component(f"kubelet.{node}")
+    eventually(lambda: ready_replicas(foresail, namespace), lambda n: n == 2, 60, "both replicas again")
+    report("a kubelet gone", seen)
+    assert seen.failures == {}
+
+
+def ready_replicas(foresail: Foresail, namespace: str) -> int:
+    return int(foresail.model(namespace, models.NAME)["status"].get("readyReplicas", 0))
+
+
+def report(what: str, seen: load.Seen) -> None:
+    """Print what was seen; `-rP` shows it, and docs/operations.md has it of one run."""
+    sys.stdout.write(f"{what}: {seen.counts}\n")
