@@ -35,7 +35,7 @@ _GOLDEN_UID: Final = "00000000-0000-4000-8000-000000000000"
 
 def files(root: pathlib.Path) -> Iterator[tuple[str, str]]:
     """Yield each generated file's path under the root, and its text."""
-    definition = _GENERATED + dump(schema.definition())
+    definition = _GENERATED + yaml.dump(schema.definition(), Dumper=_DenseDumper, sort_keys=False, width=10_000)
     yield f"crds/{_CRD_FILE}", definition
     yield f"charts/foresail/crds/{_CRD_FILE}", definition
     yield "docs/reference.md", reference.render()
@@ -81,6 +81,17 @@ def _text(dumper: _PlainDumper, value: str) -> yaml.Node:
 
 
 _PlainDumper.add_representer(str, _text)
+
+
+class _DenseDumper(_PlainDumper):
+    """Writes a list of words on one line: half of a definition's bytes would be indentation otherwise."""
+
+
+def _list(dumper: _DenseDumper, value: list[Any]) -> yaml.Node:
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", value, flow_style=all(isinstance(x, str) for x in value))
+
+
+_DenseDumper.add_representer(list, _list)
 
 
 def main() -> None:

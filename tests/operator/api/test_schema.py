@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pathlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +14,8 @@ from foresail_operator.api.base import CEL, Quantity, Resource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+FILE = pathlib.Path(__file__).parents[3] / "crds" / "foresail.dev_modeldeployments.yaml"
 
 
 def nodes(node: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -30,6 +33,7 @@ STATUS = dict(nodes(schema.status_schema(), "status"))
 
 def test_definition_fits_a_client_side_apply() -> None:
     assert len(json.dumps(schema.definition())) < 40_000
+    assert len(FILE.read_bytes()) < 40_000
 
 
 @pytest.mark.parametrize("word", ["$ref", "null", "title", "propertyNames", "const", "oneOf", "allOf"])
