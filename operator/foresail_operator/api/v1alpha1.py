@@ -139,8 +139,7 @@ class Serving(Resource):
         default=1,
         ge=1,
         le=64,
-        description="Runs of the model at a time in one replica, which share its threads. More than one helps where a "
-        "run leaves the device idle; the weights are in memory once.",
+        description="Runs of the model at a time in one replica; they share its threads and the weights.",
     )
     timeout_seconds: float = Field(
         default=60.0,
@@ -167,7 +166,7 @@ class Serving(Resource):
         ),
     )
     access_log: bool = Field(
-        default=False, description="Write a line of JSON to the replica's log for each request, with no payload in it."
+        default=False, description="Write a line to the log for each request, without its payload."
     )
     tls: Tls | None = Field(default=None, description=text(Tls))
     auth: Auth | None = Field(default=None, description=text(Auth))
