@@ -24,6 +24,7 @@ import yaml
 
 from bench.operator.client import Client
 from foresail_operator.api import kinds
+from foresail_operator.desired import meta
 from foresail_runtime import contract
 from foresail_testbed import options as testbed
 from foresail_testbed.cluster import Cluster
@@ -100,12 +101,13 @@ class Watcher:
         self.client = client
         self.address = asyncio.Event()
         self.seen: dict[str, float] = {}
+        self.model = ""
         self.service = ""
         self.pod = ""
 
-    def begin(self) -> None:
-        """Forget the last model."""
-        self.seen, self.service, self.pod = {}, "", ""
+    def begin(self, model: str) -> None:
+        """Look for another model from now on."""
+        self.model, self.seen, self.service, self.pod = model, {}, "", ""
         self.address.clear()
 
     async def run(self) -> None:
@@ -117,7 +119,16 @@ class Watcher:
         }
         async with asyncio.TaskGroup() as group:
             for kind, what in see.items():
-                group.create_task(self.client.watch(kind, NAMESPACE, _added(what), whole=True))
+                group.create_task(self.client.watch(kind, NAMESPACE, self._of_model(what), whole=True))
+
+    def _of_model(self, what: Callable[[dict[str, Any]], None]) -> Callable[[str, dict[str, Any], float], None]:
+        def see(event: str, raw: dict[str, Any], _: float) -> None:
+            metadata = raw["metadata"]
+            ours = (metadata.get("labels") or {}).get(meta.MODEL_LABEL) == self.model
+            if ours and event != "DELETED" and "deletionTimestamp" not in metadata:
+                what(raw)
+
+        return see
 
     def _note(self, phase: str) -> None:
         self.seen.setdefault(phase, time.time())
@@ -133,14 +144,6 @@ class Watcher:
         self._note("pod")
         if raw["spec"].get("nodeName"):
             self._note("bound")
-
-
-def _added(what: Callable[[dict[str, Any]], None]) -> Callable[[str, dict[str, Any], float], None]:
-    def see(event: str, raw: dict[str, Any], _: float) -> None:
-        if event != "DELETED" and "deletionTimestamp" not in raw["metadata"]:
-            what(raw)
-
-    return see
 
 
 async def _measure(cluster: Cluster, count: int) -> list[dict[str, Any]]:
@@ -165,7 +168,7 @@ async def _measure(cluster: Cluster, count: int) -> list[dict[str, Any]]:
 
 async def _once(cluster: Cluster, watcher: Watcher, model: dict[str, Any]) -> dict[str, Any]:
     name, client = model["metadata"]["name"], watcher.client
-    watcher.begin()
+    watcher.begin(name)
     begun = time.time()
     await client.call("POST", kinds.MODEL_DEPLOYMENT.path(NAMESPACE), model)
     async with asyncio.timeout(_LONGEST_SECONDS):

@@ -74,14 +74,14 @@ def test_a_node_whose_kubelet_is_gone_goes_on_serving_and_is_told_by_the_numbers
     models.start(foresail, namespace, replicas=2)
     eventually(lambda: nodes(foresail, namespace), lambda found: node in found, 60, f"a replica on {node}")
     cluster.kubectl("rollout", "status", "-n", namespace, f"deployment/{models.NAME}", "--timeout=60s")
-    try:
-        with load.on(foresail, namespace, models.NAME, CLIENTS) as seen:
-            cluster.stop_component(f"kubelet.{node}", kill=True)
+    with load.on(foresail, namespace, models.NAME, CLIENTS) as seen:
+        cluster.stop_component(f"kubelet.{node}", kill=True)
+        try:
             eventually(lambda: ready_replicas(foresail, namespace), lambda n: n == 1, 90, "one replica to be missed")
             assert foresail.condition(namespace, models.NAME, "Ready")["status"] == "True"
-    finally:
-        cluster.start_component(f"kubelet.{node}")
-    eventually(lambda: ready_replicas(foresail, namespace), lambda n: n == 2, 60, "both replicas again")
+        finally:
+            cluster.start_component(f"kubelet.{node}")
+        eventually(lambda: ready_replicas(foresail, namespace), lambda n: n == 2, 60, "both replicas again")
     report("a kubelet gone", seen)
     assert seen.failures == {}
 

@@ -49,10 +49,10 @@ async def test_a_runtime_that_listens_is_asked_before_events_are_read() -> None:
         one = explain.Explainer(Kube(session, Metrics(), lambda: None), ask)
         running = dataclasses.replace(pod(), address="10.0.0.1")
         await one.explain(KEY, running, 100.0, tls=True)
-        found, _ = await one.explain(KEY, running, 106.0, tls=True)
+        found, _ = await one.explain(KEY, running, 104.0, tls=True)
         assert found == Trouble(Reason.DOWNLOAD_FAILED, f"{words}; 1,234,567 bytes are here")
         assert api.requests == []
-        assert await one.explain(KEY, running, 118.0) == (WORDS, 24.0)
+        assert await one.explain(KEY, running, 108.0) == (WORDS, 8.0)
     assert asked == [("10.0.0.1", True), ("10.0.0.1", False)]
 
 
@@ -81,21 +81,21 @@ async def test_events_are_read_only_after_a_while_and_with_growing_pauses() -> N
     api = wire.Api(answer=answer)
     async with TestServer(api.app()) as server, aiohttp.ClientSession(server.make_url("/")) as session:
         one = explain.Explainer(Kube(session, Metrics(), lambda: None), nobody)
-        assert await one.explain(KEY, pod(), 100.0) == (None, 6.0)
-        assert await one.explain(KEY, pod(), 103.0) == (None, 3.0)
+        assert await one.explain(KEY, pod(), 100.0) == (None, 4.0)
+        assert await one.explain(KEY, pod(), 103.0) == (None, 1.0)
         assert api.requests == []
-        assert await one.explain(KEY, pod(), 106.0) == (WORDS, 12.0)
-        assert await one.explain(KEY, pod(), 107.0) == (WORDS, 11.0)
+        assert await one.explain(KEY, pod(), 104.0) == (WORDS, 4.0)
+        assert await one.explain(KEY, pod(), 105.0) == (WORDS, 3.0)
         assert len(api.requests) == 1
         assert api.requests[0].query["fieldSelector"] == "involvedObject.uid=u,type=Warning"
-        now = 118.0
+        now = 108.0
         for _ in range(6):
             _, again = await one.explain(KEY, pod(), now)
             now += again
         assert again == 60.0
-        assert await one.explain(KEY, pod("another"), now) == (None, 6.0)
+        assert await one.explain(KEY, pod("another"), now) == (None, 4.0)
         one.forget(KEY)
-        assert await one.explain(KEY, pod(), now) == (None, 6.0)
+        assert await one.explain(KEY, pod(), now) == (None, 4.0)
 
 
 @pytest.mark.parametrize(
