@@ -151,6 +151,9 @@ def _loaded(facts: Facts, answering: int, state: _State | None) -> Statement:
         return Statement(Type.MODEL_LOADED, "True", Reason.LOADED, Reason.LOADED.meaning)
     if state is not None and state.reason in FROM_RUNTIME:
         return Statement(Type.MODEL_LOADED, "False", state.reason, state.message)
+    if facts.sleepy and facts.proved:
+        # its last pod may be gone before its Deployment is seen at 0: to forget what is proved would wake it again
+        return Statement(Type.MODEL_LOADED, "True", Reason.LOADED, Reason.LOADED.meaning)
     return Statement(Type.MODEL_LOADED, "Unknown", Reason.LOADING, "no replica of this revision has said so yet")
 
 
