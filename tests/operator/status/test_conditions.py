@@ -56,15 +56,6 @@ def test_every_condition_is_always_stated() -> None:
     assert list(state(sleepy=True)) == list(Type)
 
 
-@pytest.mark.parametrize("rollout", [STARTING, Rollout(wanted=0)], ids=["its last pod goes first", "not yet observed"])
-def test_what_a_model_that_may_sleep_has_proved_is_not_forgotten_on_its_way_to_sleep(rollout: Rollout) -> None:
-    falling = state(rollout=rollout, sleepy=True, proved=True)
-    assert falling[Type.MODEL_LOADED][:2] == ("True", Reason.LOADED)
-    assert falling[Type.READY][0] == "False"
-    assert state(rollout=rollout, sleepy=True)[Type.MODEL_LOADED][0] == "Unknown"
-    assert state(rollout=rollout, proved=True)[Type.MODEL_LOADED][0] == "Unknown"
-
-
 def test_a_model_asleep_is_ready_if_its_revision_has_answered() -> None:
     nobody = Rollout(current=True)
     asleep = state(rollout=nobody, pods=(), sleepy=True, proved=True)
