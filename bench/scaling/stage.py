@@ -27,7 +27,6 @@ _DEPLOYMENTS: Final = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments"
 _TICK: Final = os.sysconf("SC_CLK_TCK")
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 LOOK_SECONDS: Final = 0.05
-_PATIENCE_SECONDS: Final = 100.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,12 +63,12 @@ class Stage:
         items = {"apiVersion": "v1", "kind": "List", "items": [files, model]}
         self._cluster.kubectl("apply", "-n", NAMESPACE, "-f", "-", stdin=json.dumps(items))
         ready = ("--for=condition=Ready", f"mdep/{name}", "--timeout=90s")
-        self._cluster.kubectl("wait", "-n", NAMESPACE, *ready, seconds=_PATIENCE_SECONDS)
+        self._cluster.kubectl("wait", "-n", NAMESPACE, *ready)
 
     def delete(self, name: str) -> None:
         """Take a model away, pods and all."""
         words = (f"mdep/{name}", "--cascade=foreground", "--timeout=90s")
-        self._cluster.kubectl("delete", "-n", NAMESPACE, *words, seconds=_PATIENCE_SECONDS)
+        self._cluster.kubectl("delete", "-n", NAMESPACE, *words)
 
     def url(self, name: str) -> str:
         """Return where its requests go: through the Service."""

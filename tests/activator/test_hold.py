@@ -190,6 +190,14 @@ async def test_a_replica_that_takes_no_connection_costs_no_request() -> None:
         assert await asked == OK
 
 
+async def test_a_replica_that_dies_with_a_request_in_its_hands_ends_the_connection_and_nothing_is_repeated() -> None:
+    async with world() as here:
+        port = await here.replica(answer=b"")
+        here.ready(port)
+        assert await here.ask(GET) == b""
+        assert here.seen == [GET], "it may have had its effect: to send it again is the client's to decide"
+
+
 async def test_who_waits_too_long_is_told_when_to_come_back() -> None:
     async with world(hold_seconds=0.1) as here:
         answer = await here.ask(GET)
