@@ -54,7 +54,7 @@ class _Side:
     protocol: str
     reuse: str
     """Of connections to replicas. Of calls that share one HAProxy 2.6 loses the end of some when a replica ends it for
-    its age (about one in 1,000, apart one in 16,000); a connection for each call costs no time that could be measured."""
+    its age (about one in 1,000, apart one in 16,000); one for each call costs no time that could be measured."""
 
 
 _HTTP: Final = _Side(contract.HTTP_PORT_NAME, contract.HTTP_PORT, service.HTTP_SERVICE_PORT, "h1", "always")
