@@ -87,6 +87,7 @@ class Stage:
 
     def sleep(self, name: str) -> None:
         """Set its size to 0, as the operator does after the idle time, and wait until nobody is ready."""
+        wait(lambda: not self._says_asleep(name) and self.size(name).ready, 60, f"{name} is seen awake")
         path = f"{_DEPLOYMENTS}/{name}/scale"
         self.api.send("PATCH", path, {"spec": {"replicas": 0}}, "application/merge-patch+json")
         wait(lambda: self._asleep(name), 60, f"{name} sleeps")
@@ -101,9 +102,11 @@ class Stage:
         return Watcher(Stage(self._cluster), name)
 
     def _asleep(self, name: str) -> bool:
+        return self._says_asleep(name) and not self.size(name).ready
+
+    def _says_asleep(self, name: str) -> bool:
         conditions = self.status(name).get("conditions", ())
-        asleep = any((one["type"], one["status"]) == ("Asleep", "True") for one in conditions)
-        return asleep and not self.size(name).ready
+        return any((one["type"], one["status"]) == ("Asleep", "True") for one in conditions)
 
 
 class Watcher:
