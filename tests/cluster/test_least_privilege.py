@@ -157,7 +157,7 @@ def test_the_operator_uses_each_right_that_the_chart_gives_it_and_no_other(
     operator = start(plane, tmp_path, NAMESPACE if values else "")
     try:
         operator.wait_until_leading()
-        do_everything(kit.Models(plane, NAMESPACE), operator, carry)
+        do_everything(kit.Models(plane, NAMESPACE), operator, carry, lambda: used(requests(plane, user)[before:]))
     finally:
         operator.stop()
     seen = requests(plane, user)[before:]
@@ -165,7 +165,9 @@ def test_the_operator_uses_each_right_that_the_chart_gives_it_and_no_other(
     assert rights - used(seen) - OF_THE_ACTIVATOR == ASKED_OF_NOBODY
 
 
-def do_everything(models: kit.Models, operator: kit.Operator, carry: Callable[..., object]) -> None:
+def do_everything(
+    models: kit.Models, operator: kit.Operator, carry: Callable[..., object], used_by_now: Callable[[], set[Right]]
+) -> None:
     """Give an operator every kind of work that it has."""
     models.apply(scaling=SCALING)
     models.apply("silent", pod={"nodeSelector": {"silent": "yes"}, "tolerations": [{"operator": "Exists"}]})
@@ -176,7 +178,7 @@ def do_everything(models: kit.Models, operator: kit.Operator, carry: Callable[..
     models.kubectl("wait", "deployment/fraud", wanted, "--timeout=20s")
     kit.eventually(lambda: sum(map(ready, models.pods())) == 3, "all three are ready")
     carry(12, "uneven")
-    models.kubectl("wait", "deployment/fraud", "--for=jsonpath={.spec.replicas}=1", "--timeout=60s")
+    kit.eventually(lambda: Right("", "pods", "patch") in used_by_now(), "pods are told which of them goes first")
     (before,) = descriptions(models)
     label = "{.metadata.labels.app\\.kubernetes\\.io/managed-by}"
     for child in ("deployment/fraud", "service/fraud", "hpa/fraud", "pdb/fraud", f"configmap/{before}"):

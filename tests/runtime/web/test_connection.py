@@ -199,7 +199,8 @@ async def test_a_client_that_hangs_up_in_its_body_is_no_failure_of_ours(
     await until(lambda: server.app.serving.in_flight == 0)
     (model,) = server.app.serving.models()
     assert dict(model.metrics.outcomes) == {("infer", 499): 1}
-    assert caplog.text == ""
+    ours = [record for record in caplog.records if record.name.startswith(("foresail", "aiohttp", "asyncio"))]
+    assert ours == []  # an exporter of another test's traces may still be trying
 
 
 async def test_a_body_that_never_ends_is_given_up(serve: Start, mlp: pathlib.Path) -> None:
