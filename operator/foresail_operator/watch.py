@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from foresail_operator.kube import Kube
 
 _LOG: Final = logging.getLogger(__name__)
-FIRST_PAUSE_SECONDS: Final = 0.2
+FIRST_PAUSE_SECONDS: Final = 0.5
 LONGEST_PAUSE_SECONDS: Final = 5.0
 """Short: a model whose children can't be seen can't be looked after."""
 SHORT_SECONDS: Final = 1.0
