@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -56,7 +57,7 @@ class Machine:
         return {
             "states": self._parts.states,
             "stop": lambda name, kill=False: self._parts.stop(name, kill),
-            "start": self._parts.restart,
+            "start": self.restart,
             "pause": lambda name: self._parts.signal(name, signal.SIGSTOP),
             "resume": lambda name: self._parts.signal(name, signal.SIGCONT),
             "add-node": self.add_node,
@@ -118,6 +119,21 @@ class Machine:
             options.API_ADDRESS, port, run.certificate("ca"), run.certificate("admin"), run.key("admin")
         )
 
+    def restart(self, name: str) -> None:
+        """Start a stopped component again as it was; a containerd takes connections when this returns.
+
+        One that was killed leaves its socket behind, which refuses: a kubelet that asks too early ends for good.
+        """
+        kind, _, node = name.partition(".")
+        if kind != "containerd":
+            self._parts.restart(name)
+            return
+        place = self._run.node(node) / "containerd.sock"
+        self._parts.restart(name)
+        api.wait_until(
+            lambda: takes_connections(place), COMMAND_SECONDS, f"containerd of {node}", check=self._parts.require_alive
+        )
+
     def add_node(self) -> str:
         """Start one more node and return its name; it is Ready some seconds later."""
         if not self._wish.kubelets:
@@ -138,9 +154,9 @@ class Machine:
         return node
 
     def _import_pause(self, node: options.NodePlan) -> None:
-        socket = self._run.node(node.name) / "containerd.sock"
-        api.wait_until(socket.exists, COMMAND_SECONDS, f"containerd of {node.name}", check=self._parts.require_alive)
-        command = ["ctr", "-a", str(socket), "-n", "k8s.io", "images", "import", "--local", str(self._run.pause_image)]
+        place = self._run.node(node.name) / "containerd.sock"
+        api.wait_until(place.exists, COMMAND_SECONDS, f"containerd of {node.name}", check=self._parts.require_alive)
+        command = ["ctr", "-a", str(place), "-n", "k8s.io", "images", "import", "--local", str(self._run.pause_image)]
         subprocess.run(command, check=True, capture_output=True, text=True, timeout=COMMAND_SECONDS)
 
     def _hold(self, node: options.NodePlan) -> int:
@@ -187,3 +203,13 @@ def wait_own_namespace(holder: int) -> None:
         5.0,
         "a node's namespace",
     )
+
+
+def takes_connections(place: Path) -> bool:
+    """Tell whether somebody listens on a Unix socket."""
+    with socket.socket(socket.AF_UNIX) as caller:
+        try:
+            caller.connect(str(place))
+        except OSError:
+            return False
+    return True

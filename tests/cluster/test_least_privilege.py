@@ -161,8 +161,13 @@ def test_the_operator_uses_each_right_that_the_chart_gives_it_and_no_other(
     finally:
         operator.stop()
     seen = requests(plane, user)[before:]
-    assert [one["requestURI"] for one in seen if one["responseStatus"]["code"] in {401, 403}] == []
+    assert [one["requestURI"] for one in seen if forbidden(one["responseStatus"])] == []
     assert rights - used(seen) - OF_THE_ACTIVATOR == ASKED_OF_NOBODY
+
+
+def forbidden(status: dict[str, Any]) -> bool:
+    """Tell whether a right was missing; another test's namespace that is on its way out forbids in another sense."""
+    return status["code"] in {401, 403} and "is being terminated" not in status.get("message", "")
 
 
 def do_everything(
