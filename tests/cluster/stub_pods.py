@@ -8,6 +8,7 @@ the second pod (by address) carries twice what the first does, the third three t
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import pathlib
 import sys
 import time
@@ -34,7 +35,8 @@ class Pods:
         """Answer for one pod."""
         now = time.monotonic()
         self._asked_at[address] = now
-        there = sorted(one for one, at in self._asked_at.items() if now - at < _ASKED_SECONDS)
+        there = [one for one, at in self._asked_at.items() if now - at < _ASKED_SECONDS]
+        there.sort(key=ipaddress.ip_address)  # as text, …9 stands behind …10
         number, _, way = (self._file.read_text() or "0").partition(" ")
         weights = range(1, len(there) + 1) if way == "uneven" else [1] * len(there)
         share = float(number) * weights[there.index(address)] / sum(weights)
