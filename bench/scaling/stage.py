@@ -102,7 +102,9 @@ class Stage:
         return Watcher(Stage(self._cluster), name)
 
     def _asleep(self, name: str) -> bool:
-        return self._says_asleep(name) and not self.size(name).ready
+        """Tell whether it sleeps and its last pod, which answers while it ends, is gone."""
+        pods = self.api.get(f"/api/v1/namespaces/{NAMESPACE}/pods?labelSelector=foresail.dev%2Fmodel%3D{name}")
+        return self._says_asleep(name) and not pods["items"]
 
     def _says_asleep(self, name: str) -> bool:
         conditions = self.status(name).get("conditions", ())

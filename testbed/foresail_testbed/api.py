@@ -45,16 +45,24 @@ class Client:
         payload = None if body is None else json.dumps(body)
         headers = {"Content-Type": content_type} if payload else {}
         try:
+            status, text = self._exchange(method, path, payload, headers)
+        except ConnectionError:
+            if method != "GET":  # a kept connection may have been closed meanwhile; what changes nothing is asked again
+                raise
+            status, text = self._exchange(method, path, payload, headers)
+        if status >= 400:
+            raise ApiError(status, text)
+        return text
+
+    def _exchange(self, method: str, path: str, payload: str | None, headers: dict[str, str]) -> tuple[int, str]:
+        try:
             self._connection.request(method, path, payload, headers)
             answer = self._connection.getresponse()
-            text = answer.read().decode()
+            return answer.status, answer.read().decode()
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
             self._connection = self._make()
             raise ConnectionError(str(error) or type(error).__name__) from error
-        if answer.status >= 400:
-            raise ApiError(answer.status, text)
-        return text
 
     def get(self, path: str) -> dict[str, Any]:
         """Read an object or a list."""

@@ -142,8 +142,9 @@ def _stalled(state: _State | None) -> Statement:
 
 
 def _asleep(facts: Facts) -> Statement:
-    reason = Reason.ASLEEP if facts.asleep else Reason.AWAKE
-    return Statement(Type.ASLEEP, "True" if facts.asleep else "False", reason, reason.meaning)
+    sleeps = facts.asleep and facts.rollout.current and facts.rollout.replicas == 0
+    reason = Reason.ASLEEP if sleeps else Reason.AWAKE
+    return Statement(Type.ASLEEP, "True" if sleeps else "False", reason, reason.meaning)
 
 
 def _loaded(facts: Facts, answering: int, state: _State | None) -> Statement:

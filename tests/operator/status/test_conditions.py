@@ -80,10 +80,11 @@ def test_a_model_that_goes_to_sleep_is_still_known_to_have_answered(seen: Rollou
     assert found[Type.MODEL_LOADED][:2] == ("True", Reason.LOADED)
 
 
-def test_a_model_is_asleep_from_the_moment_its_size_is_zero() -> None:
+def test_a_model_that_falls_asleep_stays_ready_and_is_asleep_once_no_replica_is_left() -> None:
     found = state(Rollout(wanted=0, replicas=1, updated=1, ready=1), (pod(ending=True),), sleepy=True, proved=True)
     assert short(found) == ("True", "False", "False")
     assert found[Type.READY][1] is Reason.ASLEEP
+    assert found[Type.ASLEEP][:2] == ("False", Reason.AWAKE)
 
 
 def test_a_crash_takes_back_that_the_model_is_loaded() -> None:
