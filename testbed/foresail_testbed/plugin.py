@@ -18,6 +18,8 @@ from foresail_testbed import cluster as testbed
 
 KUBECONFIG_VARIABLE = "FORESAIL_E2E_KUBECONFIG"
 CLUSTER_VARIABLE = "FORESAIL_TESTBED_CLUSTER"
+VARIABLES = (KUBECONFIG_VARIABLE, CLUSTER_VARIABLE)
+"""With one of them a test run uses a cluster that is there."""
 FIXTURES = ("cluster", "control_plane")
 RUNNING = pytest.StashKey[dict[str, access.Access]]()
 NAMESPACES = pytest.StashKey[list[tuple[access.Access, str]]]()

@@ -19,7 +19,7 @@ from tests.installation import eventually
 if TYPE_CHECKING:
     from tests.installation import Foresail
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.windows]
 
 CLIENTS: Final = 8
 """Of `load.on`: each has one request under way, so a kill can't lose more of them at once."""

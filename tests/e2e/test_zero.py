@@ -16,7 +16,7 @@ from tests.installation import ROOT, eventually
 if TYPE_CHECKING:
     from tests.installation import Foresail
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.windows]
 EXAMPLE = ROOT / "examples" / "01-fraud-scoring"
 NAME = "fraud-scoring"
 WAKES = 3

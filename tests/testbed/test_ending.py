@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from foresail_testbed import cgroups, cluster, errors, layout, mounts, options, runs
+from foresail_testbed import cgroups, cluster, errors, layout, mounts, options, plugin, runs
 
 START_SECONDS = 240.0
 END_SECONDS = 60.0
@@ -41,7 +41,8 @@ def test_nothing_is_left_of_a_cluster_with_kubelets_when_its_test_run_is_killed(
     (tmp_path / "test_holder.py").write_text(HOLDER.replace("NAME", name))
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     command = [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", str(tmp_path)]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as test_run:
+    its_own = {name: value for name, value in os.environ.items() if name not in plugin.VARIABLES}
+    with subprocess.Popen(command, cwd=tmp_path, env=its_own, stdout=subprocess.PIPE, text=True) as test_run:
         try:
             wait_for_line(test_run, "HOLDING")
             during, keeper_end = picture(name), watch_keeper(name)
