@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from foresail_testbed.access import Access
 
-pytestmark = [pytest.mark.cluster, pytest.mark.windows]
+pytestmark = [pytest.mark.cluster, pytest.mark.faults]
 
 SCALING = {"minReplicas": 2, "maxReplicas": 4}
 OWNED = "deployments,replicasets,services,hpa,pdb,configmaps"

@@ -182,6 +182,7 @@ def test_zero_replicas_are_said_to_be_what_was_asked_for(operator: Operator, mod
     assert models.state("Stalled")[0] == models.state("Reconciling")[0] == "False"
 
 
+@pytest.mark.windows
 def test_a_restarted_operator_writes_nothing(operators: Operators, models: Models) -> None:
     first = operators.start().wait_until_leading()
     models.apply(scaling=SCALING | ON_CPU)
@@ -235,6 +236,7 @@ def test_a_new_version_is_rolled_out_and_the_old_description_is_removed(operator
     assert model["status"]["model"]["version"] == "2"
 
 
+@pytest.mark.windows
 def test_of_many_quick_edits_the_first_goes_out_at_once_and_the_last_wins(operator: Operator, models: Models) -> None:
     models.apply()
     models.wait_settled(operator)
@@ -324,6 +326,7 @@ def test_a_standby_takes_over_and_only_one_writes(operators: Operators, models: 
     eventually(lambda: spec(models, "deployment")["replicas"] == 2, "it does the work")
 
 
+@pytest.mark.windows
 def test_a_frozen_leader_writes_nothing_once_its_lease_is_over(operators: Operators, models: Models) -> None:
     leader = operators.start().wait_until_leading()
     standby = operators.start()
