@@ -34,6 +34,26 @@ def configmaps(models: Models) -> list[str]:
     return text.split()
 
 
+def webhook_nobody_answers(name: str, namespace: str) -> dict[str, Any]:
+    """A configuration that lets no Deployment into the namespace: nothing listens where it asks."""
+    rule = {"apiGroups": ["apps"], "apiVersions": ["v1"], "resources": ["deployments"], "operations": ["*"]}
+    webhook = {
+        "name": "away.example.com",
+        "clientConfig": {"url": "https://127.0.0.1:1/"},
+        "rules": [rule],
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+        "sideEffects": "None",
+        "admissionReviewVersions": ["v1"],
+        "timeoutSeconds": 1,
+    }
+    return {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": name},
+        "webhooks": [webhook],
+    }
+
+
 def test_a_model_becomes_ready_and_nothing_of_the_users_is_changed(operator: Operator, models: Models) -> None:
     models.apply(scaling=SCALING)
     models.wait_ready()
@@ -296,6 +316,36 @@ def test_a_child_that_the_server_refuses_says_why(operator: Operator, models: Mo
     eventually(lambda: models.state("Stalled") == ("True", "Refused"), "it is said")
     assert "HorizontalPodAutoscaler fraud" in models.conditions()["Stalled"]["message"]
     assert models.get("deployment"), "what is right is there all the same"
+
+
+@pytest.mark.parametrize(
+    ("pod", "words"),
+    [
+        ({"affinity": {"nodeAfinity": {}}}, "spec.affinity.nodeAfinity: field not declared in schema"),
+        ({"env": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]}, 'duplicate entries for key [name="A"]'),
+    ],
+    ids=["a field that is none", "a name twice"],
+)
+def test_what_does_not_fit_the_kind_is_said_at_once(
+    operator: Operator, models: Models, pod: dict[str, Any], words: str
+) -> None:
+    models.apply(pod=pod)
+    eventually(lambda: models.state("Stalled") == ("True", "Refused"), "it is said", seconds=10)
+    assert words in models.conditions()["Stalled"]["message"]
+
+
+def test_a_webhook_that_cant_be_asked_is_said_and_needs_nobody_once_it_is_gone(
+    operator: Operator, models: Models
+) -> None:
+    name = f"away-{models.namespace}"
+    models.kubectl("create", "-f", "-", stdin=json.dumps(webhook_nobody_answers(name, models.namespace)))
+    try:
+        models.apply()
+        eventually(lambda: models.state("Ready") == ("False", "WebhookUnavailable"), "it is said", seconds=10)
+        assert "failed calling webhook" in models.conditions()["Ready"]["message"]
+    finally:
+        models.kubectl("delete", "validatingwebhookconfiguration", name)
+    models.wait_ready()
 
 
 def test_longest_names_work(operator: Operator, models: Models) -> None:

@@ -87,10 +87,10 @@ class Reason(enum.StrEnum):
         "The API server refused a child: admission, validation, quota or missing rights; the message has its words.",
         "Do what the message says; the operator tries again by itself.",
     )
-    UNREACHABLE = (
-        "WriteFailed",
-        "The API server did not take a write; the operator tries again with growing pauses.",
-        "Nothing, unless it lasts: then look at the operator's log.",
+    WEBHOOK_UNAVAILABLE = (
+        "WebhookUnavailable",
+        "An admission webhook that has to agree to a child could not be asked; the message has the API server's words.",
+        "Bring the webhook back, or take its configuration away; the operator tries again every five seconds.",
     )
     TERMINATING = (
         "NamespaceTerminating",
