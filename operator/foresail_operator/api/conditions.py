@@ -180,7 +180,7 @@ class Reason(enum.StrEnum):
     )
     SOURCE_UNSUPPORTED = (
         "SourceUnsupported",
-        "This runtime does not know the address's scheme.",
+        "This runtime can't read the address, or does not know its scheme.",
         "Change spec.model.uri, or use a newer runtime.",
     )
     MODEL_NOT_FOUND = (
