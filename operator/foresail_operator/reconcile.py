@@ -49,8 +49,9 @@ _MEDDLING: Final = frozenset({kinds.AUTOSCALER.name, kinds.ENDPOINT_SLICE.name})
 _AGAIN_SECONDS: Final = {
     Reason.CONFLICT: 30.0,
     Reason.REFUSED: 30.0,
-    Reason.WAITING_FOR_REMOVAL: 1.0,
+    Reason.QUOTA: 15.0,
     Reason.WEBHOOK_UNAVAILABLE: 5.0,
+    Reason.WAITING_FOR_REMOVAL: 1.0,
 }
 """How soon to look again where no watch tells that the cause has gone."""
 

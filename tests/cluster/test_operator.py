@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.cluster.kit import Models, Operator, Operators, eventually
+from tests.cluster.kit import Models, Operator, Operators, eventually, wait_quiet
 
 if TYPE_CHECKING:
     from foresail_testbed.access import Access
@@ -309,6 +309,15 @@ def test_an_exhausted_quota_is_named(operator: Operator, models: Models) -> None
     models.apply()
     eventually(lambda: models.state("Ready") == ("False", "QuotaExceeded"), "it is said", seconds=10)
     assert "exceeded quota: small" in models.conditions()["Ready"]["message"]
+
+
+def test_a_child_that_a_quota_refused_is_made_once_there_is_room(operator: Operator, models: Models) -> None:
+    models.kubectl("create", "quota", "none", "--hard=count/deployments.apps=0")
+    models.apply()
+    eventually(lambda: models.state("Ready") == ("False", "QuotaExceeded"), "it is said", seconds=10)
+    wait_quiet(operator)
+    models.kubectl("delete", "quota", "none")
+    models.wait_ready()
 
 
 def test_a_child_that_the_server_refuses_says_why(operator: Operator, models: Models) -> None:
