@@ -125,7 +125,7 @@ class Reason(enum.StrEnum):
     QUOTA = (
         "QuotaExceeded",
         "A quota of the namespace is used up.",
-        "Free some of it, raise the quota, or ask for less in spec.resources; it goes on by itself.",
+        "Free some of it, raise the quota, or ask for less in spec.resources; it is tried again by itself.",
     )
     POD_REFUSED = (
         "PodRefused",
