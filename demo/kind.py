@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 PROGRAM: Final = "scripts/kind"
 """The one on PATH, else one that is built on first use."""
 CLUSTER: Final = "foresail-demo"
-CONTEXT: Final = f"kind-{CLUSTER}"
 METRICS_SERVER: Final = "https://github.com/kubernetes-sigs/metrics-server/releases/download/v0.9.0/components.yaml"
 """kind has none of its own; a cpu autoscaler needs it."""
 

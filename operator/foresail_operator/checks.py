@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from foresail_operator.desired import quantities, template, zero
 
@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     import pydantic
 
     from foresail_operator.api.v1alpha1 import ModelDeployment
+
+_LEAST_BYTES: Final = 2**20
+"""Nothing runs in less: 512m of memory is half a byte, 512 half a kilobyte. 0 is no limit, as Kubernetes has it."""
 
 
 def check(model: ModelDeployment, *, activator: bool = True) -> tuple[str, ...]:
@@ -21,6 +24,9 @@ def check(model: ModelDeployment, *, activator: bool = True) -> tuple[str, ...]:
         for name, asked in template.requests(model.spec.resources).items()
         if name in limits and quantities.parse(asked) > quantities.parse(limits[name])
     ]
+    memory = model.spec.resources.limits.memory
+    if memory is not None and 0 < quantities.parse(memory) < _LEAST_BYTES:
+        found.append(f"spec.resources.limits.memory is {memory}, less than 1Mi: write the unit, e.g. 512Mi")
     if (
         model.spec.gpu is not None
         and model.spec.gpu.memory is not None

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+_REFUSALS: Final = frozenset({400, 403, 405, 413, 415, 422})
+_DOES_NOT_FIT: Final = "failed to create typed patch object"
+"""How an apply is refused whose fields are not those of the kind, or whose list names a key twice: with a 500."""
+_NO_WEBHOOK: Final = "failed calling webhook"
+
 
 class OperatorError(Exception):
     """The base of our own errors."""
@@ -43,6 +50,10 @@ class Refused(ApiError):  # noqa: N818
     """The server won't take this write however often it is sent: validation, admission, quota, rights."""
 
 
+class WebhookUnavailable(ApiError):  # noqa: N818
+    """A webhook that has to agree to the write could not be asked: no fault of the API server's, and it may last."""
+
+
 class Unavailable(ApiError):  # noqa: N818
     """No answer, an overloaded server or its own error: the same request may succeed later."""
 
@@ -54,6 +65,8 @@ def from_answer(status: int, body: dict[str, object], retry_after_seconds: float
         return NotFound(status, reason, message, None, what)
     if status == 409:
         return Conflict(status, reason, message, None, what)
-    if status in {400, 403, 405, 413, 415, 422}:
+    if status in _REFUSALS or (status == 500 and message.startswith(_DOES_NOT_FIT)):
         return Refused(status, reason, message, None, what)
+    if status == 500 and _NO_WEBHOOK in message:
+        return WebhookUnavailable(status, reason, message, None, what)
     return Unavailable(status, reason, message, retry_after_seconds, what)

@@ -46,7 +46,13 @@ _PLANS_KEPT: Final = 512
 _LOG: Final = logging.getLogger(__name__)
 _MEDDLING: Final = frozenset({kinds.AUTOSCALER.name, kinds.ENDPOINT_SLICE.name})
 """They would size a Deployment, or join a Service, that is someone else's."""
-_AGAIN_SECONDS: Final = {Reason.CONFLICT: 30.0, Reason.REFUSED: 30.0, Reason.WAITING_FOR_REMOVAL: 1.0}
+_AGAIN_SECONDS: Final = {
+    Reason.CONFLICT: 30.0,
+    Reason.REFUSED: 30.0,
+    Reason.QUOTA: 15.0,
+    Reason.WEBHOOK_UNAVAILABLE: 5.0,
+    Reason.WAITING_FOR_REMOVAL: 1.0,
+}
 """How soon to look again where no watch tells that the cause has gone."""
 
 
@@ -176,6 +182,8 @@ class Reconciler:
             reason = Reason.TERMINATING if "being terminated" in error.message else Reason.REFUSED
             reason = Reason.QUOTA if "exceeded quota" in error.message else reason
             return Problem(reason, f"{child['kind']} {child['metadata']['name']}: {error.message}")
+        except errors.WebhookUnavailable as error:
+            return Problem(Reason.WEBHOOK_UNAVAILABLE, f"{child['kind']} {child['metadata']['name']}: {error.message}")
 
     async def _remove_autoscaler(self, model: ModelDeployment, seen: Observed) -> None:
         """Take an autoscaler away before a fixed size is written, or the two would pull at one number."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import urllib.parse
 from typing import TYPE_CHECKING, Any, Final
 
 from foresail_runtime import tensors
@@ -23,7 +24,7 @@ def text(serving: Serving, host: str, http_port: int, grpc_port: int | None, *, 
     shown = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104
     address = f"{'https' if secure else 'http'}://{shown}:{http_port}"
     models = {model.name: model for model in serving.models()}
-    lines = [f"serving {name} at {address}/v2/models/{name}" for name in models]
+    lines = [f"serving {name} at {_base(address, name)}" for name in models]
     if grpc_port is not None:
         lines.append(f"gRPC at {shown}:{grpc_port}")
     for model in list(models.values())[:1]:
@@ -33,14 +34,19 @@ def text(serving: Serving, host: str, http_port: int, grpc_port: int | None, *, 
 
 def example(model: Model, address: str) -> str:
     """Return a curl line that the model answers with 200."""
-    base = f"{address}/v2/models/{model.name}"
+    base = _base(address, model.name)
     if model.picture is not None:
         way = "detect" if isinstance(model.picture, detection.Detector) else "classify"
         return f"curl --data-binary @photo.jpg '{base}/{way}'"
     inputs = [_tensor(spec) for spec in model.signature.inputs]
     if sum(math.prod(entry["shape"]) for entry in inputs) > MAX_ELEMENTS:
         return f"curl {base}"
-    return f"curl -d '{json.dumps({'inputs': inputs}, separators=(',', ':'))}' {base}/infer"
+    body = json.dumps({"inputs": inputs}, separators=(",", ":")).replace("'", "\\u0027")
+    return f"curl -d '{body}' {base}/infer"
+
+
+def _base(address: str, name: str) -> str:
+    return f"{address}/v2/models/{urllib.parse.quote(name, safe='')}"
 
 
 def _tensor(spec: TensorSpec) -> dict[str, Any]:

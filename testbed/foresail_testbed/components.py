@@ -4,7 +4,6 @@ import dataclasses
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 from foresail_testbed import errors
@@ -88,14 +87,6 @@ class Components:
         """Return the last lines of a component's log."""
         log = self._logs / f"{name}.log"
         return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else ""
-
-    def wait_gone(self, name: str, seconds: float) -> None:
-        """Wait until a component has ended."""
-        deadline = time.monotonic() + seconds
-        while self.pid(name) is not None:
-            if time.monotonic() > deadline:
-                raise errors.TestbedError(f"{name} still runs after {seconds:.0f} s")
-            time.sleep(0.05)
 
     def _find(self, name: str) -> Component:
         if name not in self._known:

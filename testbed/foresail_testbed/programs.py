@@ -5,7 +5,6 @@ import dataclasses
 from foresail_testbed import options
 
 MULTI_CALL = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet")
-CNI_PLUGINS = ("ptp", "host-local", "loopback", "portmap")
 
 
 @dataclasses.dataclass(frozen=True)

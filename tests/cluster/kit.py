@@ -176,8 +176,12 @@ class Models:
             lambda: (self.state("Ready", name)[0], self.state("Reconciling", name)[0]) == ("True", "False"),
             f"{name} settles",
         )
-        quiet = _Quiet(operator)
-        eventually(quiet, "the operator has nothing to do")
+        wait_quiet(operator)
+
+
+def wait_quiet(operator: Operator) -> None:
+    """Wait until an operator has nothing to do."""
+    eventually(_Quiet(operator), "the operator has nothing to do")
 
 
 class _Quiet:

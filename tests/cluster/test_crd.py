@@ -62,6 +62,8 @@ def test_every_golden_model_is_taken(models: kit.Models, path: Any) -> None:
         ({"gpu": {"resourceName": "gpu"}}, "DOMAIN/NAME"),
         ({"runtime": {"image": "a", "version": "b"}}, "an image already names its version"),
         ({"resources": {"limits": {"memory": "lots"}}}, "spec.resources.limits.memory"),
+        ({"resources": {"limits": {"memory": "1e1.5"}}}, "spec.resources.limits.memory"),
+        ({"resources": {"limits": {"memory": "1e999999999"}}}, "spec.resources.limits.memory"),
         ({"pod": {"hostNetwork": True}}, 'unknown field "spec.pod.hostNetwork"'),
         ({"pod": {"securityContext": {}}}, 'unknown field "spec.pod.securityContext"'),
         ({"pod": {"volumes": []}}, 'unknown field "spec.pod.volumes"'),

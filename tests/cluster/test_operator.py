@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.cluster.kit import Models, Operator, Operators, eventually
+from tests.cluster.kit import Models, Operator, Operators, eventually, wait_quiet
 
 if TYPE_CHECKING:
     from foresail_testbed.access import Access
@@ -32,6 +32,26 @@ def spec(models: Models, kind: str, name: str = "fraud") -> dict[str, Any]:
 def configmaps(models: Models) -> list[str]:
     text = models.kubectl("get", "configmaps", "-l", "foresail.dev/model", "-o", "name")
     return text.split()
+
+
+def webhook_nobody_answers(name: str, namespace: str) -> dict[str, Any]:
+    """A configuration that lets no Deployment into the namespace: nothing listens where it asks."""
+    rule = {"apiGroups": ["apps"], "apiVersions": ["v1"], "resources": ["deployments"], "operations": ["*"]}
+    webhook = {
+        "name": "away.example.com",
+        "clientConfig": {"url": "https://127.0.0.1:1/"},
+        "rules": [rule],
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+        "sideEffects": "None",
+        "admissionReviewVersions": ["v1"],
+        "timeoutSeconds": 1,
+    }
+    return {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": name},
+        "webhooks": [webhook],
+    }
 
 
 def test_a_model_becomes_ready_and_nothing_of_the_users_is_changed(operator: Operator, models: Models) -> None:
@@ -293,11 +313,50 @@ def test_an_exhausted_quota_is_named(operator: Operator, models: Models) -> None
     assert "exceeded quota: small" in models.conditions()["Ready"]["message"]
 
 
+def test_a_child_that_a_quota_refused_is_made_once_there_is_room(operator: Operator, models: Models) -> None:
+    models.kubectl("create", "quota", "none", "--hard=count/deployments.apps=0")
+    models.apply()
+    eventually(lambda: models.state("Ready") == ("False", "QuotaExceeded"), "it is said", seconds=10)
+    wait_quiet(operator)
+    models.kubectl("delete", "quota", "none")
+    models.wait_ready()
+
+
 def test_a_child_that_the_server_refuses_says_why(operator: Operator, models: Models) -> None:
     models.apply(scaling={"maxReplicas": 2, "metrics": [{"type": "hpa", "hpa": {"type": "Nonsense"}}]})
     eventually(lambda: models.state("Stalled") == ("True", "Refused"), "it is said")
     assert "HorizontalPodAutoscaler fraud" in models.conditions()["Stalled"]["message"]
     assert models.get("deployment"), "what is right is there all the same"
+
+
+@pytest.mark.parametrize(
+    ("pod", "words"),
+    [
+        ({"affinity": {"nodeAfinity": {}}}, "spec.affinity.nodeAfinity: field not declared in schema"),
+        ({"env": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]}, 'duplicate entries for key [name="A"]'),
+    ],
+    ids=["a field that is none", "a name twice"],
+)
+def test_what_does_not_fit_the_kind_is_said_at_once(
+    operator: Operator, models: Models, pod: dict[str, Any], words: str
+) -> None:
+    models.apply(pod=pod)
+    eventually(lambda: models.state("Stalled") == ("True", "Refused"), "it is said", seconds=10)
+    assert words in models.conditions()["Stalled"]["message"]
+
+
+def test_a_webhook_that_cant_be_asked_is_said_and_needs_nobody_once_it_is_gone(
+    operator: Operator, models: Models
+) -> None:
+    name = f"away-{models.namespace}"
+    models.kubectl("create", "-f", "-", stdin=json.dumps(webhook_nobody_answers(name, models.namespace)))
+    try:
+        models.apply()
+        eventually(lambda: models.state("Ready") == ("False", "WebhookUnavailable"), "it is said", seconds=10)
+        assert "failed calling webhook" in models.conditions()["Ready"]["message"]
+    finally:
+        models.kubectl("delete", "validatingwebhookconfiguration", name)
+    models.wait_ready()
 
 
 def test_longest_names_work(operator: Operator, models: Models) -> None:

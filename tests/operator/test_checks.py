@@ -26,6 +26,15 @@ def test_a_request_over_its_limit_is_named_with_both(make_model: Callable[..., M
     )
 
 
+@pytest.mark.parametrize(("amount", "said"), [("512m", True), ("512", True), ("1Mi", False), ("0", False)])
+def test_memory_without_its_unit_is_refused(
+    make_model: Callable[..., ModelDeployment], amount: str, *, said: bool
+) -> None:
+    model = make_model(resources={"requests": {"cpu": "512m", "memory": "0"}, "limits": {"memory": amount}})
+    sentence = f"spec.resources.limits.memory is {amount}, less than 1Mi: write the unit, e.g. 512Mi"
+    assert checks.check(model) == ((sentence,) if said else ())
+
+
 def test_a_card_without_memory_is_refused(make_model: Callable[..., ModelDeployment]) -> None:
     (found,) = checks.check(make_model(gpu={"memory": "0"}))
     assert "spec.gpu.memory" in found

@@ -417,24 +417,48 @@ async def test_a_second_edit_waits_and_the_newest_goes_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "reason"),
+    ("words", "reason", "again"),
     [
-        ("namespace team because it is being terminated", "NamespaceTerminating"),
-        ("exceeded quota: small", "QuotaExceeded"),
-        ("admission webhook said no", "Refused"),
+        ("namespace team because it is being terminated", "NamespaceTerminating", None),
+        ("exceeded quota: small", "QuotaExceeded", 15),
+        ("admission webhook said no", "Refused", 30),
     ],
 )
-async def test_what_the_server_refuses_is_said_in_its_words_and_the_rest_is_done(words: str, reason: str) -> None:
+async def test_what_the_server_refuses_is_said_in_its_words_and_the_rest_is_done(
+    words: str, reason: str, again: float | None
+) -> None:
     def refuse(request: wire.Request) -> web.Response | None:
         return wire.failure(403, "Forbidden", words) if request.path == SERVICE else None
 
     async with bench() as b:
         b.api.answer = refuse
         b.model()
-        await b.look()
+        assert await b.look() == again
         assert b.condition("Ready")[1] == reason
         assert words in b.condition("Ready")[2]
         assert DEPLOYMENT in b.api.objects
+
+
+@pytest.mark.parametrize(
+    ("words", "stalled", "reason", "again"),
+    [
+        ("failed to create typed patch object (a/b): .spec.foo: field not declared in schema", "True", "Refused", 30),
+        ('Internal error occurred: failed calling webhook "x.y": refused', "False", "WebhookUnavailable", 5),
+    ],
+    ids=["no field of the kind", "webhook away"],
+)
+async def test_what_is_refused_with_a_500_is_said_too(words: str, stalled: str, reason: str, again: float) -> None:
+    def refuse(request: wire.Request) -> web.Response | None:
+        return wire.failure(500, "InternalError", words) if request.path == DEPLOYMENT else None
+
+    async with bench() as b:
+        b.api.answer = refuse
+        b.model()
+        assert await b.look() == again
+        assert b.condition("Ready")[:2] == ("False", reason)
+        assert words in b.condition("Ready")[2]
+        assert b.condition("Stalled")[0] == stalled
+        assert SERVICE in b.api.objects
 
 
 async def test_a_spec_that_contradicts_itself_makes_nothing() -> None:

@@ -91,16 +91,19 @@ def ports(line: str) -> tuple[int, int | None]:
 LAPTOP = ("--http-port", "0", "--grpc-port", "off")
 
 
-async def test_a_laptop_is_told_where_it_listens_and_what_to_try(start: Start, mlp: pathlib.Path) -> None:
-    process = await start("serve", str(mlp), "--http-port", "0", "--grpc-port", "0")
+@pytest.mark.parametrize(("name", "path"), [("mlp", "mlp"), ("team/it's é", "team%2Fit%27s%20%C3%A9")])
+async def test_a_laptop_is_told_where_it_listens_and_what_to_try(
+    start: Start, mlp: pathlib.Path, name: str, path: str
+) -> None:
+    process = await start("serve", str(mlp), "--name", name, "--http-port", "0", "--grpc-port", "0")
     http, grpc = ports(await process.line("listening"))
     assert grpc is not None
-    await process.line(f"serving mlp at http://127.0.0.1:{http}/v2/models/mlp")
+    await process.line(f"serving {name} at http://127.0.0.1:{http}/v2/models/{path}")
     curl = await process.line("curl")
     shell = await asyncio.create_subprocess_shell(f"{curl.strip()} --silent --fail", stdout=asyncio.subprocess.PIPE)
     output, _ = await shell.communicate()
     assert shell.returncode == 0
-    assert json.loads(output)["model_name"] == "mlp"
+    assert json.loads(output)["model_name"] == name
     process.process.send_signal(signal.SIGINT)
     assert await process.code() == 0
 

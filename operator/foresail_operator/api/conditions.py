@@ -87,10 +87,10 @@ class Reason(enum.StrEnum):
         "The API server refused a child: admission, validation, quota or missing rights; the message has its words.",
         "Do what the message says; the operator tries again by itself.",
     )
-    UNREACHABLE = (
-        "WriteFailed",
-        "The API server did not take a write; the operator tries again with growing pauses.",
-        "Nothing, unless it lasts: then look at the operator's log.",
+    WEBHOOK_UNAVAILABLE = (
+        "WebhookUnavailable",
+        "An admission webhook that has to agree to a child could not be asked; the message has the API server's words.",
+        "Bring the webhook back, or take its configuration away; the operator tries again every five seconds.",
     )
     TERMINATING = (
         "NamespaceTerminating",
@@ -125,7 +125,7 @@ class Reason(enum.StrEnum):
     QUOTA = (
         "QuotaExceeded",
         "A quota of the namespace is used up.",
-        "Free some of it, raise the quota, or ask for less in spec.resources.",
+        "Free some of it, raise the quota, or ask for less in spec.resources; it is tried again by itself.",
     )
     POD_REFUSED = (
         "PodRefused",
@@ -180,7 +180,7 @@ class Reason(enum.StrEnum):
     )
     SOURCE_UNSUPPORTED = (
         "SourceUnsupported",
-        "This runtime does not know the address's scheme.",
+        "This runtime can't read the address, or does not know its scheme.",
         "Change spec.model.uri, or use a newer runtime.",
     )
     MODEL_NOT_FOUND = (

@@ -102,7 +102,8 @@ def _trouble(raw: dict[str, Any], status: dict[str, Any], container: dict[str, A
     if scheduled.get("status") == "False":
         words = scheduled.get("message") or scheduled.get("reason") or ""
         cards = accelerator.asked({"containers": (), **raw.get("spec", {})}, template.CONTAINER)
-        return Trouble(Reason.UNSCHEDULABLE, _cut(f"{words} {cards}"))
+        sentence = words if not cards or words.endswith((".", "!", "?")) else f"{words}."
+        return Trouble(Reason.UNSCHEDULABLE, _cut(f"{sentence} {cards}"))
     return _waiting(container.get("state", {}).get("waiting") or {}) or _ended(raw, container)
 
 

@@ -229,9 +229,12 @@ def _parse_float(text: str) -> float | None:
     if not text.strip():
         return None
     try:
-        return float(text)
+        value = float(text)
     except ValueError:
         raise ValueError(f"{text[:80]!r} is no number") from None
+    if math.isinf(value) and any(map(str.isdigit, text)):  # 1e400, which nobody wrote to mean infinity
+        raise ValueError(f"{text[:80]!r} is too large for a number")
+    return value
 
 
 def _parse_whole(text: str) -> int | None:

@@ -9,9 +9,20 @@ from __future__ import annotations
 
 import urllib.parse
 
+from foresail_runtime import errors
+
 
 def public_address(uri: str) -> str:
-    """Return an address without what may be secret in it: user, password and query."""
-    parts = urllib.parse.urlsplit(uri)
+    """Return an address without what may be secret in it: user, password and query.
+
+    Raises:
+        ModelUnusable: It is no address at all; not even its host can be told from what may be secret.
+    """
+    try:
+        parts = urllib.parse.urlsplit(uri)
+    except ValueError as error:  # brackets that hold no IPv6 address
+        raise errors.ModelUnusable(
+            "SourceUnsupported", "the model's address can't be read: write http(s)://HOST/PATH, an IPv6 host in [ ]"
+        ) from error
     host = parts.netloc.rpartition("@")[2]
     return urllib.parse.urlunsplit((parts.scheme, host, parts.path, "", ""))

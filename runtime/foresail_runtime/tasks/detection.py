@@ -39,20 +39,31 @@ class Detector:
             ModelUnusable: The model takes no picture, or its output is no layout that is known.
         """
         self._input = pixels.describe(signature, DEFAULT_SIDE, SCALING)
-        own = labels.from_metadata(signature.metadata) or dict(names or {})
         spec = output_spec(signature)
         if spec is None:
             raise _unknown_layout(tuple(spec.shape for spec in signature.outputs))
         self._protos = parts.prototypes(signature)
         self.outputs: Final[tuple[str, ...]] = (spec.name,) if self._protos is None else (spec.name, self._protos.name)
         """Names of the outputs to ask the model for."""
-        self._points = _points(signature, len(own) or None)
-        self._head = layouts.Head(self.size, len(own) or None, _extra(signature), _end_to_end(signature.metadata))
+        own = labels.from_metadata(signature.metadata)
+        known, self._head = self._fitting(signature, spec.shape, (own,) if own else (dict(names or {}), {}))
+        self._points = _points(signature, len(known) or None)
         layout = layouts.choose(spec.shape, self._head)
         if layout is None and -1 not in spec.shape[1:]:
             raise _unknown_layout((spec.shape,))
         count = layouts.class_count(layout, spec.shape, self._head) if layout else None
-        self.labels: Final = labels.Labels(own or labels.well_known(count))
+        self.labels: Final = labels.Labels(known or labels.well_known(count))
+
+    def _fitting(
+        self, signature: tensors.Signature, shape: tuple[int, ...], choices: Sequence[Mapping[int, str]]
+    ) -> tuple[Mapping[int, str], layouts.Head]:
+        """Return the first names whose number makes sense of the output's shape; the first of all where none does.
+
+        A labels file may be that of another model in the same folder: it is then left aside.
+        """
+        extra, end_to_end = _extra(signature), _end_to_end(signature.metadata)
+        heads = [(names, layouts.Head(self.size, len(names) or None, extra, end_to_end)) for names in choices]
+        return next(((names, head) for names, head in heads if layouts.choose(shape, head)), heads[0])
 
     @property
     def size(self) -> tuple[int, int]:

@@ -34,6 +34,10 @@ class Labels:
         """How many classes have a name."""
         return len(self._names)
 
+    def has(self, names: Mapping[int, str]) -> bool:
+        """Tell whether these are the names."""
+        return self._names == dict(names)
+
     def name(self, class_id: int) -> str:
         """Return the class's name."""
         return self._names.get(class_id) or str(class_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from foresail_runtime.tasks import choose, classification, detection, labels
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
     import pathlib
 
     from foresail_runtime import tensors
+
+log = logging.getLogger(__name__)
 
 
 def describe(
@@ -24,8 +27,13 @@ def describe(
     """
     match task:
         case choose.DETECTION:
-            return detection.Detector(signature, labels.beside(folder))
+            make: type[detection.Detector | classification.Classifier] = detection.Detector
         case choose.CLASSIFICATION:
-            return classification.Classifier(signature, labels.beside(folder))
+            make = classification.Classifier
         case _:
             return None
+    names = labels.beside(folder)
+    made = make(signature, names)
+    if names and not labels.from_metadata(signature.metadata) and not made.labels.has(names):
+        log.warning("the labels file beside the model is not used: its names are of another number of classes")
+    return made

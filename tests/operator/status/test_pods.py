@@ -67,14 +67,15 @@ def test_the_schedulers_words_are_kept_verbatim() -> None:
     )
 
 
-def test_a_pod_that_finds_no_card_says_which_it_asks_for() -> None:
+@pytest.mark.parametrize("words", ["0/3 nodes are available.", "0/3 nodes are available"])
+def test_a_pod_that_finds_no_card_says_which_it_asks_for(words: str) -> None:
     labels = [
         {"key": "nvidia.com/gpu.product", "operator": "In", "values": ["H100"]},
         {"key": "nvidia.com/gpu.memory", "operator": "Gt", "values": ["37683"]},
         {"key": "zone", "operator": "In", "values": ["a"]},
     ]
     required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchExpressions": labels}]}}
-    pod = raw({"PodScheduled": {"status": "False", "message": "0/3 nodes are available."}})
+    pod = raw({"PodScheduled": {"status": "False", "message": words}})
     limits = {"memory": "1Gi", "nvidia.com/gpu": "2"}
     pod["spec"] |= {"containers": [{"name": "runtime", "resources": {"limits": limits}}]}
     pod["spec"] |= {"affinity": {"nodeAffinity": required}}

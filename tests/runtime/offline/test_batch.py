@@ -145,6 +145,16 @@ def test_a_number_too_large_for_its_column_is_an_error_of_its_row(
     assert found["error"].startswith("a value is too large for 'age'")
 
 
+def test_a_number_that_no_datatype_holds_is_too_large_and_infinity_is_what_someone_wrote(
+    foresail: Foresail, two_columns: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    given = tmp_path / "in.csv"
+    given.write_text("age,name\n1e400,a\n-inf,b\n")
+    assert foresail("batch", two_columns, given, tmp_path / "out.csv", "--keep", "name") == 3
+    assert (tmp_path / "out.csv").read_text().splitlines()[1:] == ["a,,", "b,-inf,b"]
+    assert "column 'age': '1e400' is too large for a number" in (tmp_path / "out.csv.errors.jsonl").read_text()
+
+
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
 def test_tensors_are_nested_lists_in_a_column(
     foresail: Foresail, matrix: pathlib.Path, tmp_path: pathlib.Path, lines: Lines, suffix: str

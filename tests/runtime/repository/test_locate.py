@@ -98,6 +98,12 @@ def test_secrets_stay_out_of_an_address_that_is_shown() -> None:
     assert repository.public_address("https://user:secret@h:1/m.onnx?token=secret#x") == "https://h:1/m.onnx"
 
 
+def test_an_address_that_cant_be_read_is_not_shown() -> None:
+    with pytest.raises(errors.ModelUnusable, match="write http") as caught:
+        repository.public_address("https://user:secret@[::1/m.onnx")
+    assert "secret" not in caught.value.message
+
+
 def test_a_digest_is_compared_in_either_case(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "m"
     path.write_bytes(b"x")

@@ -1,4 +1,4 @@
-"""Detection against a second implementation: plain loops, written from the description and nothing else.
+"""Detection and classification against a second implementation, plainly written from the description alone.
 
 It shares no code with what it checks. Pictures are cut, stretched, turned and pasted from the four that are here,
 in sizes and shapes far from square, so that each way of padding and scaling is met.
@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from foresail_runtime import tensors
-from foresail_runtime.tasks import detection
+from foresail_runtime.tasks import classification, detection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -146,3 +146,36 @@ def test_random_outputs_give_the_boxes_of_plain_loops() -> None:
         assert [(item["class_id"], item["confidence"]) for item in answer] == [
             (class_id, pytest.approx(score, abs=1e-4)) for score, class_id, _ in expected
         ]
+
+
+def probabilities(model: Any, picture: Image.Image) -> list[float]:
+    """EfficientNet's own: 7/8 of the short side, cut out of the middle in whole pixels, and nothing beside it."""
+    short = min(picture.size)
+    side = max(1, short * 7 // 8)
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    cut = picture.crop((left, top, left + side, top + side)).resize((224, 224), Image.Resampling.BICUBIC)
+    array = (np.asarray(cut, dtype=np.float32) - 127) / 128
+    (output,) = model.session.run(None, {"images": array.transpose(2, 0, 1)[np.newaxis]})
+    return [float(score) for score in output[0]]
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_classes_equal_those_of_plain_numpy(
+    efficientnet: Any, classify: Callable[..., list[dict[str, Any]]], picture: Callable[[str], bytes], seed: int
+) -> None:
+    view = scene(picture, seed)
+    expected = probabilities(efficientnet, view)
+    found = classify(png(view), top_k="1000")
+    assert [item["confidence"] for item in found] == [
+        pytest.approx(expected[item["class_id"]], abs=0.001) for item in found
+    ]
+    assert found[0]["confidence"] == pytest.approx(max(expected), abs=0.001)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 900), (3, 2), (224, 224), (225, 223), (13, 2000)])
+def test_odd_sizes_are_cut_as_plain_numpy_does(efficientnet: Any, size: tuple[int, int]) -> None:
+    noise = np.random.default_rng(7).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
+    view = Image.fromarray(noise)
+    (tensor,) = classification.Classifier(efficientnet.signature).prepare(png(view)).inputs
+    (output,) = efficientnet.session.run(None, {"images": tensor.array})
+    assert output[0].tolist() == pytest.approx(probabilities(efficientnet, view), abs=1e-5)
