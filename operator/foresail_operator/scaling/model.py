@@ -61,6 +61,7 @@ class ModelScaler:
         self._stay_seconds = 1.0
         self._backlog = Backlog()
         self._sizes = Window(plan.growth.memory_seconds)
+        self._rose_at: float | None = None
         self._fell: tuple[float, dict[Kind, float]] | None = None
         self._allowance = {g.kind: LatencyAllowance(g.target / 1000) for g in plan.goals if g.kind is Kind.LATENCY}
         self._steady = {goal.kind: Steady(plan.scale_down_delay_seconds) for goal in plan.goals}
@@ -94,7 +95,7 @@ class ModelScaler:
         if sample.concurrency > 0 or sample.requests_per_second > 0:
             self._busy_at = now
         for goal in self.plan.goals:
-            self._take(goal, sample, now)
+            self._take(goal, sample, replicas, now)
 
     def served(self, kind: Kind, replicas: int, now: float, ahead_seconds: float = 0.0) -> float | None:
         """Return the number to serve the HPA; None when there is none to be trusted.
@@ -102,13 +103,17 @@ class ModelScaler:
         The load that is there now asks for what it needs; the past only keeps what is there, it never asks for more
         (else a queue that is long gone would go on adding replicas). Until the memory reaches back as far as the
         scale-down delay the size is kept too: an operator that has just started has not seen a quiet half minute.
+        For a minute after a change chance alone does not undo it, neither way.
         """
         if self._sampled_at is None or self._sampled_at < now - SILENCE_SECONDS or kind not in self._steady:
             return None
         steady, present = self._steady[kind], self._present(kind, replicas)
         young = self._since + self.plan.scale_down_delay_seconds > now + ahead_seconds
         kept = self._target(kind) * replicas
-        return max(present, kept if young else min(steady.held(now, ahead_seconds), kept))
+        rose = self._rose_at is not None and self._rose_at > now + ahead_seconds - CALM_SECONDS
+        if self._chance(kind, now):
+            present = min(present, kept)
+        return max(present, kept if young else min(steady.held(now, ahead_seconds, calm=rose), kept))
 
     def advise(self, replicas: int, now: float) -> Advice:
         """Return the size that the HPA would reckon from what it is served, and why."""
@@ -163,9 +168,11 @@ class ModelScaler:
         last = self._sizes.latest()
         if last is not None and replicas < last:
             self._fell = (now, {kind: steady.held(now) for kind, steady in self._steady.items()})
+        if last is not None and replicas > last:
+            self._rose_at = now
         self._sizes.add(now, replicas)
 
-    def _take(self, goal: Goal, sample: Sample, now: float) -> None:
+    def _take(self, goal: Goal, sample: Sample, replicas: int, now: float) -> None:
         steady = self._steady[goal.kind]
         rate = sample.requests_per_second
         if rate > 0:
@@ -173,7 +180,7 @@ class ModelScaler:
         stay = self._stay_seconds
         match goal.kind:
             case Kind.CONCURRENCY:
-                steady.add(now, sample.concurrency, stay)
+                steady.add(now, min(sample.concurrency, self._backlog.limit(goal.target, replicas)), stay)
             case Kind.QUEUE:
                 steady.add(now, sample.queued, stay)
             case Kind.REQUESTS_PER_SECOND:

@@ -48,3 +48,17 @@ def test_a_queue_that_stays_or_has_only_just_come_says_itself_what_is_needed(que
 def test_where_nobody_answers_it_says_itself_what_is_needed() -> None:
     assert limit([0, 75, 150, 225, 300], answered=0.0) == math.inf
     assert limit([0, 75, 150, 225, 300], pods=0) == math.inf
+
+
+def test_of_few_requests_a_growth_tells_that_lasts_for_two_seconds() -> None:
+    assert limit([0, 8, 17, 25, 34], answered=14.0, busy=4.0) < 3 * TARGET * 1.4  # 17 more a second, three deviations
+
+
+def test_what_a_queue_said_while_it_grew_stands_until_replicas_have_started() -> None:
+    assert 3 * TARGET <= limit([0, 75, 150, 225, 300, 300, 300, 300, 300]) <= 25.0
+    assert limit([0, 75, 150, 225, *[300] * 17]) == math.inf, "it stays, so clients wait for their answers"
+
+
+def test_a_queue_that_is_gone_leaves_what_has_been_carried_since() -> None:
+    assert limit([900, 600, 300, 0, 0], busy=12.0) == 3 * TARGET, "gone for too short a time to tell"
+    assert limit([900, 600, 300, 0, 0, 0, 0], busy=12.0) == 12.0

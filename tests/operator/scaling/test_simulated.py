@@ -38,6 +38,11 @@ def test_ten_minutes_of_noise_undo_no_change_within_a_minute(pod: str, seed: int
     assert undone(run("noise", pod, seed)) == 0
 
 
+@pytest.mark.parametrize(("pod", "seed"), [("slow", 618), ("slow", 626), ("slow", 630), ("small", 602), ("small", 639)])
+def test_nor_does_noise_that_comes_close_to_a_change_of_load(pod: str, seed: int) -> None:
+    assert undone(run("noise", pod, seed)) == 0
+
+
 @pytest.mark.parametrize("pod", PODS)
 def test_a_step_from_one_to_four_is_asked_for_within_three_seconds(pod: str) -> None:
     seen = run("step", pod, 300)
@@ -51,6 +56,13 @@ def test_the_queue_that_piles_up_in_a_step_asks_for_nobody_that_the_load_does_no
     seen = run("step", "quick", seed)
     assert seen.over < 0.2 * seen.needed  # half as much again while the queue's length counted
     assert seen.waiting[-1000:].max() == 0, "and it was drained"
+
+
+def test_a_queue_of_few_requests_leaves_no_more_replicas_behind_than_the_load_needs() -> None:
+    seen = [run("step", "small", seed) for seed in range(500, 504)]
+    assert sum(one.over for one in seen) < 0.36 * sum(
+        one.needed for one in seen
+    )  # 0.48 while such a queue told nothing
 
 
 @pytest.mark.parametrize("shape", ["ramp", "poisson"])

@@ -1,5 +1,7 @@
 import random
 
+import pytest
+
 from foresail_operator.scaling.steady import CALM_SECONDS, Steady
 
 
@@ -27,14 +29,25 @@ def test_a_fall_is_held_only_after_the_delay() -> None:
     assert steady.held(now) < 6.0
 
 
-def test_what_chance_explains_is_held_for_a_minute() -> None:
+def test_what_chance_explains_is_held_for_a_minute_where_a_rise_is_to_stay() -> None:
     steady = Steady(10.0)
     now = feed(steady, 0.0, 60.0, 20.0, stay=1.0)
     now = feed(steady, now, 7.0, 21.0, stay=1.0)
     now = feed(steady, now, 30.0, 20.0, stay=1.0)
-    assert steady.held(now) == 21.0
+    assert (steady.held(now, calm=True), steady.held(now)) == (21.0, 20.0)
     now = feed(steady, now, CALM_SECONDS, 20.0, stay=1.0)
-    assert steady.held(now) == 20.0
+    assert steady.held(now, calm=True) == 20.0
+
+
+@pytest.mark.parametrize("calm", [False, True])
+def test_a_burst_too_short_for_the_stable_window_is_held_for_the_whole_delay(calm: bool) -> None:
+    steady = Steady(30.0)
+    now = feed(steady, 0.0, 60.0, 5.0)
+    now = feed(steady, now, 2.0, 40.0)
+    now = feed(steady, now, 27.0, 5.0)
+    assert steady.held(now, calm=calm) == 40.0
+    now = feed(steady, now, 9.0, 5.0)
+    assert steady.held(now, calm=calm) == 5.0
 
 
 def test_deviation_is_that_of_independent_requests_seen_through_a_window() -> None:
