@@ -109,8 +109,9 @@ class Operator:
             images=images,
             proxies=proxy.Setup(settings.proxy_image, settings.proxy_pull_policy, settings.cluster_domain),
             clocks=Clocks(time.monotonic, rfc3339),
+            crowded=lambda: self.queue.newcomers > 0,
         )
-        self.queue = Queue(reconciler.look, self.metrics, time.monotonic, random.random)
+        self.queue = Queue(reconciler.look, self.metrics, time.monotonic, random.random, reconciler.newcomer)
         self.metrics.queue_depth.set_function(lambda: self.queue.depth)
         self.metrics.queue_age.set_function(self.queue.oldest_seconds)
         self.metrics.models.set_function(lambda: len(self.cache.models()))

@@ -14,6 +14,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from foresail_operator import errors, logs
+from foresail_operator.line import Line
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -40,7 +41,8 @@ def pause(attempt: int, jitter: float, asked: float | None) -> float:
 class Queue:
     """Keys to look at, and the workers that look.
 
-    `look` returns the seconds after which it wants to look again, or None.
+    `look` returns the seconds after which it wants to look again, or None; `newcomer` tells of a key whether it has
+    not been carried out yet, and so goes before others.
     """
 
     def __init__(
@@ -49,12 +51,13 @@ class Queue:
         metrics: Metrics,
         clock: Callable[[], float],
         jitter: Callable[[], float],
+        newcomer: Callable[[Key], bool],
     ) -> None:
         self._look = look
         self._metrics = metrics
         self._clock = clock
         self._jitter = jitter
-        self._waiting: collections.OrderedDict[Key, float] = collections.OrderedDict()
+        self._waiting = Line(newcomer)
         self._active: dict[Key, float] = {}
         self._again: dict[Key, float] = {}
         self._failures: collections.Counter[Key] = collections.Counter()
@@ -74,7 +77,7 @@ class Queue:
                 return
             timer.cancel()
             del self._timers[key]
-        self._waiting.setdefault(key, self._clock())
+        self._waiting.add(key, self._clock())
         self._wake.set()
 
     def open(self) -> None:
@@ -90,12 +93,18 @@ class Queue:
         """How many keys wait."""
         return len(self._waiting)
 
+    @property
+    def newcomers(self) -> int:
+        """How many keys wait that have not been carried out yet."""
+        return self._waiting.newcomers
+
     def oldest_seconds(self) -> float:
         """How long the oldest key waits or is being looked at; 0 while the queue is closed."""
         if not self._open.is_set():
             return 0.0
         now = self._clock()
-        return now - min((*self._waiting.values(), *self._active.values()), default=now)
+        waiting = self._waiting.oldest()
+        return now - min((*self._active.values(), now if waiting is None else waiting))
 
     async def run(self, workers: int) -> None:
         """Work until cancelled."""
@@ -110,7 +119,7 @@ class Queue:
                 self._wake.clear()
                 await self._wake.wait()
                 continue
-            key, since = self._waiting.popitem(last=False)
+            key, since = self._waiting.take()
             self._active[key] = self._clock()
             self._metrics.wait_seconds.observe(self._clock() - since)
             with logs.about(key):
@@ -154,7 +163,7 @@ class Queue:
             self._not_before.pop(key, None)
         asked_at = self._again.pop(key, None)
         if asked_at is not None and not self._failures[key]:
-            self._waiting.setdefault(key, asked_at)
+            self._waiting.add(key, asked_at)
             self._wake.set()
         elif after is not None:
             self._timers[key] = asyncio.get_running_loop().call_later(after, self._due, key)

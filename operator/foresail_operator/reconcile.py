@@ -79,7 +79,9 @@ class Reconciler:
         images: Images,
         proxies: proxy.Setup,
         clocks: Clocks,
+        crowded: Callable[[], bool],
     ) -> None:
+        """Look with these parts; `crowded` tells whether newcomers wait for their first look."""
         self._kube = kube
         self._cache = cache
         self._applier = applier
@@ -89,6 +91,7 @@ class Reconciler:
         self._images = images
         self._proxies = proxies
         self._clocks = clocks
+        self._crowded = crowded
         self._paces: dict[Key, pace.Pace] = {}
         self._unsaid_since: dict[Key, float] = {}
         self._plans: collections.OrderedDict[Key, tuple[_MadeFor, Plan]] = collections.OrderedDict()
@@ -114,6 +117,10 @@ class Reconciler:
             return await self._say(model, raw, seen, None, problem)
         return await self._carry_out(model, raw, seen)
 
+    def newcomer(self, key: Key) -> bool:
+        """Tell whether a key has not been carried out yet, by this process."""
+        return key not in self._paces
+
     def _forget(self, key: Key) -> None:
         self._paces.pop(key, None)
         self._unsaid_since.pop(key, None)
@@ -136,6 +143,7 @@ class Reconciler:
         return found[1]
 
     async def _carry_out(self, model: ModelDeployment, raw: dict[str, Any], seen: Observed) -> float | None:
+        new = self.newcomer(model.key) and not raw.get("status")
         view = self._scaling.view(model)
         proxied = proxy.wanted(model) and any(one.ready and not one.ending for one in seen.proxies)
         planned = self._plan(model, _recorded(raw), view.load if view else None, proxied=proxied)
@@ -145,6 +153,8 @@ class Reconciler:
         await self._standby.act(model, seen, idle=self._scaling.idle(model.key), proved=proved)
         problem = await self._write(model, planned, seen, proxied=proxied)
         await self._standby.take_back(model.key, seen)
+        if new and problem is None and self._crowded():
+            return 0.0  # others have no children yet; the next look says at once how far this one has come
         after = await self._say(model, raw, self._cache.observe(model.key), planned, problem)
         again = _AGAIN_SECONDS.get(problem.reason) if problem else None
         return min((one for one in (after, again) if one is not None), default=None)

@@ -62,7 +62,7 @@ class Settings:
     metrics_port: int = 8443
     activator_service: str = ""
     wake_name: str = "foresail-wake"
-    workers: int = 8
+    workers: int = 24
     log_level: str = "INFO"
 
 

@@ -14,7 +14,7 @@ from foresail_operator.metrics import Metrics
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-A, B = ("n", "a"), ("n", "b")
+A, B, NEW = ("n", "a"), ("n", "b"), ("n", "new")
 
 
 class Bench:
@@ -30,7 +30,7 @@ class Bench:
         self.looked = asyncio.Condition()
         self.now = 0.0
         self.metrics = Metrics()
-        self.queue = queue.Queue(self.look, self.metrics, lambda: self.now, lambda: 0.0)
+        self.queue = queue.Queue(self.look, self.metrics, lambda: self.now, lambda: 0.0, lambda key: key == NEW)
 
     async def look(self, key: tuple[str, str]) -> float | None:
         self.looks.append(key)
@@ -93,6 +93,16 @@ async def test_different_keys_are_looked_at_side_by_side() -> None:
         bench.queue.add(B)
         await bench.until(lambda: bench.going == 2)
         bench.hold.set()
+
+
+async def test_a_newcomer_is_looked_at_before_what_waited_longer() -> None:
+    bench = Bench()
+    for key in (A, B, NEW):
+        bench.queue.add(key)
+    assert bench.queue.newcomers == 1
+    bench.queue.open()
+    async with running(bench, workers=1):
+        await bench.until(lambda: bench.looks == [NEW, A, B])
 
 
 async def test_nothing_is_looked_at_while_the_queue_is_closed_and_nothing_is_lost() -> None:

@@ -48,6 +48,7 @@ class Bench:
     seconds: float = 1000.0
     cache: Cache = dataclasses.field(default_factory=Cache)
     place: Place | None = None
+    crowded: bool = False
 
     def __post_init__(self) -> None:
         self.restart()
@@ -75,6 +76,7 @@ class Bench:
             images=Images(cpu=cpu, openvino="o", gpu="g"),
             proxies=PROXIES,
             clocks=Clocks(lambda: self.seconds, lambda: f"at {self.seconds:g}"),
+            crowded=lambda: self.crowded,
         )
         self.watch()
 
@@ -154,6 +156,25 @@ async def test_a_first_look_makes_everything_and_reads_nothing() -> None:
         assert [one.method for one in b.api.requests] == ["PATCH"] * 7
         assert b.status()["observedGeneration"] == 1
         assert b.condition("Ready")[:2] == ("False", "PodsStarting")
+
+
+async def test_while_others_have_nothing_yet_a_first_look_says_nothing_and_the_next_one_does() -> None:
+    async with bench() as b:
+        b.model(scaling={"maxReplicas": 3})
+        b.crowded = True
+        assert b.reconciler.newcomer(KEY)
+        assert await b.look() == 0.0
+        assert not b.reconciler.newcomer(KEY)
+        assert len(b.api.objects) == 7
+        assert "status" not in b.api.objects[MODEL]
+        b.watch()
+        b.pod()
+        await b.look()
+        assert b.condition("Ready")[0] == "True"
+        b.restart()
+        count = len(b.api.requests)
+        assert await b.look() is None
+        assert len(b.api.requests) == count
 
 
 async def test_a_second_look_writes_nothing() -> None:
