@@ -44,7 +44,7 @@ WINDOW_SECONDS: Final = 10.0
 PAUSE_SECONDS: Final = 0.1
 """Between an answer and a client's next request in the runs that only look at evenness."""
 CPU: Final = "250m"
-"""Of each replica where latency is measured: four of them and all that is around them share two cores."""
+"""Of each replica where latency is measured, unless said: four of them and all that is around them share two cores."""
 _METHOD: Final = "/inference.GRPCInferenceService/ModelInfer"
 _COUNTED: Final = re.compile(r'^foresail_requests_total\{.*way="(\w+)".*\} (\S+)$', re.MULTILINE)
 _NEVER_SECONDS: Final = 1_000_000
@@ -353,10 +353,10 @@ async def latency(deployed: Deployed, mix: Mix, load: float) -> bool:
     return added <= 0.5 and gain >= 2
 
 
-async def measure(deployed: Deployed, parts: set[str], mix: Mix, load: float) -> bool:
+async def measure(deployed: Deployed, parts: set[str], mix: Mix, load: float, cpu: str) -> bool:
     good = True
     if "latency" in parts:
-        deployed.apply(REPLICAS, CPU)
+        deployed.apply(REPLICAS, cpu)
         good = await latency(deployed, mix, load) and good
     if "even" in parts:
         deployed.apply(REPLICAS, "1")
@@ -391,6 +391,7 @@ def main() -> None:
     parser.add_argument("--namespace", help="of the cluster that this runs in; without it one is started")
     parser.add_argument("--parts", nargs="+", choices=["even", "latency"], default=["latency", "even"])
     parser.add_argument("--load", type=float, default=0.7, help="share of what the replicas can take")
+    parser.add_argument("--cpu", default=CPU, help="limit of each replica where latency is measured")
     parser.add_argument("--max-size", type=int, help="serving.batching.maxSize")
     parser.add_argument("--quick-rows", type=int, default=100)
     parser.add_argument("--slow-rows", type=int, default=4000)
@@ -400,7 +401,7 @@ def main() -> None:
         sys.exit(on_own_cluster(sys.argv[1:]))
     mix = Mix(wish.quick_rows, wish.slow_rows, wish.slow_share)
     deployed = Deployed(wish.namespace, wish.max_size)
-    sys.exit(not uvloop.run(measure(deployed, set(wish.parts), mix, wish.load)))
+    sys.exit(not uvloop.run(measure(deployed, set(wish.parts), mix, wish.load, wish.cpu)))
 
 
 if __name__ == "__main__":
