@@ -110,7 +110,7 @@ class Reconciler:
         try:
             model = v1alpha1.parse(raw)
         except pydantic.ValidationError as error:
-            _LOG.warning("the spec does not fit the types", extra={"error": checks.explain(error)})
+            await self._say_unreadable(raw, seen, checks.explain(error))
             return None
         if violations := checks.check(model, activator=self._standby.installed):
             problem = Problem(Reason.INVALID_SPEC, "; ".join(violations))
@@ -261,12 +261,30 @@ class Reconciler:
         self._unsaid_since.pop(model.key, None)
         if changed is change.Change.NONE:
             return ask_again
-        await self._write_status(model, status)
+        await self._write_status(model.metadata, status)
         news = choose(previous.get("conditions") or [], status["conditions"])
         for event in (news, resized(previous.get("scaling"), status.get("scaling"))):
             if event is not None:
                 await self._recorder.record(model, *event, now)
         return ask_again
+
+    async def _say_unreadable(self, raw: dict[str, Any], seen: Observed, words: str) -> None:
+        """Write that a spec can't be read, which only an older CRD has let in; its children stay as they are."""
+        previous = raw.get("status") or {}
+        metadata = v1alpha1.Metadata.model_validate(raw["metadata"])
+        deployment = seen.of(kinds.DEPLOYMENT, names.deployment(metadata.name))
+        known = facts.Facts(
+            generation=metadata.generation,
+            revision="",
+            rollout=facts.rollout(deployment.read() if deployment else None),
+            pods=seen.pods,
+            scaler=None,
+            problem=Problem(Reason.INVALID_SPEC, words),
+        )
+        status = build.unreadable(known, previous, self._clocks.now())
+        if change.kind(previous, status) is not change.Change.NONE:
+            _LOG.warning("the spec does not fit the types", extra={"error": words})
+            await self._write_status(metadata, status)
 
     def _unsaid(self, key: Key) -> float:
         """Return for how long numbers that differ may still stay unsaid."""
@@ -282,15 +300,15 @@ class Reconciler:
         hint, again = await self._explainer.explain(model.key, pod, self._clocks.monotonic(), tls=tls)
         return dataclasses.replace(known, hint=hint), again
 
-    async def _write_status(self, model: ModelDeployment, status: dict[str, Any]) -> None:
+    async def _write_status(self, metadata: v1alpha1.Metadata, status: dict[str, Any]) -> None:
         manifest = {
             "apiVersion": v1alpha1.API_VERSION,
             "kind": v1alpha1.KIND,
-            "metadata": {"name": model.metadata.name, "namespace": model.metadata.namespace},
+            "metadata": {"name": metadata.name, "namespace": metadata.namespace},
             "status": status,
         }
         kind = kinds.MODEL_DEPLOYMENT
-        self._cache.note(kind, await self._kube.apply(kind, manifest, model.metadata.uid, subresource="status"))
+        self._cache.note(kind, await self._kube.apply(kind, manifest, metadata.uid, subresource="status"))
 
 
 def _ours(found: Live, model: ModelDeployment) -> bool:

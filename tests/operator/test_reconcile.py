@@ -490,12 +490,34 @@ async def test_a_spec_that_contradicts_itself_makes_nothing() -> None:
         assert DEPLOYMENT not in b.api.objects
 
 
-async def test_what_is_deleted_or_unreadable_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_spec_that_only_an_older_definition_lets_in_is_told_of_and_what_runs_stays() -> None:
     async with bench() as b:
-        assert await b.look() is None
+        b.model(scaling={"maxReplicas": 3})
+        await b.look()
+        b.pod()
+        await b.settle()
+        before = {path: one for path, one in b.api.objects.items() if path != MODEL}
+        recorded = b.status()["revision"]
         b.model(scaling={})
         assert await b.look() is None
-        assert "spec.scaling.maxReplicas" in str(caplog.records[-1].__dict__["error"])
+        assert b.condition("Stalled")[:2] == ("True", "InvalidSpec")
+        assert "spec.scaling.maxReplicas" in b.condition("Ready")[2]
+        assert b.status()["observedGeneration"] == 2
+        assert b.status()["revision"] == recorded
+        assert {path: one for path, one in b.api.objects.items() if path != MODEL} == before
+        count = len(b.api.requests)
+        b.seconds += 10
+        b.watch()
+        await b.look()
+        assert len(b.api.requests) == count
+        b.model(scaling={"maxReplicas": 3})
+        await b.settle()
+        assert b.condition("Ready")[0] == "True"
+
+
+async def test_what_is_not_there_or_being_deleted_is_left_alone() -> None:
+    async with bench() as b:
+        assert await b.look() is None
         raw = make_raw()
         b.api.put(MODEL, raw | {"metadata": raw["metadata"] | {"deletionTimestamp": "now"}})
         b.watch()

@@ -31,6 +31,13 @@ def build(model: ModelDeployment, facts: Facts, pin: Pin | None, previous: dict[
     return result | {name: part for name, part in parts.items() if part}
 
 
+def unreadable(known: Facts, previous: dict[str, Any], now: str) -> dict[str, Any]:
+    """Return the status of a spec that can't be read: its conditions, and else what was said last."""
+    statements = conditions.compute(known)
+    stamped = stamp(statements, previous.get("conditions") or [], known.generation, now)
+    return previous | {"observedGeneration": known.generation, "conditions": stamped}
+
+
 def stamp(
     statements: tuple[conditions.Statement, ...], previous: list[dict[str, Any]], generation: int, now: str
 ) -> list[dict[str, Any]]:
