@@ -25,7 +25,8 @@ from foresail_operator.leader import Leader
 from foresail_operator.metrics import Metrics
 from foresail_operator.observe import Cache
 from foresail_operator.queue import Queue
-from foresail_operator.reconcile import Clocks, Reconciler
+from foresail_operator.reconcile import Reconciler
+from foresail_operator.say import Clocks
 from foresail_operator.scaling.autoscaling import Autoscaling, Endpoint
 from foresail_operator.scaling.mode import Service
 from foresail_operator.standby import Place, Standby

@@ -7,21 +7,19 @@ stops at nothing half done that the next look would not carry on.
 from __future__ import annotations
 
 import collections
-import dataclasses
 import logging
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import pydantic
 
-from foresail_operator import checks, errors, live
+from foresail_operator import checks, errors, live, say
 from foresail_operator.api import kinds, v1alpha1
-from foresail_operator.api.conditions import Reason, Type
-from foresail_operator.desired import names, pace, plan, proxy, removal, zero
+from foresail_operator.api.conditions import Reason
+from foresail_operator.desired import names, pace, plan, proxy, removal
 from foresail_operator.desired.images import Pin
 from foresail_operator.desired.images import choose as choose_image
-from foresail_operator.events import choose, resized
-from foresail_operator.explain import Explainer, ask
-from foresail_operator.status import build, change, facts
+from foresail_operator.say import Speaker
+from foresail_operator.status import facts
 from foresail_operator.status.facts import Problem
 
 if TYPE_CHECKING:
@@ -37,7 +35,8 @@ if TYPE_CHECKING:
     from foresail_operator.kube import Kube
     from foresail_operator.live import Key, Live
     from foresail_operator.observe import Cache, Observed
-    from foresail_operator.scaling.autoscaling import Autoscaling, View
+    from foresail_operator.say import Clocks
+    from foresail_operator.scaling.autoscaling import Autoscaling
     from foresail_operator.standby import Standby
 
 _MadeFor: TypeAlias = "tuple[str, int, Pin, Load | None, bool]"
@@ -54,14 +53,6 @@ _AGAIN_SECONDS: Final = {
     Reason.WAITING_FOR_REMOVAL: 1.0,
 }
 """How soon to look again where no watch tells that the cause has gone."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Clocks:
-    """The two times: `monotonic` seconds for durations, `now` as the API writes times."""
-
-    monotonic: Callable[[], float]
-    now: Callable[[], str]
 
 
 class Reconciler:
@@ -87,15 +78,13 @@ class Reconciler:
         self._applier = applier
         self._scaling = scaling
         self._standby = standby
-        self._recorder = recorder
+        self._speaker = Speaker(kube, cache, scaling, recorder, clocks)
         self._images = images
         self._proxies = proxies
         self._clocks = clocks
         self._crowded = crowded
         self._paces: dict[Key, pace.Pace] = {}
-        self._unsaid_since: dict[Key, float] = {}
         self._plans: collections.OrderedDict[Key, tuple[_MadeFor, Plan]] = collections.OrderedDict()
-        self._explainer = Explainer(kube, ask)
 
     async def look(self, key: Key) -> float | None:
         """Look at a key; return after how many seconds to look again without being asked, or None."""
@@ -110,11 +99,11 @@ class Reconciler:
         try:
             model = v1alpha1.parse(raw)
         except pydantic.ValidationError as error:
-            await self._say_unreadable(raw, seen, checks.explain(error))
+            await self._speaker.say_unreadable(raw, seen, checks.explain(error))
             return None
         if violations := checks.check(model, activator=self._standby.installed):
             problem = Problem(Reason.INVALID_SPEC, "; ".join(violations))
-            return await self._say(model, raw, seen, None, problem)
+            return await self._speaker.say(model, raw, seen, None, problem)
         return await self._carry_out(model, raw, seen)
 
     def newcomer(self, key: Key) -> bool:
@@ -123,9 +112,8 @@ class Reconciler:
 
     def _forget(self, key: Key) -> None:
         self._paces.pop(key, None)
-        self._unsaid_since.pop(key, None)
         self._plans.pop(key, None)
-        self._explainer.forget(key)
+        self._speaker.forget(key)
         self._scaling.forget(key)
         self._standby.forget(key)
 
@@ -149,13 +137,13 @@ class Reconciler:
         planned = self._plan(model, _recorded(raw), view.load if view else None, proxied=proxied)
         if (wait := self._too_soon(model, planned, seen)) is not None:
             return wait
-        proved = _proved(raw, planned.revision)
+        proved = say.proved(raw, planned.revision)
         await self._standby.act(model, seen, idle=self._scaling.idle(model.key), proved=proved)
         problem = await self._write(model, planned, seen, proxied=proxied)
         await self._standby.take_back(model.key, seen)
         if new and problem is None and self._crowded():
             return 0.0  # others have no children yet; the next look says at once how far this one has come
-        after = await self._say(model, raw, self._cache.observe(model.key), planned, problem)
+        after = await self._speaker.say(model, raw, self._cache.observe(model.key), planned, problem)
         again = _AGAIN_SECONDS.get(problem.reason) if problem else None
         return min((one for one in (after, again) if one is not None), default=None)
 
@@ -244,72 +232,6 @@ class Reconciler:
         await self._kube.delete(kind, model.metadata.namespace, name, uid)
         self._cache.forget(uid)
 
-    async def _say(
-        self, model: ModelDeployment, raw: dict[str, Any], seen: Observed, planned: Plan | None, problem: Problem | None
-    ) -> float | None:
-        """Write the status if it changed; return when to write it if that may wait a moment."""
-        previous = raw.get("status") or {}
-        now = self._clocks.now()
-        known = _facts(model, seen, planned, problem, previous)
-        known = _with_load(known, self._scaling.view(model))
-        known = dataclasses.replace(known, cold_start=self._scaling.cold_start(model.key))
-        known, ask_again = await self._explained(model, known)
-        status = build.build(model, known, planned.pin if planned else None, previous, now)
-        changed = change.kind(previous, status)
-        if changed is change.Change.NUMBERS and (left := self._unsaid(model.key)) > 0:
-            return left if ask_again is None else min(left, ask_again)
-        self._unsaid_since.pop(model.key, None)
-        if changed is change.Change.NONE:
-            return ask_again
-        await self._write_status(model.metadata, status)
-        news = choose(previous.get("conditions") or [], status["conditions"])
-        for event in (news, resized(previous.get("scaling"), status.get("scaling"))):
-            if event is not None:
-                await self._recorder.record(model, *event, now)
-        return ask_again
-
-    async def _say_unreadable(self, raw: dict[str, Any], seen: Observed, words: str) -> None:
-        """Write that a spec can't be read, which only an older CRD has let in; its children stay as they are."""
-        previous = raw.get("status") or {}
-        metadata = v1alpha1.Metadata.model_validate(raw["metadata"])
-        deployment = seen.of(kinds.DEPLOYMENT, names.deployment(metadata.name))
-        known = facts.Facts(
-            generation=metadata.generation,
-            revision="",
-            rollout=facts.rollout(deployment.read() if deployment else None),
-            pods=seen.pods,
-            scaler=None,
-            problem=Problem(Reason.INVALID_SPEC, words),
-        )
-        status = build.unreadable(known, previous, self._clocks.now())
-        if change.kind(previous, status) is not change.Change.NONE:
-            _LOG.warning("the spec does not fit the types", extra={"error": words})
-            await self._write_status(metadata, status)
-
-    def _unsaid(self, key: Key) -> float:
-        """Return for how long numbers that differ may still stay unsaid."""
-        now = self._clocks.monotonic()
-        return self._unsaid_since.setdefault(key, now) + change.NUMBERS_SECONDS - now
-
-    async def _explained(self, model: ModelDeployment, known: facts.Facts) -> tuple[facts.Facts, float | None]:
-        """Add what Events tell of a pod that says nothing itself; return when to ask again, too."""
-        if (pod := known.starting) is None:
-            self._explainer.forget(model.key)
-            return known, None
-        tls = model.spec.serving.tls is not None
-        hint, again = await self._explainer.explain(model.key, pod, self._clocks.monotonic(), tls=tls)
-        return dataclasses.replace(known, hint=hint), again
-
-    async def _write_status(self, metadata: v1alpha1.Metadata, status: dict[str, Any]) -> None:
-        manifest = {
-            "apiVersion": v1alpha1.API_VERSION,
-            "kind": v1alpha1.KIND,
-            "metadata": {"name": metadata.name, "namespace": metadata.namespace},
-            "status": status,
-        }
-        kind = kinds.MODEL_DEPLOYMENT
-        self._cache.note(kind, await self._kube.apply(kind, manifest, metadata.uid, subresource="status"))
-
 
 def _ours(found: Live, model: ModelDeployment) -> bool:
     owner = live.controller(found.read()["metadata"])
@@ -324,34 +246,3 @@ def _recorded(raw: dict[str, Any]) -> Pin | None:
     revision = (raw.get("status") or {}).get("revision") or {}
     image, inputs = revision.get("image"), revision.get("inputs")
     return Pin(image, inputs) if image and inputs else None
-
-
-def _proved(raw: dict[str, Any], revision: str) -> bool:
-    """Return whether a replica of a revision has answered some time, as status remembers it."""
-    status = raw.get("status") or {}
-    loaded = any(one["type"] == Type.MODEL_LOADED and one["status"] == "True" for one in status.get("conditions") or ())
-    return loaded and (status.get("revision") or {}).get("current") == revision
-
-
-def _facts(
-    model: ModelDeployment, seen: Observed, planned: Plan | None, problem: Problem | None, previous: dict[str, Any]
-) -> facts.Facts:
-    name = model.metadata.name
-    deployment = seen.of(kinds.DEPLOYMENT, names.deployment(name))
-    autoscaler = seen.of(kinds.AUTOSCALER, names.autoscaler(name))
-    revision = planned.revision if planned else (previous.get("revision") or {}).get("current", "")
-    return facts.Facts(
-        generation=model.metadata.generation,
-        revision=revision,
-        rollout=facts.rollout(deployment.read() if deployment else None),
-        pods=seen.pods,
-        scaler=facts.scaler(autoscaler.read() if autoscaler else None) if model.spec.scaling else None,
-        sleepy=zero.sleepy(model),
-        proved=planned is not None and _proved({"status": previous}, revision),
-        problem=problem,
-        proxies=seen.proxies if proxy.wanted(model) else None,
-    )
-
-
-def _with_load(known: facts.Facts, view: View | None) -> facts.Facts:
-    return known if view is None else dataclasses.replace(known, load=view.scaling)

@@ -20,7 +20,8 @@ from foresail_operator.events import Recorder
 from foresail_operator.kube import Kube
 from foresail_operator.metrics import Metrics
 from foresail_operator.observe import Cache
-from foresail_operator.reconcile import Clocks, Reconciler
+from foresail_operator.reconcile import Reconciler
+from foresail_operator.say import Clocks
 from foresail_operator.scaling.autoscaling import Autoscaling
 from foresail_operator.standby import Place, Standby
 from tests.operator import wire

@@ -1,0 +1,154 @@
+"""Says what there is to say of a model: the status where it differs, and an Event for what someone would look for.
+
+The only writer of status. States are written at once; numbers a little later, for they often differ again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+from foresail_operator.api import kinds, v1alpha1
+from foresail_operator.api.conditions import Reason, Type
+from foresail_operator.desired import names, proxy, zero
+from foresail_operator.events import choose, resized
+from foresail_operator.explain import Explainer, ask
+from foresail_operator.status import build, change, facts
+from foresail_operator.status.facts import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from foresail_operator.api.v1alpha1 import ModelDeployment
+    from foresail_operator.desired.plan import Plan
+    from foresail_operator.events import Recorder
+    from foresail_operator.kube import Kube
+    from foresail_operator.live import Key
+    from foresail_operator.observe import Cache, Observed
+    from foresail_operator.scaling.autoscaling import Autoscaling, View
+
+_LOG: Final = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Clocks:
+    """The two times: `monotonic` seconds for durations, `now` as the API writes times."""
+
+    monotonic: Callable[[], float]
+    now: Callable[[], str]
+
+
+class Speaker:
+    """Writes status and Events; see the module."""
+
+    def __init__(self, kube: Kube, cache: Cache, scaling: Autoscaling, recorder: Recorder, clocks: Clocks) -> None:
+        self._kube = kube
+        self._cache = cache
+        self._scaling = scaling
+        self._recorder = recorder
+        self._clocks = clocks
+        self._unsaid_since: dict[Key, float] = {}
+        self._explainer = Explainer(kube, ask)
+
+    def forget(self, key: Key) -> None:
+        """Drop what is remembered of a model that is gone."""
+        self._unsaid_since.pop(key, None)
+        self._explainer.forget(key)
+
+    async def say(
+        self, model: ModelDeployment, raw: dict[str, Any], seen: Observed, planned: Plan | None, problem: Problem | None
+    ) -> float | None:
+        """Write the status if it changed; return when to write it if that may wait a moment."""
+        previous = raw.get("status") or {}
+        now = self._clocks.now()
+        known = _facts(model, seen, planned, problem, previous)
+        known = _with_load(known, self._scaling.view(model))
+        known = dataclasses.replace(known, cold_start=self._scaling.cold_start(model.key))
+        known, ask_again = await self._explained(model, known)
+        status = build.build(model, known, planned.pin if planned else None, previous, now)
+        changed = change.kind(previous, status)
+        if changed is change.Change.NUMBERS and (left := self._unsaid(model.key)) > 0:
+            return left if ask_again is None else min(left, ask_again)
+        self._unsaid_since.pop(model.key, None)
+        if changed is change.Change.NONE:
+            return ask_again
+        await self._write_status(model.metadata, status)
+        news = choose(previous.get("conditions") or [], status["conditions"])
+        for event in (news, resized(previous.get("scaling"), status.get("scaling"))):
+            if event is not None:
+                await self._recorder.record(model, *event, now)
+        return ask_again
+
+    async def say_unreadable(self, raw: dict[str, Any], seen: Observed, words: str) -> None:
+        """Write that a spec can't be read, which only an older CRD has let in; its children stay as they are."""
+        previous = raw.get("status") or {}
+        metadata = v1alpha1.Metadata.model_validate(raw["metadata"])
+        deployment = seen.of(kinds.DEPLOYMENT, names.deployment(metadata.name))
+        known = facts.Facts(
+            generation=metadata.generation,
+            revision="",
+            rollout=facts.rollout(deployment.read() if deployment else None),
+            pods=seen.pods,
+            scaler=None,
+            problem=Problem(Reason.INVALID_SPEC, words),
+        )
+        status = build.unreadable(known, previous, self._clocks.now())
+        if change.kind(previous, status) is not change.Change.NONE:
+            _LOG.warning("the spec does not fit the types", extra={"error": words})
+            await self._write_status(metadata, status)
+
+    def _unsaid(self, key: Key) -> float:
+        """Return for how long numbers that differ may still stay unsaid."""
+        now = self._clocks.monotonic()
+        return self._unsaid_since.setdefault(key, now) + change.NUMBERS_SECONDS - now
+
+    async def _explained(self, model: ModelDeployment, known: facts.Facts) -> tuple[facts.Facts, float | None]:
+        """Add what Events tell of a pod that says nothing itself; return when to ask again, too."""
+        if (pod := known.starting) is None:
+            self._explainer.forget(model.key)
+            return known, None
+        tls = model.spec.serving.tls is not None
+        hint, again = await self._explainer.explain(model.key, pod, self._clocks.monotonic(), tls=tls)
+        return dataclasses.replace(known, hint=hint), again
+
+    async def _write_status(self, metadata: v1alpha1.Metadata, status: dict[str, Any]) -> None:
+        manifest = {
+            "apiVersion": v1alpha1.API_VERSION,
+            "kind": v1alpha1.KIND,
+            "metadata": {"name": metadata.name, "namespace": metadata.namespace},
+            "status": status,
+        }
+        kind = kinds.MODEL_DEPLOYMENT
+        self._cache.note(kind, await self._kube.apply(kind, manifest, metadata.uid, subresource="status"))
+
+
+def proved(raw: dict[str, Any], revision: str) -> bool:
+    """Return whether a replica of a revision has answered some time, as status remembers it."""
+    status = raw.get("status") or {}
+    loaded = any(one["type"] == Type.MODEL_LOADED and one["status"] == "True" for one in status.get("conditions") or ())
+    return loaded and (status.get("revision") or {}).get("current") == revision
+
+
+def _facts(
+    model: ModelDeployment, seen: Observed, planned: Plan | None, problem: Problem | None, previous: dict[str, Any]
+) -> facts.Facts:
+    name = model.metadata.name
+    deployment = seen.of(kinds.DEPLOYMENT, names.deployment(name))
+    autoscaler = seen.of(kinds.AUTOSCALER, names.autoscaler(name))
+    revision = planned.revision if planned else (previous.get("revision") or {}).get("current", "")
+    return facts.Facts(
+        generation=model.metadata.generation,
+        revision=revision,
+        rollout=facts.rollout(deployment.read() if deployment else None),
+        pods=seen.pods,
+        scaler=facts.scaler(autoscaler.read() if autoscaler else None) if model.spec.scaling else None,
+        sleepy=zero.sleepy(model),
+        proved=planned is not None and proved({"status": previous}, revision),
+        problem=problem,
+        proxies=seen.proxies if proxy.wanted(model) else None,
+    )
+
+
+def _with_load(known: facts.Facts, view: View | None) -> facts.Facts:
+    return known if view is None else dataclasses.replace(known, load=view.scaling)
