@@ -99,8 +99,7 @@ class Reconciler:
         try:
             model = v1alpha1.parse(raw)
         except pydantic.ValidationError as error:
-            await self._speaker.say_unreadable(raw, seen, checks.explain(error))
-            return None
+            return await self._speaker.say_unreadable(raw, seen, checks.explain(error))
         if violations := checks.check(model, activator=self._standby.installed):
             problem = Problem(Reason.INVALID_SPEC, "; ".join(violations))
             return await self._speaker.say(model, raw, seen, None, problem)

@@ -73,14 +73,15 @@ class Speaker:
         self._unsaid_since.pop(model.key, None)
         if changed is change.Change.NONE:
             return ask_again
-        await self._write_status(model.metadata, status)
+        if await self._write_status(model.metadata, status):
+            ask_again = 0.0
         news = choose(previous.get("conditions") or [], status["conditions"])
         for event in (news, resized(previous.get("scaling"), status.get("scaling"))):
             if event is not None:
                 await self._recorder.record(model, *event, now)
         return ask_again
 
-    async def say_unreadable(self, raw: dict[str, Any], seen: Observed, words: str) -> None:
+    async def say_unreadable(self, raw: dict[str, Any], seen: Observed, words: str) -> float | None:
         """Write that a spec can't be read, which only an older CRD has let in; its children stay as they are."""
         previous = raw.get("status") or {}
         metadata = v1alpha1.Metadata.model_validate(raw["metadata"])
@@ -94,9 +95,10 @@ class Speaker:
             problem=Problem(Reason.INVALID_SPEC, words),
         )
         status = build.unreadable(known, previous, self._clocks.now())
-        if change.kind(previous, status) is not change.Change.NONE:
-            _LOG.warning("the spec does not fit the types", extra={"error": words})
-            await self._write_status(metadata, status)
+        if change.kind(previous, status) is change.Change.NONE:
+            return None
+        _LOG.warning("the spec does not fit the types", extra={"error": words})
+        return 0.0 if await self._write_status(metadata, status) else None
 
     def _unsaid(self, key: Key) -> float:
         """Return for how long numbers that differ may still stay unsaid."""
@@ -112,15 +114,23 @@ class Speaker:
         hint, again = await self._explainer.explain(model.key, pod, self._clocks.monotonic(), tls=tls)
         return dataclasses.replace(known, hint=hint), again
 
-    async def _write_status(self, metadata: v1alpha1.Metadata, status: dict[str, Any]) -> None:
+    async def _write_status(self, metadata: v1alpha1.Metadata, status: dict[str, Any]) -> bool:
+        """Write it; return whether the answer shows an edit that no watch has shown yet.
+
+        The answer is newer than the edit: once it is noted, the edit's own event says nothing new and asks for no look.
+        """
         manifest = {
             "apiVersion": v1alpha1.API_VERSION,
             "kind": v1alpha1.KIND,
             "metadata": {"name": metadata.name, "namespace": metadata.namespace},
             "status": status,
         }
-        kind = kinds.MODEL_DEPLOYMENT
-        self._cache.note(kind, await self._kube.apply(kind, manifest, metadata.uid, subresource="status"))
+        kind, key = kinds.MODEL_DEPLOYMENT, (metadata.namespace, metadata.name)
+        answer = await self._kube.apply(kind, manifest, metadata.uid, subresource="status")
+        before = self._cache.model(key)
+        self._cache.note(kind, answer)
+        now = self._cache.model(key)
+        return before is not None and now is not None and now.body != before.body
 
 
 def proved(raw: dict[str, Any], revision: str) -> bool:

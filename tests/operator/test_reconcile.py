@@ -483,6 +483,25 @@ async def test_what_is_refused_with_a_500_is_said_too(words: str, stalled: str, 
         assert SERVICE in b.api.objects
 
 
+async def test_an_edit_that_comes_just_before_a_status_is_written_is_carried_out_too() -> None:
+    """The answer to the write shows it already, so its own event is old news and asks for no look."""
+
+    def edit(request: wire.Request) -> web.Response | None:
+        if request.path == f"{MODEL}/status":
+            b.api.answer = lambda _: None
+            there = b.api.objects[MODEL]
+            metadata, spec = there["metadata"] | {"generation": 2}, there["spec"] | {"replicas": 3}
+            b.api.put(MODEL, there | {"metadata": metadata, "spec": spec})
+        return None
+
+    async with bench() as b:
+        b.model()
+        b.api.answer = edit
+        assert await b.look() == 0.0
+        await b.look()
+        assert b.api.objects[DEPLOYMENT]["spec"]["replicas"] == 3
+
+
 async def test_a_spec_that_contradicts_itself_makes_nothing() -> None:
     async with bench() as b:
         b.model(resources={"requests": {"cpu": "2"}, "limits": {"cpu": "1"}})
