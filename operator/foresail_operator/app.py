@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import itertools
 import logging
 import random
@@ -17,6 +16,7 @@ from kopf._core.engines import peering
 from foresail_operator import errors, handlers, probes, sweep
 from foresail_operator.api import kinds
 from foresail_operator.apply import Applier
+from foresail_operator.clocks import Clocks, rfc3339
 from foresail_operator.desired import proxy
 from foresail_operator.desired.images import Images
 from foresail_operator.events import Recorder
@@ -26,7 +26,6 @@ from foresail_operator.metrics import Metrics
 from foresail_operator.observe import Cache
 from foresail_operator.queue import Queue
 from foresail_operator.reconcile import Reconciler
-from foresail_operator.say import Clocks
 from foresail_operator.scaling.autoscaling import Autoscaling, Endpoint
 from foresail_operator.scaling.mode import Service
 from foresail_operator.standby import Place, Standby
@@ -47,11 +46,6 @@ _GRACE_SECONDS: Final = 30.0
 _SYNC_POLL_SECONDS: Final = 0.05
 _STOP_SECONDS: Final = 3.0
 _CRD_POLL_SECONDS: Final = 2.0
-
-
-def rfc3339() -> str:
-    """Return the time as the Kubernetes API writes it."""
-    return dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _metrics_endpoint(settings: Settings) -> Endpoint | None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from foresail_operator.api.kinds import Kind
     from foresail_operator.api.v1alpha1 import ModelDeployment
     from foresail_operator.apply import Applier
+    from foresail_operator.clocks import Clocks
     from foresail_operator.desired.autoscaler import Load
     from foresail_operator.desired.images import Images
     from foresail_operator.desired.plan import Plan
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from foresail_operator.kube import Kube
     from foresail_operator.live import Key, Live
     from foresail_operator.observe import Cache, Observed
-    from foresail_operator.say import Clocks
     from foresail_operator.scaling.autoscaling import Autoscaling
     from foresail_operator.standby import Standby
 

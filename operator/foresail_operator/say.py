@@ -18,9 +18,8 @@ from foresail_operator.status import build, change, facts
 from foresail_operator.status.facts import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from foresail_operator.api.v1alpha1 import ModelDeployment
+    from foresail_operator.clocks import Clocks
     from foresail_operator.desired.plan import Plan
     from foresail_operator.events import Recorder
     from foresail_operator.kube import Kube
@@ -29,14 +28,8 @@ if TYPE_CHECKING:
     from foresail_operator.scaling.autoscaling import Autoscaling, View
 
 _LOG: Final = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Clocks:
-    """The two times: `monotonic` seconds for durations, `now` as the API writes times."""
-
-    monotonic: Callable[[], float]
-    now: Callable[[], str]
+_NO_REVISION: Final = ""
+"""Of a spec that can't be carried out: no replica is of it, so none that answers makes the model ready."""
 
 
 class Speaker:
@@ -62,7 +55,7 @@ class Speaker:
         """Write the status if it changed; return when to write it if that may wait a moment."""
         previous = raw.get("status") or {}
         now = self._clocks.now()
-        known = _facts(model, seen, planned, problem, previous)
+        known = _facts(model, seen, planned, problem, proved=planned is not None and proved(raw, planned.revision))
         known = _with_load(known, self._scaling.view(model))
         known = dataclasses.replace(known, cold_start=self._scaling.cold_start(model.key))
         known, ask_again = await self._explained(model, known)
@@ -85,15 +78,8 @@ class Speaker:
         """Write that a spec can't be read, which only an older CRD has let in; its children stay as they are."""
         previous = raw.get("status") or {}
         metadata = v1alpha1.Metadata.model_validate(raw["metadata"])
-        deployment = seen.of(kinds.DEPLOYMENT, names.deployment(metadata.name))
-        known = facts.Facts(
-            generation=metadata.generation,
-            revision="",
-            rollout=facts.rollout(deployment.read() if deployment else None),
-            pods=seen.pods,
-            scaler=None,
-            problem=Problem(Reason.INVALID_SPEC, words),
-        )
+        scaled = seen.of(kinds.AUTOSCALER, names.autoscaler(metadata.name)) is not None
+        known = _shown(metadata, seen, _NO_REVISION, Problem(Reason.INVALID_SPEC, words), scaled=scaled)
         status = build.unreadable(known, previous, self._clocks.now())
         if change.kind(previous, status) is change.Change.NONE:
             return None
@@ -141,22 +127,27 @@ def proved(raw: dict[str, Any], revision: str) -> bool:
 
 
 def _facts(
-    model: ModelDeployment, seen: Observed, planned: Plan | None, problem: Problem | None, previous: dict[str, Any]
+    model: ModelDeployment, seen: Observed, planned: Plan | None, problem: Problem | None, *, proved: bool
 ) -> facts.Facts:
-    name = model.metadata.name
-    deployment = seen.of(kinds.DEPLOYMENT, names.deployment(name))
-    autoscaler = seen.of(kinds.AUTOSCALER, names.autoscaler(name))
-    revision = planned.revision if planned else (previous.get("revision") or {}).get("current", "")
+    revision = planned.revision if planned else _NO_REVISION
+    shown = _shown(model.metadata, seen, revision, problem, scaled=model.spec.scaling is not None)
+    proxies = seen.proxies if proxy.wanted(model) else None
+    return dataclasses.replace(shown, sleepy=zero.sleepy(model), proved=proved, proxies=proxies)
+
+
+def _shown(
+    metadata: v1alpha1.Metadata, seen: Observed, revision: str, problem: Problem | None, *, scaled: bool
+) -> facts.Facts:
+    """Return what the watches have shown of a model, whatever its spec says."""
+    deployment = seen.of(kinds.DEPLOYMENT, names.deployment(metadata.name))
+    autoscaler = seen.of(kinds.AUTOSCALER, names.autoscaler(metadata.name))
     return facts.Facts(
-        generation=model.metadata.generation,
+        generation=metadata.generation,
         revision=revision,
         rollout=facts.rollout(deployment.read() if deployment else None),
         pods=seen.pods,
-        scaler=facts.scaler(autoscaler.read() if autoscaler else None) if model.spec.scaling else None,
-        sleepy=zero.sleepy(model),
-        proved=planned is not None and proved({"status": previous}, revision),
+        scaler=facts.scaler(autoscaler.read() if autoscaler else None) if scaled else None,
         problem=problem,
-        proxies=seen.proxies if proxy.wanted(model) else None,
     )
 
 

@@ -296,6 +296,11 @@ def test_a_spec_that_contradicts_itself_says_what_to_change(operator: Operator, 
     eventually(lambda: models.state("Stalled") == ("True", "InvalidSpec"), "it is said")
     assert "lower the one or raise the other" in models.conditions()["Stalled"]["message"]
     assert models.get("deployment") is None
+    models.apply(resources={"limits": {"memory": "1Gi"}})
+    models.wait_ready()
+    models.apply(resources={"requests": {"memory": "2Gi"}, "limits": {"memory": "1Gi"}})
+    eventually(lambda: models.state("Ready") == ("False", "InvalidSpec"), "the edit is not taken for ready")
+    assert models.state("Available")[0] == "True"
 
 
 def test_the_schedulers_words_reach_the_condition(operator: Operator, models: Models) -> None:

@@ -14,6 +14,7 @@ from aiohttp.web import json_response
 from foresail_operator import errors
 from foresail_operator.api import kinds
 from foresail_operator.apply import Applier
+from foresail_operator.clocks import Clocks
 from foresail_operator.desired import pace
 from foresail_operator.desired.images import Images
 from foresail_operator.events import Recorder
@@ -21,7 +22,6 @@ from foresail_operator.kube import Kube
 from foresail_operator.metrics import Metrics
 from foresail_operator.observe import Cache
 from foresail_operator.reconcile import Reconciler
-from foresail_operator.say import Clocks
 from foresail_operator.scaling.autoscaling import Autoscaling
 from foresail_operator.standby import Place, Standby
 from tests.operator import wire
@@ -439,39 +439,22 @@ async def test_a_second_edit_waits_and_the_newest_goes_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "reason", "again"),
+    ("status", "words", "stalled", "reason", "again"),
     [
-        ("namespace team because it is being terminated", "NamespaceTerminating", None),
-        ("exceeded quota: small", "QuotaExceeded", 15),
-        ("admission webhook said no", "Refused", 30),
+        (403, "namespace team because it is being terminated", "False", "NamespaceTerminating", None),
+        (403, "exceeded quota: small", "False", "QuotaExceeded", 15),
+        (403, "admission webhook said no", "True", "Refused", 30),
+        (500, "failed to create typed patch object (a/b): .spec.foo: not in schema", "True", "Refused", 30),
+        (500, 'Internal error occurred: failed calling webhook "x.y": away', "False", "WebhookUnavailable", 5),
     ],
+    ids=["namespace ends", "quota", "webhook says no", "no field of the kind", "webhook away"],
 )
+@pytest.mark.parametrize("refused", [SERVICE, DEPLOYMENT])
 async def test_what_the_server_refuses_is_said_in_its_words_and_the_rest_is_done(
-    words: str, reason: str, again: float | None
+    *, refused: str, status: int, words: str, stalled: str, reason: str, again: float | None
 ) -> None:
     def refuse(request: wire.Request) -> web.Response | None:
-        return wire.failure(403, "Forbidden", words) if request.path == SERVICE else None
-
-    async with bench() as b:
-        b.api.answer = refuse
-        b.model()
-        assert await b.look() == again
-        assert b.condition("Ready")[1] == reason
-        assert words in b.condition("Ready")[2]
-        assert DEPLOYMENT in b.api.objects
-
-
-@pytest.mark.parametrize(
-    ("words", "stalled", "reason", "again"),
-    [
-        ("failed to create typed patch object (a/b): .spec.foo: field not declared in schema", "True", "Refused", 30),
-        ('Internal error occurred: failed calling webhook "x.y": refused', "False", "WebhookUnavailable", 5),
-    ],
-    ids=["no field of the kind", "webhook away"],
-)
-async def test_what_is_refused_with_a_500_is_said_too(words: str, stalled: str, reason: str, again: float) -> None:
-    def refuse(request: wire.Request) -> web.Response | None:
-        return wire.failure(500, "InternalError", words) if request.path == DEPLOYMENT else None
+        return wire.failure(status, "Reason", words) if request.path == refused else None
 
     async with bench() as b:
         b.api.answer = refuse
@@ -480,7 +463,7 @@ async def test_what_is_refused_with_a_500_is_said_too(words: str, stalled: str, 
         assert b.condition("Ready")[:2] == ("False", reason)
         assert words in b.condition("Ready")[2]
         assert b.condition("Stalled")[0] == stalled
-        assert SERVICE in b.api.objects
+        assert {SERVICE, DEPLOYMENT} - b.api.objects.keys() == {refused}
 
 
 async def test_an_edit_that_comes_just_before_a_status_is_written_is_carried_out_too() -> None:
@@ -510,6 +493,24 @@ async def test_a_spec_that_contradicts_itself_makes_nothing() -> None:
         assert DEPLOYMENT not in b.api.objects
 
 
+async def test_an_edit_that_contradicts_itself_is_not_ready_though_the_revision_before_answers() -> None:
+    async with bench() as b:
+        b.model()
+        await b.look()
+        b.pod()
+        await b.settle()
+        recorded = b.status()["revision"]
+        b.model(resources={"requests": {"cpu": "2"}, "limits": {"cpu": "1"}})
+        await b.look()
+        assert b.condition("Ready")[:2] == ("False", "InvalidSpec")
+        assert b.condition("Stalled")[0] == "True"
+        assert b.condition("Available")[0] == "True"
+        assert b.status()["revision"] == recorded
+        b.model()
+        await b.settle()
+        assert b.condition("Ready")[0] == "True"
+
+
 async def test_a_spec_that_only_an_older_definition_lets_in_is_told_of_and_what_runs_stays() -> None:
     async with bench() as b:
         b.model(scaling={"maxReplicas": 3})
@@ -522,6 +523,8 @@ async def test_a_spec_that_only_an_older_definition_lets_in_is_told_of_and_what_
         assert await b.look() is None
         assert b.condition("Stalled")[:2] == ("True", "InvalidSpec")
         assert "spec.scaling.maxReplicas" in b.condition("Ready")[2]
+        assert b.condition("Available")[0] == "True"
+        assert b.condition("ScalingActive")[1] != "FixedSize"
         assert b.status()["observedGeneration"] == 2
         assert b.status()["revision"] == recorded
         assert {path: one for path, one in b.api.objects.items() if path != MODEL} == before
