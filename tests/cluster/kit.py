@@ -156,10 +156,14 @@ class Models:
         found: list[dict[str, Any]] = json.loads(text)["items"]
         return found
 
+    def status(self, name: str = "fraud") -> dict[str, Any]:
+        """Return a model's status; empty until one is written."""
+        found: dict[str, Any] = (self.get("mdep", name) or {}).get("status") or {}
+        return found
+
     def conditions(self, name: str = "fraud") -> dict[str, dict[str, Any]]:
         """Return a model's conditions by type."""
-        status = (self.get("mdep", name) or {}).get("status") or {}
-        return {one["type"]: one for one in status.get("conditions") or ()}
+        return {one["type"]: one for one in self.status(name).get("conditions") or ()}
 
     def state(self, kind: str, name: str = "fraud") -> tuple[str | None, str | None]:
         """Return status and reason of a condition."""

@@ -239,7 +239,7 @@ def test_a_secret_in_a_models_address_is_said_nowhere(operator: kit.Operator, mo
     models.apply("wrong", **spec, resources={"requests": {"cpu": "2"}, "limits": {"cpu": "1"}})
     kit.eventually(lambda: models.state("Ready", "waiting")[1] == "Unschedulable", "trouble is told")
     kit.eventually(lambda: models.state("Stalled", "wrong")[0] == "True", "a contradiction is told")
-    status = [(models.get("mdep", name) or {})["status"] for name in ("fraud", "waiting", "wrong")]
+    status = [models.status(name) for name in ("fraud", "waiting", "wrong")]
     assert status[0]["model"]["uri"] == "https://models.example.com/fraud.onnx"
     events = models.kubectl("get", "events", "-o", "json")
     places = {"status": json.dumps(status), "events": events, "metrics": operator.get("/metrics")}

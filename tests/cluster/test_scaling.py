@@ -105,7 +105,7 @@ class Scene:
 
     def said(self) -> dict[str, Any]:
         """Return status.scaling."""
-        found: dict[str, Any] = (self.models.get("mdep", NAME) or {}).get("status", {}).get("scaling", {})
+        found: dict[str, Any] = self.models.status(NAME).get("scaling", {})
         return found
 
     def apply(self, *manifests: dict[str, Any]) -> None:
@@ -270,14 +270,14 @@ def patches(operator: kit.Operator) -> str:
 
 def test_the_first_start_is_in_the_status_and_every_start_in_the_metrics_by_phase(scene: Scene) -> None:
     operator = scene.operators.start().wait_until_leading()
-    cold = eventually(lambda: scene.models.get("mdep", NAME)["status"].get("coldStart"), "the start is told")  # type: ignore[index]
+    cold = eventually(lambda: scene.models.status(NAME).get("coldStart"), "the start is told")
     assert {name: cold["phases"][name] for name in PHASES} == PHASES
     assert sum(cold["phases"].values()) >= cold["seconds"] > 0
     scene.carry(40)
     name = "foresail_operator_cold_start_seconds_count{"
     eventually(lambda: set(operator.samples(name).values()) == {3.0}, "the starts of the others are counted")
     assert len(operator.samples(name)) == len(cold["phases"]) + 1
-    assert scene.models.get("mdep", NAME)["status"]["coldStart"] == cold, "they were no cold starts"  # type: ignore[index]
+    assert scene.models.status(NAME)["coldStart"] == cold, "they were no cold starts"
 
 
 def test_one_operator_dies_and_the_number_is_still_served_all_die_and_nothing_moves(scene: Scene) -> None:
