@@ -7,6 +7,7 @@ aiohttp's low-level server is used, not `web.Application`: it does half the work
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import math
@@ -18,7 +19,7 @@ from aiohttp import web
 from aiohttp.http import RawRequestMessage
 
 from foresail_runtime import contract, early, errors
-from foresail_runtime.web import answers
+from foresail_runtime.web import answers, backlog
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -285,9 +286,9 @@ class HttpServer:
         self.begin_closing()
         if self._listener is None or self._server is None:
             return
-        self._listener.close()
         loop = asyncio.get_running_loop()
         begun = loop.time()
+        await self._adopt(self._server, backlog.close(self._listener), min(LINGER_SECONDS, grace_seconds))
         while connections := self._connections():
             now = loop.time()
             if now - begun > grace_seconds:
@@ -300,6 +301,13 @@ class HttpServer:
         if self._sweeper is not None:
             self._sweeper.cancel()
         await self._server.shutdown(0.1)
+
+    async def _adopt(self, server: _Listener, waiting: list[socket.socket], seconds: float) -> None:
+        """Serve those who were let in before the listener closed; who spoils the handshake meanwhile is let go."""
+        loop, secured = asyncio.get_running_loop(), self._secured()
+        adopting = [loop.connect_accepted_socket(server, one, **secured) for one in waiting]
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.gather(*adopting, return_exceptions=True), seconds)
 
     def _connections(self) -> list[Connection]:
         connections = self._server.connections if self._server is not None else []
