@@ -59,7 +59,8 @@ class AccessLog:
 
         Returns what the answer's `traceresponse` is to say; None where no spans are sent.
         """
-        parent = tracing.parse(headers.get(tracing.HEADER))
+        context, identity = headers.get(tracing.HEADER), headers.get("x-request-id")
+        parent = tracing.parse(context) if context else None
         answer = None
         if self._tracer is not None:
             answer = self._tracer.record(
@@ -67,19 +68,10 @@ class AccessLog:
             )
         if self._lines is not None:
             trace_id = answer.split("-")[1] if answer else parent.trace_id if parent else None
-            identity = headers.get("x-request-id")
-            self._lines.add(
-                self._line(
-                    method,
-                    path,
-                    status,
-                    seconds=seconds,
-                    size=size,
-                    client=client,
-                    request_id=identity,
-                    trace_id=trace_id,
-                )
+            line = self._line(
+                method, path, status, seconds=seconds, size=size, client=client, request_id=identity, trace_id=trace_id
             )
+            self._lines.add(line)
         return answer
 
 
@@ -94,12 +86,12 @@ def _json_line(
     request_id: str | None,
     trace_id: str | None,
 ) -> str:
-    return (
-        f'{{"time":"{logs.time_text(time.time())}",{_request(method, path, status)},'
-        f'"milliseconds":{seconds * 1000:.3f},'
-        f'"bytes":{"null" if size is None else size},"client":{_quoted(client)},'
-        f'"request_id":{"null" if request_id is None else _dump(request_id)},'
-        f'"trace_id":{"null" if trace_id is None else _dump(trace_id)}}}\n'
+    return _pattern(method, path, status, client) % (
+        logs.time_text(time.time()),
+        seconds * 1000,
+        "null" if size is None else size,
+        "null" if request_id is None else _dump(request_id),
+        "null" if trace_id is None else _dump(trace_id),
     )
 
 
@@ -128,15 +120,11 @@ def _text_line(
 
 
 @functools.lru_cache(maxsize=1024)
-def _request(method: str, path: str, status: int | str) -> str:
-    """Return the part of a line that is the same for all requests of a client that are answered alike."""
-    fields = {"level": "INFO", "logger": _LOGGER, "message": _MESSAGE, "method": method, "path": path, "status": status}
-    return _dump(fields)[1:-1]
-
-
-@functools.lru_cache(maxsize=1024)
-def _quoted(client: str | None) -> str:
-    return _dump(client)
+def _pattern(method: str, path: str, status: int | str, client: str | None) -> str:
+    """Return the line of all requests of a client that are answered alike, but for what each has of its own."""
+    alike = {"level": "INFO", "logger": _LOGGER, "message": _MESSAGE, "method": method, "path": path, "status": status}
+    first, last = (_dump(part)[1:-1].replace("%", "%%") for part in (alike, {"client": client}))
+    return f'{{"time":"%s",{first},"milliseconds":%.3f,"bytes":%s,{last},"request_id":%s,"trace_id":%s}}\n'
 
 
 def _dump(value: Any) -> str:

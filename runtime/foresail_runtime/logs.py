@@ -60,8 +60,7 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
 
 def time_text(epoch_seconds: float) -> str:
     """Return a time as lines begin with it: UTC, to the millisecond."""
-    second = int(epoch_seconds)
-    return f"{_second(second)}.{int((epoch_seconds - second) * 1000):03d}Z"
+    return _time_text(int(epoch_seconds * 1000))
 
 
 def pairs(values: Mapping[str, Any]) -> str:
@@ -69,9 +68,10 @@ def pairs(values: Mapping[str, Any]) -> str:
     return "".join(f" {key}={_quote(value)}" for key, value in values.items() if value is not None)
 
 
-@functools.lru_cache(maxsize=4)
-def _second(epoch_seconds: int) -> str:
-    return dt.datetime.fromtimestamp(epoch_seconds, dt.UTC).isoformat(timespec="seconds").removesuffix("+00:00")
+@functools.lru_cache(maxsize=4)  # lines come in the same millisecond where their cost counts
+def _time_text(epoch_milliseconds: int) -> str:
+    second, milliseconds = divmod(epoch_milliseconds, 1000)
+    return f"{dt.datetime.fromtimestamp(second, dt.UTC):%Y-%m-%dT%H:%M:%S}.{milliseconds:03d}Z"
 
 
 def _quote(value: Any) -> str:
