@@ -41,6 +41,9 @@ class Options:
     """
     audit_users: tuple[str, ...] = ()
     """Users whose requests go to the audit log."""
+    cpu_period_milliseconds: int = 100
+    """How often a container is given its share of the CPU: in a short period a small share is a slow core, in a long
+    one (100 is Kubernetes' own) a fast core that stands still most of the time."""
 
     @property
     def kubelets(self) -> bool:

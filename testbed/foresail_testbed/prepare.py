@@ -49,7 +49,7 @@ def write_nodes(run: layout.Run, wish: options.Options) -> None:
         (folder / "cni").mkdir(parents=True)
         root = cgroups.root_of(run.name, node.name)
         run.kubeconfig(node.name).write_text(manifests.kubeconfig(run, node.name))
-        (folder / "kubelet.json").write_text(manifests.kubelet(run, node, root, wish.dns))
+        (folder / "kubelet.json").write_text(manifests.kubelet(run, node, root, wish))
         (folder / "containerd.toml").write_text(manifests.containerd(run, node, str(run.bin)))
         (folder / "cni" / "10-pods.conflist").write_text(manifests.cni(run, node))
 

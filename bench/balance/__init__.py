@@ -1,0 +1,1 @@
+"""How evenly load is spread over replicas, and what that does to latency."""
