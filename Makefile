@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 VARIANT ?= cpu
 PYTEST_ARGS ?=
-SHELL_FILES := .ci/run scripts/helm scripts/images scripts/install scripts/kind scripts/lock scripts/prepare-cluster scripts/test
+SHELL_FILES := .ci/run bench/operator/beside/env.sh bench/operator/beside/setup.sh scripts/helm scripts/images scripts/install scripts/kind scripts/lock scripts/prepare-cluster scripts/test
 
 ##@ Use it
 

@@ -107,7 +107,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.operator", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=[100, 250, 500], help="models applied at once")
     parser.add_argument("--idle", type=float, default=60, help="seconds of rest that are looked at; 0: none")
-    parser.add_argument("--each", type=int, default=20, help="children of each kind to delete and edit; 0: none")
+    parser.add_argument("--each", type=int, default=100, help="children of each kind to delete and edit; 0: none")
     parser.add_argument("--foreign", type=int, default=5000, help="pods and Deployments of others; 0: none")
     parser.add_argument("--timeout", type=float, default=300, help="seconds until all must be Ready")
     parser.add_argument("--name", default="bench-operator", help="of the cluster")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import math
 import string
 import time
 from pathlib import Path
@@ -28,9 +29,9 @@ _TICK_SECONDS: Final = 0.1
 
 
 def spread(values: Iterable[float]) -> dict[str, float]:
-    """Return median, 95th percentile and largest."""
+    """Return median, 95th percentile (by nearest rank) and largest."""
     ordered = sorted(values)
-    at = [ordered[min(len(ordered) - 1, int(share * len(ordered)))] for share in (0.5, 0.95, 1.0)] if ordered else []
+    at = [ordered[max(0, math.ceil(share * len(ordered)) - 1)] for share in (0.5, 0.95, 1.0)] if ordered else []
     return {"n": len(ordered)} | dict(zip(("p50", "p95", "max"), (round(value, 3) for value in at), strict=False))
 
 
