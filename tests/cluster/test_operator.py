@@ -318,6 +318,7 @@ def test_an_exhausted_quota_is_named(operator: Operator, models: Models) -> None
     assert "exceeded quota: small" in models.conditions()["Ready"]["message"]
 
 
+@pytest.mark.windows
 def test_a_child_that_a_quota_refused_is_made_once_there_is_room(operator: Operator, models: Models) -> None:
     models.kubectl("create", "quota", "none", "--hard=count/deployments.apps=0")
     models.apply()

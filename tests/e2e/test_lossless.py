@@ -63,6 +63,7 @@ def test_deleted_pod_loses_no_request_and_is_replaced(foresail: Foresail, namesp
     assert seen.failures == {}
 
 
+@pytest.mark.windows
 def test_drained_node_loses_no_request(foresail: Foresail, namespace: str) -> None:
     kubectl, node = foresail.cluster.kubectl, spare_node(foresail.cluster)
     models.start(foresail, namespace, replicas=2)
