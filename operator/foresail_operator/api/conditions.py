@@ -363,6 +363,11 @@ class ScalingStatus(Resource):
         default=None, description="How the autoscaler learns of it: `custom`, `external` (metrics APIs) or `bounds`."
     )
     reason: str | None = Field(default=None, description="Why, in a sentence.")
+    last_scale_time: str | None = Field(
+        default=None,
+        description="When the size wanted last changed: the sentence speaks of that moment.",
+        json_schema_extra={"format": "date-time"},
+    )
 
 
 class ColdStart(Resource):

@@ -25,7 +25,7 @@ def build(model: ModelDeployment, facts: Facts, pin: Pin | None, previous: dict[
         "model": _model(model),
     }
     revision = _revision(facts, pin, previous.get("revision") or {})
-    scaling = _scaling(facts.load, previous.get("scaling") or {})
+    scaling = _scaling(facts.load, previous.get("scaling") or {}, now)
     cold_start = _cold_start(model, facts, previous.get("coldStart") or {})
     parts = {"revision": revision, "scaling": scaling, "coldStart": cold_start}
     return result | {name: part for name, part in parts.items() if part}
@@ -86,7 +86,7 @@ def _cold_start(model: ModelDeployment, facts: Facts, previous: dict[str, Any]) 
     return {"seconds": round(facts.cold_start.seconds, 2), "phases": phases}
 
 
-def _scaling(load: LoadScaling | None, previous: dict[str, Any]) -> dict[str, Any]:
+def _scaling(load: LoadScaling | None, previous: dict[str, Any], now: str) -> dict[str, Any]:
     """Return what the load asks for and why, in the words of the last change: numbers that move on are no news."""
     if load is None:
         return {}
@@ -95,4 +95,4 @@ def _scaling(load: LoadScaling | None, previous: dict[str, Any]) -> dict[str, An
     signal = {"signal": load.advice.signal} if load.advice.signal else {}
     result = {"desired": load.advice.desired, **signal, "mode": load.mode}
     same = result.items() <= previous.items() and ("signal" in previous) is ("signal" in result)
-    return previous if same else result | {"reason": load.advice.reason}
+    return previous if same else result | {"reason": load.advice.reason, "lastScaleTime": now}

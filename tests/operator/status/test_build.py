@@ -131,8 +131,8 @@ def scaled(advice: Advice | None, mode: str = "custom") -> Facts:
 
 
 def test_the_wanted_size_keeps_the_words_of_its_last_change(make_model: Callable[..., ModelDeployment]) -> None:
-    def say(facts: Facts, before: dict[str, Any]) -> Any:
-        return build.build(make_model(), facts, PIN, before, "now").get("scaling")
+    def say(facts: Facts, before: dict[str, Any], now: str = "now") -> Any:
+        return build.build(make_model(), facts, PIN, before, now).get("scaling")
 
     assert say(scaled(None), {}) is None
     first = say(scaled(Advice(3, "concurrency", "3 of 10: 46 requests in flight")), {})
@@ -141,13 +141,15 @@ def test_the_wanted_size_keeps_the_words_of_its_last_change(make_model: Callable
         "signal": "concurrency",
         "mode": "custom",
         "reason": "3 of 10: 46 requests in flight",
+        "lastScaleTime": "now",
     }
     before = {"scaling": first}
-    assert say(scaled(Advice(3, "concurrency", "3 of 10: 44 requests in flight")), before) == first
-    assert say(scaled(None), before) == first
-    assert say(scaled(Advice(2, "concurrency", "2 of 10")), before)["reason"] == "2 of 10"
+    assert say(scaled(Advice(3, "concurrency", "3 of 10: 44 requests in flight")), before, "later") == first
+    assert say(scaled(None), before, "later") == first
+    two = say(scaled(Advice(2, "concurrency", "2 of 10")), before, "later")
+    assert (two["reason"], two["lastScaleTime"]) == ("2 of 10", "later")
     silent = say(scaled(Advice(3, None, "nobody answers")), before)
-    assert silent == {"desired": 3, "mode": "custom", "reason": "nobody answers"}
+    assert silent == {"desired": 3, "mode": "custom", "reason": "nobody answers", "lastScaleTime": "now"}
     assert say(scaled(Advice(3, "concurrency", "3 of 10")), {"scaling": silent})["reason"] == "3 of 10"
     assert say(known(), before) is None
 
