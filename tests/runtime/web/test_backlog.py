@@ -10,8 +10,10 @@ import pytest
 import uvloop
 
 from foresail_runtime.web import backlog
+from tests.runtime.authorities import Authority
 
 if TYPE_CHECKING:
+    import pathlib
     from collections.abc import Callable
 
 COUNT = 20
@@ -25,6 +27,25 @@ def test_who_waits_to_be_accepted_is_answered_after_the_close_and_the_next_is_re
         answers, left = runner.run(close_before_any_is_accepted())
     assert answers == [b"hello"] * COUNT
     assert left == 0
+
+
+@pytest.mark.parametrize("secured", [False, True], ids=["plain", "TLS"])
+async def test_a_server_that_stops_answers_who_was_let_in_already(
+    serve: Callable[..., Any], mlp: pathlib.Path, tmp_path: pathlib.Path, secured: bool
+) -> None:
+    authority = Authority(tmp_path)
+    authority.issue()
+    server = await serve(mlp, **({"tls_cert": str(authority.cert), "tls_key": str(authority.key)} if secured else {}))
+    waiting = socket.create_connection(("127.0.0.1", server.port), timeout=5)
+    stopping = asyncio.create_task(server.app._http.stop(2))  # begins before the loop looks whom it may accept
+    how = {"ssl": authority.client(), "server_hostname": "127.0.0.1"} if secured else {}
+    reader, writer = await asyncio.open_connection(sock=waiting, **how)
+    writer.write(b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+    assert head.startswith(b"HTTP/1.1 200")
+    assert b"Connection: close" in head
+    writer.close()
+    await stopping
 
 
 async def close_before_any_is_accepted() -> tuple[list[bytes], int]:
