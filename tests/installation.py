@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import pathlib
 import time
 import tomllib
@@ -70,17 +71,18 @@ class Foresail:
 
 
 def install(cluster: Cluster) -> Foresail:
-    """Build the images, put them on a cluster of ours, and install the chart; a foreign cluster has the images."""
+    """Build the images, put them on the cluster's nodes, and install the chart."""
     load_images(cluster)
     helm(cluster, "install", RELEASE, str(ROOT / "charts/foresail"), "--create-namespace", "--wait", "--timeout=120s")
     return Foresail(cluster)
 
 
 def load_images(cluster: Cluster) -> None:
-    """Put the images on every node of a cluster of ours; again after a node was added."""
-    if isinstance(cluster, testbed.Cluster):
-        for archive in archives():
-            cluster.load_image(archive)
+    """Put the images on every node, unless a foreign cluster's have them; again after a node was added."""
+    if os.environ.get(external.LOADED_VARIABLE):
+        return
+    for archive in archives():
+        cluster.load_image(archive)
 
 
 def archives() -> list[pathlib.Path]:

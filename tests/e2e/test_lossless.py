@@ -14,7 +14,7 @@ from tests.installation import eventually
 if TYPE_CHECKING:
     from tests.installation import Cluster, Foresail
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.windows]
 
 
 def settled(foresail: Foresail, namespace: str, replicas: int, version: str) -> None:
@@ -63,7 +63,6 @@ def test_deleted_pod_loses_no_request_and_is_replaced(foresail: Foresail, namesp
     assert seen.failures == {}
 
 
-@pytest.mark.windows
 def test_drained_node_loses_no_request(foresail: Foresail, namespace: str) -> None:
     kubectl, node = foresail.cluster.kubectl, spare_node(foresail.cluster)
     models.start(foresail, namespace, replicas=2)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import urllib.error
-import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +16,17 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.e2e, pytest.mark.windows]
 EXAMPLE = ROOT / "examples" / "01-fraud-scoring"
 NAME = "fraud-scoring"
+ASK = f"""
+import json, sys, urllib.error, urllib.request as web
+question = web.Request("http://{NAME}/v2/models/{NAME}/infer", sys.stdin.buffer.read())
+question.add_header("Content-Type", "application/json")
+try:
+    with web.urlopen(question, timeout=100) as answer:
+        json.loads(answer.read())
+        print(answer.status)
+except urllib.error.HTTPError as error:
+    print(error.code)
+"""
 WAKES = 3
 """Enough to see that none is lost here; bench/scaling does it fifty times."""
 
@@ -31,24 +39,23 @@ def apply(foresail: Foresail, namespace: str, **spec: Any) -> None:
         foresail.apply_text(namespace, manifest)
 
 
-def ask(foresail: Foresail, namespace: str) -> int:
+@pytest.fixture
+def client(foresail: Foresail, namespace: str) -> str:
+    """A pod to ask from: a sleeping model is woken through its Service, where there is no pod to forward a port to."""
+    container = {"name": "client", "image": "localhost/foresail-runtime:0.1.0", "command": ["sleep", "600"]}
+    spec = {"containers": [container], "restartPolicy": "Never", "terminationGracePeriodSeconds": 0}
+    foresail.apply_text(namespace, {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "client"}, "spec": spec})
+    foresail.cluster.kubectl("wait", "-n", namespace, "--for=condition=Ready", "pod/client", "--timeout=60s")
+    return "client"
+
+
+def ask(foresail: Foresail, namespace: str, client: str) -> int:
     """Send one request on a connection of its own; return its status."""
-    address = foresail.cluster.get("service", NAME, "-n", namespace)["spec"]["clusterIP"]
-    request = urllib.request.Request(
-        f"http://{address}/v2/models/{NAME}/infer",
-        (EXAMPLE / "request.json").read_bytes(),
-        {"Content-Type": "application/json"},
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=100) as answer:
-            json.loads(answer.read())
-            status: int = answer.status
-            return status
-    except urllib.error.HTTPError as error:
-        return error.code
+    words = ("exec", "-i", "-n", namespace, client, "--", "/opt/foresail/bin/python", "-c", ASK)
+    return int(foresail.cluster.kubectl(*words, stdin=(EXAMPLE / "request.json").read_text(), seconds=120))
 
 
-def test_an_idle_model_sleeps_and_its_first_request_wakes_it(foresail: Foresail, namespace: str) -> None:
+def test_an_idle_model_sleeps_and_its_first_request_wakes_it(foresail: Foresail, namespace: str, client: str) -> None:
     apply(foresail, namespace, scaling={"minReplicas": 0, "maxReplicas": 2, "idleSeconds": 5})
     foresail.wait_ready(namespace, NAME)
     for _ in range(WAKES):
@@ -59,7 +66,7 @@ def test_an_idle_model_sleeps_and_its_first_request_wakes_it(foresail: Foresail,
             "sleep",
         )
         assert foresail.condition(namespace, NAME, "Ready")["reason"] == "Asleep"
-        assert ask(foresail, namespace) == 200
+        assert ask(foresail, namespace, client) == 200
 
 
 def test_the_only_replica_is_deleted_under_load_and_no_request_fails(foresail: Foresail, namespace: str) -> None:
