@@ -38,7 +38,7 @@ async def test_a_server_that_stops_answers_who_was_let_in_already(
     server = await serve(mlp, **({"tls_cert": str(authority.cert), "tls_key": str(authority.key)} if secured else {}))
     waiting = socket.create_connection(("127.0.0.1", server.port), timeout=5)
     stopping = asyncio.create_task(server.app._http.stop(2))  # begins before the loop looks whom it may accept
-    how = {"ssl": authority.client(), "server_hostname": "127.0.0.1"} if secured else {}
+    how: dict[str, Any] = {"ssl": authority.client(), "server_hostname": "127.0.0.1"} if secured else {}
     reader, writer = await asyncio.open_connection(sock=waiting, **how)
     writer.write(b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n")
     head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
