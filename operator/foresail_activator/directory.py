@@ -7,12 +7,9 @@ that Kubernetes keeps for the model's Service, whose ready endpoints are the rep
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from foresail_operator.desired import activator
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 Service: TypeAlias = tuple[str, str]
 """Namespace and name of a model's Service."""
@@ -55,9 +52,9 @@ class Directory:
         found = self._slices.pop(uid, None)
         return found.service if found else None
 
-    def uids(self) -> Iterable[str]:
-        """Return what is known."""
-        return list(self._slices)
+    def uids(self, namespace: str | None) -> list[str]:
+        """Return what is known of a namespace; of all of them for None."""
+        return [uid for uid, one in self._slices.items() if namespace in (None, one.service[0])]
 
     def doors(self) -> dict[int, Door]:
         """Return what each port to listen on stands for; of two that ask for one port the older slice has it."""

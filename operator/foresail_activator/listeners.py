@@ -37,9 +37,9 @@ class Listeners:
             self._refresh(service)
             self._changed.set()
 
-    def known(self, kind: object, namespace: str | None) -> list[str]:  # noqa: ARG002  # one kind, and one watch a process
-        """Return the uids of what is known."""
-        return list(self._directory.uids())
+    def known(self, kind: object, namespace: str | None) -> list[str]:  # noqa: ARG002  # one kind is watched
+        """Return the uids of what is known of a namespace that has a watch of its own; of all for None."""
+        return self._directory.uids(namespace)
 
     async def run(self) -> None:
         """Open and close ports until cancelled."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
@@ -28,7 +28,7 @@ PAIR = 7000
 PORT = activator.port(PAIR, "http")
 
 
-def slice_of(uid: str, ports: dict[str, int], *, ours: bool, addresses: tuple[str, ...] = ()) -> dict[str, object]:
+def slice_of(uid: str, ports: dict[str, int], *, ours: bool, addresses: tuple[str, ...] = ()) -> dict[str, Any]:
     """Return an EndpointSlice of the Service team/fraud."""
     labels = {activator.SERVICE_NAME_LABEL: "fraud"}
     labels |= {activator.SLICE_MANAGED_BY_LABEL: activator.SLICE_MANAGED_BY} if ours else {}
@@ -278,3 +278,12 @@ async def test_a_model_that_goes_takes_its_port_along_and_tells_who_waits() -> N
         assert b"being removed" in await asked
         with pytest.raises(ConnectionRefusedError):
             await here.ask(GET)
+
+
+async def test_a_watch_of_one_namespace_takes_nothing_of_another_for_deleted() -> None:
+    world = World(Limits())
+    other = slice_of("other", {"http": PORT + 2}, ours=True)
+    world.listeners.sink(None, "ADDED", slice_of("ours", {"http": PORT}, ours=True))
+    world.listeners.sink(None, "ADDED", other | {"metadata": {**other["metadata"], "namespace": "else"}})
+    known = {namespace: sorted(world.listeners.known(None, namespace)) for namespace in ("team", "else", None)}
+    assert known == {"team": ["ours"], "else": ["other"], None: ["other", "ours"]}
