@@ -53,7 +53,11 @@ def resized(before: dict[str, Any] | None, after: dict[str, Any] | None) -> tupl
     was, now = (before or {}).get("desired"), (after or {}).get("desired")
     if was is None or now is None or was == now or after is None:
         return None
-    return "Normal", SCALING_UP if now > was else SCALING_DOWN, f"from {was} replicas to {after.get('reason', now)}"
+    return (
+        "Normal",
+        SCALING_UP if now > was else SCALING_DOWN,
+        f"from {was} {'replica' if was == 1 else 'replicas'} to {after.get('reason', now)}",
+    )
 
 
 class Recorder:

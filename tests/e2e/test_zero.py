@@ -55,6 +55,12 @@ def ask(foresail: Foresail, namespace: str, client: str) -> int:
     return int(foresail.cluster.kubectl(*words, stdin=(EXAMPLE / "request.json").read_text(), seconds=120))
 
 
+def desired(foresail: Foresail, namespace: str) -> int | None:
+    """Return the size that status says the load asks for."""
+    scaling = foresail.model(namespace, NAME)["status"].get("scaling") or {}
+    return scaling.get("desired")
+
+
 def test_an_idle_model_sleeps_and_its_first_request_wakes_it(foresail: Foresail, namespace: str, client: str) -> None:
     apply(foresail, namespace, scaling={"minReplicas": 0, "maxReplicas": 2, "idleSeconds": 5})
     foresail.wait_ready(namespace, NAME)
@@ -66,7 +72,14 @@ def test_an_idle_model_sleeps_and_its_first_request_wakes_it(foresail: Foresail,
             "sleep",
         )
         assert foresail.condition(namespace, NAME, "Ready")["reason"] == "Asleep"
+        assert foresail.condition(namespace, NAME, "ScalingActive")["reason"] == "ScalingDisabled"
+        eventually(
+            lambda: desired(foresail, namespace), lambda found: found == 0, 10, "status to say that none is wanted"
+        )
         assert ask(foresail, namespace, client) == 200
+    of_model = ("--field-selector", f"involvedObject.kind=ModelDeployment,involvedObject.name={NAME}")
+    events = foresail.cluster.kubectl("get", "events", "-n", namespace, *of_model, "-o", "jsonpath={.items[*].reason}")
+    assert {"ScalingDown", "ScalingUp", "Asleep"} <= set(events.split())  # one is awake too shortly to be looked at
 
 
 def test_the_only_replica_is_deleted_under_load_and_no_request_fails(foresail: Foresail, namespace: str) -> None:

@@ -273,6 +273,11 @@ class Reason(enum.StrEnum):
         "The HorizontalPodAutoscaler can't read a metric, so it does not change the size; the message is its own.",
         "For cpu and memory: install metrics-server. For the load: see docs/scaling.md. Else: check the adapter.",
     )
+    SCALING_DISABLED = (
+        "ScalingDisabled",
+        "The size is 0, so the HorizontalPodAutoscaler has paused; it goes on once a replica is there again.",
+        "Nothing.",
+    )
     BOUNDS_SET = (
         "BoundsSet",
         "The HorizontalPodAutoscaler can't ask for the load here, so the operator sets its bounds to the wanted size.",

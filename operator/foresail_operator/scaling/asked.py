@@ -26,8 +26,9 @@ def plan(scaling: api.Scaling) -> Plan | None:
     )
     if not goals and scaling.min_replicas:
         return None
-    bounds = Bounds(max(1, scaling.min_replicas), scaling.max_replicas)  # to 0 and back is no matter of load alone
-    idle_seconds = None if scaling.min_replicas else float(scaling.idle_seconds)
+    sleeps = scaling.min_replicas == 0  # to 0 and back is no matter of load alone
+    bounds = Bounds(max(1, scaling.min_replicas), scaling.max_replicas, sleeps=sleeps)
+    idle_seconds = float(scaling.idle_seconds) if sleeps else None
     delay_seconds = float(scaling.scale_down_delay_seconds)
     return Plan(goals, bounds, delay_seconds, growth(scaling.behavior), idle_seconds, shrinks(scaling.behavior))
 

@@ -136,17 +136,14 @@ class Autoscaling:
         measured = self._control.concurrency_target(key) or self._census.target(key)
         goals = asked.with_target(plan.goals, measured) if asked.measured(scaling) else plan.goals
         labels = meta.selector(model.metadata.name)
-        minimum, maximum = hpa.bounds(
-            choice.mode,
-            scaling.min_replicas,
-            scaling.max_replicas,
-            self._size(key, outlook),
-            alone=asked.alone(scaling),
-        )
+        alone = asked.alone(scaling)
+        by_bounds = choice.mode is Mode.BOUNDS and alone
+        size = self._size(key, outlook)
+        minimum, maximum = hpa.bounds(choice.mode, scaling.min_replicas, scaling.max_replicas, size, alone=alone)
         metrics = tuple(hpa.metrics(goals, choice.mode, model.metadata.name, labels))
         return View(
             autoscaler.Load(metrics, minimum, maximum),
-            LoadScaling(choice.mode, choice.reason, choice.mode is Mode.BOUNDS, self._advice(key, outlook)),
+            LoadScaling(choice.mode, choice.reason, by_bounds=by_bounds, advice=self._advice(key, outlook)),
         )
 
     def idle(self, key: Key) -> bool:
@@ -176,7 +173,7 @@ class Autoscaling:
         return max(wanted, raised) if self._clock() < until else wanted
 
     def _advice(self, key: Key, outlook: Outlook | None) -> Advice | None:
-        if outlook is not None and outlook.kind is not None:
+        if outlook is not None and (outlook.kind is not None or outlook.desired == 0):
             self._unknown_since.pop(key, None)
             return Advice(outlook.desired, outlook.kind, outlook.reason)
         since = self._unknown_since.setdefault(key, self._clock())

@@ -105,7 +105,12 @@ def read(seen: Observed) -> Scaled | None:
             for pod in seen.proxies
             if pod.ready and not pod.ending and pod.address
         ),
-        described=Described(*model.key, raw["metadata"].get("labels") or {}, meta.selector(name)),
+        described=Described(
+            *model.key,
+            raw["metadata"].get("labels") or {},
+            meta.selector(name),
+            kinds=frozenset(goal.kind for goal in plan.goals),
+        ),
     )
 
 

@@ -53,8 +53,6 @@ class Scaled:
     """That target as the HPA has it; None while it has none."""
     described: Described | None = None
     """How the metrics API calls it; None when it is not to be found there."""
-    held: int = 0
-    """Requests that wait for it at the activator."""
     proxies: tuple[Pod, ...] = ()
     """The ready proxies in front of the pods, at which requests wait too."""
     candidates: tuple[Candidate, ...] = ()
@@ -192,7 +190,7 @@ class Control:
         at_proxies = self._combined(model.proxies, now)
         if at_proxies is None:
             return None
-        held = model.held + round(at_proxies.queued)
+        held = round(at_proxies.queued)
         if not model.pods and model.replicas > 0 and not held:
             return None
         return self._combined(model.pods, now, held)

@@ -25,6 +25,8 @@ class Reading:
     kind: Kind
     value: float
     target: float
+    seen: float | None = None
+    """What is really there, where `value` is held above it so that the size stays; None: the value is."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class Bounds:
 
     minimum: int
     maximum: int
+    sleeps: bool = False
+    """Whether the minimum, of 1, is for as long only as the model is awake."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -61,7 +65,9 @@ def advise(readings: Sequence[Reading], current: int, bounds: Bounds, tolerance:
     wanted = [(replicas_wanted(reading, current, tolerance), reading) for reading in readings]
     most, reading = max(wanted, key=lambda pair: pair[0])
     replicas = min(max(most, bounds.minimum), bounds.maximum)
-    return Advice(replicas, _reason(replicas, most, reading, bounds), reading.kind)
+    held = dataclasses.replace(reading, value=reading.value if reading.seen is None else reading.seen)
+    fewer = max(replicas_wanted(held, current, tolerance), bounds.minimum)
+    return Advice(replicas, _reason(replicas, most, fewer, held, bounds), reading.kind)
 
 
 def rise(advice: Advice, current: int) -> int | None:
@@ -74,7 +80,7 @@ def _milli(value: float) -> int:
     return math.ceil(round(value * 1000, 3))
 
 
-def _reason(replicas: int, wanted: int, reading: Reading, bounds: Bounds) -> str:
+def _reason(replicas: int, wanted: int, fewer: int, reading: Reading, bounds: Bounds) -> str:
     match reading.kind:
         case Kind.CONCURRENCY:
             seen = f"{_number(reading.value)} requests in flight, {_number(reading.target)} a replica wanted"
@@ -88,7 +94,10 @@ def _reason(replicas: int, wanted: int, reading: Reading, bounds: Bounds) -> str
     if wanted > bounds.maximum:
         limit = f"; {wanted} would be needed, maxReplicas is {bounds.maximum}"
     elif wanted < bounds.minimum:
-        limit = f"; {wanted} would do, minReplicas is {bounds.minimum}"
+        why = "it sleeps once idle for idleSeconds" if bounds.sleeps else f"minReplicas is {bounds.minimum}"
+        limit = f"; {wanted} would do, {why}"
+    elif fewer < replicas:
+        limit = f"; {fewer} would do, the size is held until scaleDownDelaySeconds have passed"
     return f"{replicas} of {bounds.maximum}: {seen}{limit}"
 
 

@@ -37,6 +37,8 @@ class Described:
     """The ModelDeployment's own, which a labelSelector selects by."""
     metric_labels: Mapping[str, str]
     """Those of its external metrics."""
+    kinds: frozenset[Kind]
+    """What it scales on; nothing else is counted."""
 
 
 class Source(Protocol):
@@ -123,7 +125,10 @@ class MetricsApi:
             raise _missing(metric, namespace, name)
         if _selector(request, "metricLabelSelector").requirements:
             raise _missing(metric, namespace, name, " with that selector: it has no labels")
-        asked = self._asked(namespace, name, _selector(request, "labelSelector"))
+        models = self._asked(namespace, name, _selector(request, "labelSelector"))
+        asked = [model for model in models if kind in model.kinds]
+        if models and not asked:
+            raise _missing(metric, namespace, name, _not_scaled_on(models))
         known = [value for model in asked if (value := self._value(model, kind)) is not None]
         if not known and name != "*":
             raise _unknown(metric, namespace, name)
@@ -136,9 +141,12 @@ class MetricsApi:
         if kind is None or not metric.startswith(documents.EXTERNAL_PREFIX):
             raise _missing(metric, namespace, "*")
         selector = _selector(request, "labelSelector")
-        asked = [model for model in self._source.models(namespace) if selector.matches(model.metric_labels)]
-        if not asked:
+        models = [model for model in self._source.models(namespace) if selector.matches(model.metric_labels)]
+        if not models:
             raise _missing(metric, namespace, "*", " with that selector")
+        asked = [model for model in models if kind in model.kinds]
+        if not asked:
+            raise _missing(metric, namespace, "*", _not_scaled_on(models))
         values = [self._value(model, kind) for model in asked]
         if None in values:  # the HPA adds them up: a part would be a wrong sum
             raise _unknown(metric, namespace, "*")
@@ -184,6 +192,12 @@ def _selector(request: web.Request, name: str) -> selectors.Selector:
 def _missing(metric: str, namespace: str, name: str, why: str = "") -> _Failure:
     message = f"the server could not find the metric {metric} for {documents.RESOURCE} {name} in {namespace}{why}"
     return _Failure(404, "NotFound", message)
+
+
+def _not_scaled_on(models: Iterable[Described]) -> str:
+    """Return what to add about models that scale on something else."""
+    kinds = sorted({documents.NAMES[kind] for model in models for kind in model.kinds})
+    return f": spec.scaling.metrics has {', '.join(kinds) or 'nothing that is read here'}"
 
 
 def _unknown(metric: str, namespace: str, name: str) -> _Failure:

@@ -116,7 +116,9 @@ class ModelScaler:
         return max(present, kept if young else min(steady.held(now, ahead_seconds, calm=rose), kept))
 
     def advise(self, replicas: int, now: float) -> Advice:
-        """Return the size that the HPA would reckon from what it is served, and why."""
+        """Return the size that the HPA would reckon from what it is served, and why; it lets a size of 0 alone."""
+        if replicas == 0 and self.plan.bounds.sleeps:
+            return Advice(0, f"0 of {self.plan.bounds.maximum}: asleep, the first request wakes it")
         return decide.advise(self._readings(replicas, now), replicas, self.plan.bounds)
 
     def rise(self, replicas: int, now: float) -> Advice | None:
@@ -154,7 +156,11 @@ class ModelScaler:
 
     def _readings(self, replicas: int, now: float, ahead_seconds: float = 0.0) -> Sequence[Reading]:
         served = ((goal, self.served(goal.kind, replicas, now, ahead_seconds)) for goal in self.plan.goals)
-        return [Reading(goal.kind, value, goal.target) for goal, value in served if value is not None]
+        return [
+            Reading(goal.kind, value, goal.target, seen=self._present(goal.kind, replicas))
+            for goal, value in served
+            if value is not None
+        ]
 
     def _chance(self, kind: Kind, now: float) -> bool:
         """Return whether a rise so soon after a fall could be noise: the load is what it was when it was let go."""

@@ -1,4 +1,4 @@
-"""Kubernetes label selectors, as they come in a query: `a=b,c!=d,e in (f,g),h notin (i),j,!k`."""
+"""Kubernetes label selectors, as they come in a query: `a=b,c!=d,e in (f,g),h notin (i),j,!k,l>1,m<2`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ if TYPE_CHECKING:
 
 _KEY: Final = r"(?:[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 _VALUE: Final = r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?"
+_INTEGER: Final = re.compile(r"-?[0-9]{1,19}")
 _REQUIREMENT: Final = re.compile(
     rf"\s*(?:(?P<absent>!)\s*(?P<no>{_KEY})"
     rf"|(?P<key>{_KEY})(?:\s*(?P<operator>==|=|!=)\s*(?P<value>{_VALUE})"
+    rf"|\s*(?P<order>[<>])\s*(?P<bound>-?[0-9]{{1,19}})"
     rf"|\s+(?P<set>in|notin)\s*\((?P<values>[^()]*)\))?)\s*"
 )
 
@@ -29,12 +31,23 @@ class Requirement:
     key: str
     values: frozenset[str] | None
     wanted: bool = True
+    above: int | None = None
+    below: int | None = None
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Return whether the labels meet it; an absent label meets every unwanted value, as in Kubernetes."""
         value = labels.get(self.key)
-        found = value is not None and (self.values is None or value in self.values)
+        found = value is not None and (self.values is None or value in self.values) and self._within(value)
         return found is self.wanted
+
+    def _within(self, value: str) -> bool:
+        """Return whether a value lies between the bounds, where there are any; one that is no integer does not."""
+        if self.above is None and self.below is None:
+            return True
+        if not _INTEGER.fullmatch(value):
+            return False
+        number = int(value)
+        return (self.above is None or number > self.above) and (self.below is None or number < self.below)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -69,6 +82,10 @@ def _requirement(found: re.Match[str], text: str) -> Requirement:
         return Requirement(found["no"], None, wanted=False)
     if found["operator"]:
         return Requirement(found["key"], frozenset({found["value"]}), wanted=found["operator"] != "!=")
+    if found["order"]:
+        bound = int(found["bound"])
+        above, below = (bound, None) if found["order"] == ">" else (None, bound)
+        return Requirement(found["key"], None, above=above, below=below)
     if found["set"]:
         values = [value.strip() for value in found["values"].split(",")]
         if not all(re.fullmatch(_VALUE, value) for value in values):

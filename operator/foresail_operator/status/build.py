@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from foresail_operator.desired import meta, service
 from foresail_operator.status import conditions
+from foresail_operator.status.facts import Advice
 
 if TYPE_CHECKING:
     from foresail_operator.api.v1alpha1 import ModelDeployment
     from foresail_operator.desired.images import Pin
-    from foresail_operator.status.facts import Facts, LoadScaling
+    from foresail_operator.status.facts import Facts
 
 
 def build(model: ModelDeployment, facts: Facts, pin: Pin | None, previous: dict[str, Any], now: str) -> dict[str, Any]:
@@ -25,7 +26,7 @@ def build(model: ModelDeployment, facts: Facts, pin: Pin | None, previous: dict[
         "model": _model(model),
     }
     revision = _revision(facts, pin, previous.get("revision") or {})
-    scaling = _scaling(facts.load, previous.get("scaling") or {}, now)
+    scaling = _scaling(model, facts, previous.get("scaling") or {}, now)
     cold_start = _cold_start(model, facts, previous.get("coldStart") or {})
     parts = {"revision": revision, "scaling": scaling, "coldStart": cold_start}
     return result | {name: part for name, part in parts.items() if part}
@@ -86,13 +87,23 @@ def _cold_start(model: ModelDeployment, facts: Facts, previous: dict[str, Any]) 
     return {"seconds": round(facts.cold_start.seconds, 2), "phases": phases}
 
 
-def _scaling(load: LoadScaling | None, previous: dict[str, Any], now: str) -> dict[str, Any]:
+def _woken(model: ModelDeployment, facts: Facts, previous: dict[str, Any]) -> Advice | None:
+    """Return the size of a model that was asleep at the last word, while its load is not known yet."""
+    size, scaling = facts.rollout.wanted, model.spec.scaling
+    if scaling is None or size == 0 or previous.get("desired") != 0:
+        return None
+    return Advice(size, None, f"{size} of {scaling.max_replicas}: woken, its load is not known yet")
+
+
+def _scaling(model: ModelDeployment, facts: Facts, previous: dict[str, Any], now: str) -> dict[str, Any]:
     """Return what the load asks for and why, in the words of the last change: numbers that move on are no news."""
+    load = facts.load
     if load is None:
         return {}
-    if load.advice is None:
+    advice = load.advice or _woken(model, facts, previous)
+    if advice is None:
         return previous and previous | {"mode": load.mode}
-    signal = {"signal": load.advice.signal} if load.advice.signal else {}
-    result = {"desired": load.advice.desired, **signal, "mode": load.mode}
+    signal = {"signal": advice.signal} if advice.signal else {}
+    result = {"desired": advice.desired, **signal, "mode": load.mode}
     same = result.items() <= previous.items() and ("signal" in previous) is ("signal" in result)
-    return previous if same else result | {"reason": load.advice.reason, "lastScaleTime": now}
+    return previous if same else result | {"reason": advice.reason, "lastScaleTime": now}

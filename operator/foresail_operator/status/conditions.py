@@ -187,14 +187,21 @@ def _scaling(facts: Facts) -> Statement:
     scaler = facts.scaler
     if scaler is None:
         return Statement(Type.SCALING_ACTIVE, "False", Reason.FIXED_SIZE, Reason.FIXED_SIZE.meaning)
+    if facts.asleep:
+        return Statement(Type.SCALING_ACTIVE, "False", Reason.SCALING_DISABLED, Reason.SCALING_DISABLED.meaning)
     if facts.load is not None and facts.load.by_bounds:
         return Statement(Type.SCALING_ACTIVE, "True", Reason.BOUNDS_SET, facts.load.words)
     waiting = facts.load is not None and not any(pod.ready for pod in facts.pods)  # for a pod that says its load
     if scaler.active is None or (waiting and not scaler.active):
-        return Statement(Type.SCALING_ACTIVE, "Unknown", Reason.SCALING_STARTING, Reason.SCALING_STARTING.meaning)
+        words = f"{Reason.SCALING_STARTING.meaning}{_way(facts)}"
+        return Statement(Type.SCALING_ACTIVE, "Unknown", Reason.SCALING_STARTING, words)
     if scaler.active:
         words = facts.load.words if facts.load else Reason.SCALING_READY.meaning
         return Statement(Type.SCALING_ACTIVE, "True", Reason.SCALING_READY, words)
-    return Statement(
-        Type.SCALING_ACTIVE, "False", Reason.SCALING_FAILED, f"{scaler.words}. {Reason.SCALING_FAILED.remedy}"
-    )
+    words = f"{scaler.words}.{_way(facts)} {Reason.SCALING_FAILED.remedy}"
+    return Statement(Type.SCALING_ACTIVE, "False", Reason.SCALING_FAILED, words)
+
+
+def _way(facts: Facts) -> str:
+    """Return the sentence of which way the load takes to the HPA, to follow another; "" where it takes none."""
+    return f" {facts.load.words[0].upper()}{facts.load.words[1:]}." if facts.load else ""

@@ -45,7 +45,7 @@ class Scaler:
     """What the HorizontalPodAutoscaler says of itself."""
 
     active: bool | None = None
-    """None: it has not looked yet."""
+    """None: it has not looked yet, or not since the size was 0."""
     words: str = ""
 
 
@@ -67,7 +67,7 @@ class LoadScaling:
     words: str
     """Why this mode, in a sentence."""
     by_bounds: bool
-    """Whether the operator sets the HPA's bounds, because the HPA can't ask for the load."""
+    """Whether the HPA has nothing to read: it can't ask for the load, and the operator sets its bounds instead."""
     advice: Advice | None = None
     """None while too little was seen to say anything."""
 
@@ -143,7 +143,6 @@ def scaler(autoscaler: dict[str, Any] | None) -> Scaler:
     """Read a HorizontalPodAutoscaler."""
     status = (autoscaler or {}).get("status") or {}
     active = next((one for one in status.get("conditions") or () if one["type"] == "ScalingActive"), None)
-    if active is None:
+    if active is None or active.get("reason") == Reason.SCALING_DISABLED:
         return Scaler()
-    off = active.get("reason") == "ScalingDisabled"  # the target has no replicas: nothing to read, nothing wrong
-    return Scaler(active=active["status"] == "True" or off, words=active.get("message", ""))
+    return Scaler(active=active["status"] == "True", words=active.get("message", ""))

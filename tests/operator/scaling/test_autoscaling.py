@@ -137,3 +137,26 @@ async def test_proxies_are_asked_for_what_waits_and_are_no_replicas(stage: Stage
     assert scaled is not None
     assert [(pod.key, pod.port) for pod in scaled.pods] == [("a", contract.HTTP_PORT)]
     assert [(pod.key, pod.port) for pod in scaled.proxies] == [("b", haproxy.STATUS_PORT)]
+
+
+@pytest.mark.parametrize(("metrics", "by_bounds"), [(["concurrency"], True), (["concurrency", "cpu"], False)])
+async def test_bounds_do_not_hide_what_the_autoscaler_says_of_a_metric_of_its_own(
+    stage: Stage, metrics: list[str], by_bounds: bool
+) -> None:
+    stage.model(metrics=[{"type": one} for one in metrics])
+    assert stage.view().scaling.by_bounds is by_bounds
+
+
+async def test_a_model_asleep_wants_no_replica_in_status_and_metrics(stage: Stage) -> None:
+    stage.model(minReplicas=0)
+    stage.child(kinds.DEPLOYMENT, {"replicas": 0})
+    async with asyncio.timeout(5):
+        while stage.view().scaling.advice is None:
+            await stage.changed.wait()
+            stage.changed.clear()
+    advice = stage.view().scaling.advice
+    assert advice is not None
+    assert (advice.desired, advice.reason) == (0, "0 of 10: asleep, the first request wakes it")
+    assert stage.view().load.minimum == 1
+    labels = {"namespace": "team", "model": "fraud"}
+    assert stage.metrics.registry.get_sample_value("foresail_operator_model_desired_replicas", labels) == 0

@@ -53,7 +53,7 @@ class Stage:
         self.marked.append((key, candidate.name, cost))
 
     def add(self, port: int) -> None:
-        described = Described(*KEY, {}, {"foresail.dev/model": "shelf"})
+        described = Described(*KEY, {}, {"foresail.dev/model": "shelf"}, frozenset({Kind.CONCURRENCY}))
         pods = (Pod("uid", "127.0.0.1", port),)
         self.models.append(Scaled(KEY, PLAN, replicas=1, pods=pods, described=described))
 
@@ -103,9 +103,14 @@ async def test_a_refused_rise_is_tried_again(stage: Stage) -> None:
 
 
 async def test_a_model_that_sleeps_is_not_raised_and_one_that_is_gone_is_forgotten(stage: Stage) -> None:
-    stage.models = [dataclasses.replace(stage.models[0], replicas=0)]
+    sleepy = dataclasses.replace(PLAN, bounds=decide.Bounds(1, 10, sleeps=True), idle_seconds=60.0)
+    stage.models = [dataclasses.replace(stage.models[0], plan=sleepy, replicas=0)]
     await stage.until(lambda: stage.control.number("shop", "shelf", Kind.CONCURRENCY) is not None)
     assert stage.raised == []
+    outlook = stage.control.outlook(KEY)
+    assert outlook is not None
+    assert (outlook.desired, outlook.kind) == (0, None)
+    assert outlook.reason == "0 of 10: asleep, the first request wakes it"
     stage.models = []
     await stage.until(lambda: stage.control.outlook(KEY) is None)
     assert stage.control.number("shop", "shelf", Kind.CONCURRENCY) is None
@@ -115,11 +120,6 @@ async def test_the_measured_target_is_used_where_the_owner_gave_none(stage: Stag
     stage.models = [dataclasses.replace(stage.models[0], measured=True)]
     await stage.until(lambda: stage.control.concurrency_target(KEY) is not None)
     assert stage.control.concurrency_target(KEY) == 6.0  # eight rows in 0.2 s, less the headroom
-
-
-async def test_requests_that_are_held_elsewhere_count(stage: Stage) -> None:
-    stage.models = [dataclasses.replace(stage.models[0], pods=(), held=20)]
-    await stage.until(lambda: (outlook := stage.control.outlook(KEY)) is not None and outlook.load == 20)
 
 
 async def test_a_model_whose_pods_all_start_is_unknown_and_not_idle(stage: Stage) -> None:

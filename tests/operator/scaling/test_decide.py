@@ -37,6 +37,9 @@ def test_the_largest_of_several_wins_and_gives_the_reason() -> None:
     assert advice.reason == "5 of 10: 250 requests a second, 50 a replica wanted"
 
 
+HELD = "1 would do, the size is held until scaleDownDelaySeconds have passed"
+
+
 @pytest.mark.parametrize(
     ("reading", "reason"),
     [
@@ -45,11 +48,19 @@ def test_the_largest_of_several_wins_and_gives_the_reason() -> None:
         (Reading(Kind.QUEUE, 9, 4), "3 of 10: 9 requests waiting, 4 a replica wanted"),
         (Reading(Kind.LATENCY, 600, 250), "3 of 10: p95 on one replica would be 600 ms, 250 ms wanted"),
         (flight(0), "1 of 10: 0 requests in flight, 16 a replica wanted; 0 would do, minReplicas is 1"),
+        (Reading(Kind.CONCURRENCY, 48, 16, seen=0.4), f"3 of 10: 0.4 requests in flight, 16 a replica wanted; {HELD}"),
+        (Reading(Kind.CONCURRENCY, 46, 16, seen=40), "3 of 10: 40 requests in flight, 16 a replica wanted"),
         (flight(200), "10 of 10: 200 requests in flight, 16 a replica wanted; 13 would be needed, maxReplicas is 10"),
     ],
 )
 def test_the_reason_is_a_sentence_a_person_understands(reading: Reading, reason: str) -> None:
     assert decide.advise([reading], 1, TEN).reason == reason
+
+
+def test_a_model_that_may_sleep_is_said_to_sleep_later_not_to_have_a_minimum_that_it_has_not() -> None:
+    advice = decide.advise([flight(0)], 1, decide.Bounds(1, 10, sleeps=True))
+    assert advice.replicas == 1
+    assert advice.reason.endswith("; 0 would do, it sleeps once idle for idleSeconds")
 
 
 def test_without_a_signal_nobody_moves() -> None:

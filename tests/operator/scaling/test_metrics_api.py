@@ -25,18 +25,20 @@ if TYPE_CHECKING:
 NOW = "2026-11-23T08:00:00Z"
 DNS = ("foresail-metrics.foresail.svc", "foresail-metrics.foresail.svc.cluster.local")
 ROOT = "/apis/custom.metrics.k8s.io/v1beta2/namespaces/shop/modeldeployments.foresail.dev"
+CONCURRENCY = frozenset({Kind.CONCURRENCY})
 FRONT_PROXY = "front-proxy-client"
 
 
 class Numbers:
-    """Two models in `shop`: one that carries 23.5 requests, one of which nothing is known."""
+    """Models in `shop`: one carries 23.5 requests, of one nothing is known, one scales on its queue."""
 
     def models(self, namespace: str) -> Iterable[Described]:
         if namespace != "shop":
             return []
         return [
-            Described("shop", "shelf", {"team": "a"}, {"foresail.dev/model": "shelf"}),
-            Described("shop", "silent", {"team": "b"}, {"foresail.dev/model": "silent"}),
+            Described("shop", "shelf", {"team": "a"}, {"foresail.dev/model": "shelf"}, CONCURRENCY),
+            Described("shop", "silent", {"team": "b"}, {"foresail.dev/model": "silent"}, CONCURRENCY),
+            Described("shop", "late", {"team": "c"}, {"foresail.dev/model": "late"}, frozenset({Kind.QUEUE})),
         ]
 
     def number(self, namespace: str, name: str, kind: Kind) -> float | None:
@@ -138,6 +140,8 @@ async def test_a_certificate_of_another_authority_does_not_pass_the_handshake(se
     [
         (f"{ROOT}/silent/concurrency", 503, "ServiceUnavailable", "is not known"),
         (f"{ROOT}/shelf/no_such_metric", 404, "NotFound", "could not find the metric no_such_metric"),
+        (f"{ROOT}/late/concurrency", 404, "NotFound", "spec.scaling.metrics has queued_requests"),
+        (f"{ROOT}/*/latency_p95_milliseconds", 404, "NotFound", "has concurrency, queued_requests"),
         (f"{ROOT}/nobody/concurrency", 404, "NotFound", '"nobody" not found'),
         (f"{ROOT}/shelf/concurrency?metricLabelSelector=a%3Db", 404, "NotFound", "has no labels"),
         (f"{ROOT}/*/concurrency?labelSelector=%3D%3D", 400, "BadRequest", "unable to parse"),
@@ -190,5 +194,6 @@ async def test_the_same_number_is_an_external_metric_too(server: Server) -> None
         }
     ]
     assert (await server.ask(f"{root}/foresail_concurrency"))[0] == 503  # one of both is unknown: no wrong sum
+    assert (await server.ask(f"{root}/foresail_concurrency?labelSelector=foresail.dev/model%3Dlate"))[0] == 404
     assert (await server.ask(f"{root}/foresail_concurrency?labelSelector=foresail.dev/model%3Dx"))[0] == 404
     assert (await server.ask(f"{root}/concurrency"))[0] == 404

@@ -154,12 +154,32 @@ def test_the_wanted_size_keeps_the_words_of_its_last_change(make_model: Callable
     assert say(known(), before) is None
 
 
+def test_a_model_that_wakes_wants_its_size_before_its_load_is_known(
+    make_model: Callable[..., ModelDeployment],
+) -> None:
+    def say(advice: Advice | None, before: Any, wanted: int) -> Any:
+        facts = dataclasses.replace(scaled(advice), rollout=Rollout(wanted=wanted))
+        return build.build(make_model(scaling={"maxReplicas": 3}), facts, PIN, {"scaling": before}, "now")["scaling"]
+
+    asleep = say(Advice(0, None, "0 of 3: asleep"), {"desired": 1, "signal": "concurrency"}, 0)
+    assert (asleep["desired"], asleep["reason"], "signal" in asleep) == (0, "0 of 3: asleep", False)
+    assert say(None, asleep, 0) == asleep
+    awake = say(None, asleep, 1)
+    assert (awake["desired"], awake["reason"]) == (1, "1 of 3: woken, its load is not known yet")
+    assert say(None, awake, 1) == awake
+    assert resized(asleep, awake) == (
+        "Normal",
+        "ScalingUp",
+        "from 0 replicas to 1 of 3: woken, its load is not known yet",
+    )
+
+
 def test_an_event_tells_of_a_size_that_is_newly_wanted() -> None:
     three = {"desired": 3, "reason": "3 of 10: 46 requests in flight"}
     assert resized({"desired": 1}, three) == (
         "Normal",
         "ScalingUp",
-        "from 1 replicas to 3 of 10: 46 requests in flight",
+        "from 1 replica to 3 of 10: 46 requests in flight",
     )
     assert resized({"desired": 4}, three) is not None
     assert resized(None, three) is None

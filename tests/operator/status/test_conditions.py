@@ -58,7 +58,12 @@ def test_every_condition_is_always_stated() -> None:
 
 def test_a_model_asleep_is_ready_if_its_revision_has_answered() -> None:
     nobody = Rollout(current=True)
-    asleep = state(rollout=nobody, pods=(), sleepy=True, proved=True)
+    disabled = facts.scaler({"status": {"conditions": [{"type": "ScalingActive", "reason": "ScalingDisabled"}]}})
+    load = LoadScaling("bounds", "the operator sets the bounds", by_bounds=True)
+    asleep = state(rollout=nobody, pods=(), sleepy=True, proved=True, scaler=disabled, load=load)
+    assert asleep[Type.SCALING_ACTIVE][:2] == ("False", Reason.SCALING_DISABLED)
+    awake = state(rollout=Rollout(wanted=1), pods=(), sleepy=True, proved=True, scaler=disabled)
+    assert awake[Type.SCALING_ACTIVE][:2] == ("Unknown", Reason.SCALING_STARTING)
     assert asleep[Type.READY][:2] == ("True", Reason.ASLEEP)
     assert asleep[Type.ASLEEP][:2] == ("True", Reason.ASLEEP)
     assert asleep[Type.MODEL_LOADED][:2] == ("True", Reason.LOADED)
@@ -254,9 +259,12 @@ def test_scaling_on_the_load_says_which_way_it_takes_and_waits_for_the_first_pod
     by_hpa = LoadScaling("custom", "the HPA reads the load", by_bounds=False)
     by_bounds = LoadScaling("bounds", "the operator sets the bounds", by_bounds=True)
     failing, reading = Scaler(active=False, words="no metrics"), Scaler(active=True)
-    assert state(scaler=failing, load=by_hpa)[Type.SCALING_ACTIVE][:2] == ("Unknown", Reason.SCALING_STARTING)
+    starting = state(scaler=failing, load=by_hpa)[Type.SCALING_ACTIVE]
+    assert starting[:2] == ("Unknown", Reason.SCALING_STARTING)
+    assert starting[2].endswith(" The HPA reads the load.")
     found = state(scaler=failing, load=by_hpa, pods=(pod(),))
     assert found[Type.SCALING_ACTIVE][:2] == ("False", Reason.SCALING_FAILED)
+    assert found[Type.SCALING_ACTIVE][2].startswith("no metrics. The HPA reads the load. ")
     found = state(scaler=reading, load=by_hpa, pods=(pod(),))
     assert found[Type.SCALING_ACTIVE] == ("True", Reason.SCALING_READY, "the HPA reads the load")
     found = state(scaler=failing, load=by_bounds)
@@ -292,7 +300,7 @@ def test_an_autoscalers_words_are_read() -> None:
     assert facts.scaler(None) == facts.scaler({}) == Scaler()
     assert read(status="True") == Scaler(active=True)
     assert read(status="False", reason="FailedGetResourceMetric", message="m") == Scaler(active=False, words="m")
-    assert read(status="False", reason="ScalingDisabled").active is True
+    assert read(status="False", reason="ScalingDisabled") == Scaler()
 
 
 def test_a_model_whose_proxies_do_not_start_says_so_while_its_replicas_answer() -> None:
