@@ -9,12 +9,15 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from typing import TYPE_CHECKING
 
-from demo import story
-from demo.places import ROOT, CommandError, Kind, Place, Testbed
+from demo import failures, story
+from demo.places import ROOT, Kind, Place, Testbed
 from demo.screen import Screen
 from demo.target import Machine, NowhereError, Target, choose
-from foresail_testbed.errors import TestbedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 STEPS = (story.build, story.start, story.install, story.deploy, story.photograph, story.scale, story.delete)
 
@@ -31,21 +34,30 @@ def main() -> int:
     output = ROOT / "demo-output"
     output.mkdir(exist_ok=True)
     place: Place = Kind(output, version()) if target is Target.KIND else Testbed(version())
-    demo = story.Demo(place, screen, output)
+    steps = STEPS[:-1] if arguments.keep else STEPS
+    return tell(story.Demo(place, screen, output), steps, keep=arguments.keep)
+
+
+def tell(demo: story.Demo, steps: Sequence[Callable[[story.Demo], None]], *, keep: bool) -> int:
+    """Run the steps, end the cluster or leave it, and return the status: 1 where a step failed."""
+    failed = False
     try:
-        for step in STEPS[:-1] if arguments.keep else STEPS:
+        for step in steps:
             step(demo)
-    except (CommandError, TestbedError, TimeoutError, RuntimeError) as error:
-        screen.fail(str(error))
+    except failures.EXPECTED as error:
+        failed = True
+        demo.screen.fail(failures.explain(error))
         story.diagnose(demo)
-        return 1
     finally:
-        if arguments.keep:
-            place.keep()
+        if keep:
+            demo.place.keep()
         else:
-            place.down()
-    screen.close(last_words(place, arguments.keep))
-    return 0
+            demo.place.down()
+    if failed:
+        demo.screen.lines(left(demo.place) if keep else [])
+    else:
+        demo.screen.close(last_words(demo.place, keep))
+    return int(failed)
 
 
 def parse() -> argparse.Namespace:
@@ -85,7 +97,7 @@ def last_words(place: Place, keep: bool) -> list[str]:
     """Return what to try next."""
     after = ["", "Look at demo-output/boxes.png and demo-output/scaling.png."]
     if keep:
-        return [*after, "The cluster is still there:", *(f"  {line}" for line in place.access())]
+        return [*after, *left(place)]
     return [
         *after,
         "Next:",
@@ -93,6 +105,12 @@ def last_words(place: Place, keep: bool) -> list[str]:
         "  .venv/bin/foresail serve examples/03-retail-shelf/models/nanodet_g_416.onnx     no cluster at all",
         "  examples/README.md                    examples to read in their order, from numbers in a ConfigMap to GPUs",
     ]
+
+
+def left(place: Place) -> list[str]:
+    """Return how to use and how to end the cluster that was left; nothing where it never was up."""
+    access = place.access()
+    return ["The cluster is still there:", *(f"  {line}" for line in access)] if access else []
 
 
 if __name__ == "__main__":

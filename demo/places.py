@@ -60,7 +60,7 @@ class Place(Protocol):
         """Let the cluster outlive the demo."""
 
     def access(self) -> list[str]:
-        """Return the lines that tell how to use a cluster that was left."""
+        """Return the lines that tell how to use and end a cluster that was left; none where it never was up."""
 
 
 def execute(words: Sequence[str], seconds: float, stdin: str | None = None) -> str:
@@ -90,6 +90,7 @@ class Kind:
     def __init__(self, folder: Path, tag: str) -> None:
         self._kubeconfig = folder / "kubeconfig"
         self._names = [f"localhost/{name}:{tag}" for name in DOCKERFILES]
+        self._made = False
 
     def build_images(self) -> list[str]:
         """Build with docker."""
@@ -102,6 +103,7 @@ class Kind:
         execute(kind.delete(self._kubeconfig), seconds=120)
         tell("kind creates the cluster")
         execute(kind.create(self._kubeconfig), seconds=600)
+        self._made = True
         tell("metrics-server is installed")
         for command in kind.install_metrics_server(self._command("kubectl")):
             execute(command, seconds=300)
@@ -138,6 +140,8 @@ class Kind:
 
     def access(self) -> list[str]:
         """Tell the kubeconfig."""
+        if not self._made:
+            return []
         return [
             f"export KUBECONFIG={self._kubeconfig}",
             "kubectl get mdep",
@@ -221,9 +225,11 @@ class Testbed:
 
     def access(self) -> list[str]:
         """Tell how to use kubectl from outside, and how to get inside."""
+        if self._cluster is None:
+            return []
         program = os.path.relpath(ROOT / ".venv" / "bin" / "foresail-testbed")
         return [
-            f"export KUBECONFIG={self._running.outside_kubeconfig()}",
+            f"export KUBECONFIG={self._cluster.outside_kubeconfig()}",
             "kubectl get mdep,pods,hpa        # .venv/bin/kubectl, if you have none",
             f"{program} exec --name {NAME} -- bash        # a shell inside, where Services have their addresses",
             f"{program} down --name {NAME}",

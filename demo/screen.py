@@ -75,5 +75,9 @@ class Screen:
     def close(self, text: Sequence[str]) -> None:
         """Print the time of all steps together, and the last words."""
         self.console.print(f"\n[bold green]All done[/] in {time.monotonic() - self._began:.0f} s.")
+        self.lines(text)
+
+    def lines(self, text: Sequence[str]) -> None:
+        """Print lines as they are, so that they can be copied."""
         for line in text:
             self.console.print(line, soft_wrap=True, markup=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import os
 import time
 import urllib.error
 import urllib.request
@@ -143,7 +144,7 @@ def save(demo: Demo, name: str, body: bytes) -> None:
     """Write a file of the demo's output and say where it is."""
     path = demo.output / name
     path.write_bytes(body)
-    demo.screen.say(f"saved {path.relative_to(ROOT)}")
+    demo.screen.say(f"saved {os.path.relpath(path)}")
 
 
 def scale(demo: Demo) -> None:
@@ -153,7 +154,7 @@ def scale(demo: Demo) -> None:
             samples, counts = asyncio.run(watch_under_load(demo, f"{url}/v2/models/{MODEL}/detect"))
         path = demo.output / "scaling.png"
         plot.draw(record.moments(samples), "retail-shelf: load, and what the autoscaler made of it", path)
-        demo.screen.say(f"saved {path.relative_to(ROOT)}")
+        demo.screen.say(f"saved {os.path.relpath(path)}")
         report(demo, samples, counts)
 
 
@@ -244,4 +245,4 @@ def diagnose(demo: Demo) -> None:
             except Exception as error:  # noqa: BLE001  # a look that fails is worth a line, not a second failure
                 seen = str(error)
             file.write(f"$ {' '.join(words)}\n{seen}\n")
-    demo.screen.say(f"what the cluster says is in {path.relative_to(ROOT)}")
+    demo.screen.say(f"what the cluster says is in {os.path.relpath(path)}")

@@ -1,4 +1,4 @@
-"""Measure scaling where real kubelets start pods: `python -m bench.scaling [--part step wake noise simulate] …`.
+"""Measure scaling where real kubelets start pods: `python -m bench.scaling [--part step wake …]`.
 
 The HPA looks every 15 s, its default, and a plain HPA on cpu meets the same step in the same run. Everything, the
 cluster and the clients too, shares this machine's cores. Exits 1 when a bar is missed; what it was is printed.
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bench.scaling import noise, picture, step, wake
+from bench.scaling import bars, latency, noise, picture, step, wake
 from bench.scaling.stage import Stage, Usage
 from bench.simulate.__main__ import PODS, compete, load_of
 from foresail_testbed.cluster import Cluster
@@ -22,7 +22,7 @@ from tests import installation
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PARTS: Final = ("step", "wake", "noise", "simulate")
+PARTS: Final = ("step", "wake", "noise", "latency", "simulate")
 SEEDS: Final = range(100, 103)
 OVER: Final = 0.25
 
@@ -46,7 +46,7 @@ def main() -> int:
                 found |= _measured(Stage(cluster), options)
         finally:
             cluster.stop()
-    missed += _missed(found)
+    missed += bars.missed(found)
     (options.out / "scaling.json").write_text(json.dumps(found, indent=1) + "\n")
     picture.draw(options.out / "scaling.png", found)
     print(json.dumps(_short(found), indent=1))
@@ -59,6 +59,7 @@ def _measured(stage: Stage, options: argparse.Namespace) -> dict[str, Any]:
         "step": lambda: {way: step.measure(stage, way, options.step_seconds) for way in step.WAYS},
         "wake": lambda: wake.measure(stage, options.wakes, options.wake_seconds),
         "noise": lambda: noise.measure(stage, options.noise_seconds),
+        "latency": lambda: latency.measure(stage, options.latency_seconds),
     }
     found: dict[str, Any] = {"operator": {}}
     for name in options.part:
@@ -82,24 +83,6 @@ def _simulated() -> dict[str, float]:
     return found
 
 
-def _missed(found: dict[str, Any]) -> list[str]:
-    missed = []
-    if "step" in found:
-        ours = found["step"]["foresail"]
-        for what, bar in (("asked_seconds", 3.0), ("serving_seconds", 8.0)):
-            if ours[what] is None or ours[what] > bar:
-                missed.append(f"step: {what} {ours[what]}, bar {bar:g}")
-        failed = {word: count for word, count in ours["answers"].items() if word != "ok"}
-        missed += [f"step: failed {failed}"] if failed else []
-    if "wake" in found:
-        for what, bar in (("lost", 0), ("p50_seconds", 2.0), ("p95_seconds", 3.0)):
-            if found["wake"][what] is None or found["wake"][what] > bar:
-                missed.append(f"wake: {what} {found['wake'][what]}, bar {bar:g}")
-    if "noise" in found and found["noise"]["undone"]:
-        missed.append(f"noise: {found['noise']['undone']} changes undone within a minute")
-    return missed
-
-
 def _short(value: Any) -> Any:
     """Return what was found without the lines and rounds that the plot shows."""
     if not isinstance(value, dict):
@@ -114,6 +97,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--wake-seconds", type=float, default=1800, help="no wake-up begins after so long")
     parser.add_argument("--step-seconds", type=float, default=75, help="how long the load stays after its step")
     parser.add_argument("--noise-seconds", type=float, default=600)
+    parser.add_argument("--latency-seconds", type=float, default=300, help="how long the load stays after its step")
     parser.add_argument("--name", default="bench-scaling", help="the cluster's")
     parser.add_argument("--out", type=Path, default=Path("bench-output"))
     return parser.parse_args()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import dataclasses
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -14,27 +15,44 @@ from bench.scaling.stage import BODY
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_HEADERS: Final = {"Content-Type": "application/json"}
 CONNECTIONS: Final = 32
 
 
-async def run(url: str, rate: Callable[[float], float], seconds: float) -> collections.Counter[str]:
-    """Ask for so long, `rate(elapsed seconds)` times a second; return how often each outcome came."""
-    counts: collections.Counter[str] = collections.Counter()
+@dataclasses.dataclass
+class Seen:
+    """What came of the requests."""
+
+    counts: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+    """How often each outcome."""
+    answers: list[tuple[float, float]] = dataclasses.field(default_factory=list)
+    """When each answered request was sent, in monotonic seconds, and how many seconds it took."""
+
+
+async def run(
+    url: str, rate: Callable[[float], float], seconds: float, body: bytes = BODY, kind: str = "application/json"
+) -> Seen:
+    """Ask for so long, `rate(elapsed seconds)` times a second, with a body of the media type `kind`."""
+    seen = Seen()
+    headers = {"Content-Type": kind}
     connector, timeout = aiohttp.TCPConnector(limit=CONNECTIONS), aiohttp.ClientTimeout(total=30)
     began = due = time.monotonic()
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session, asyncio.TaskGroup() as group:
+    async with (
+        aiohttp.ClientSession(connector=connector, timeout=timeout, headers=headers) as session,
+        asyncio.TaskGroup() as group,
+    ):
         while (elapsed := due - began) < seconds:
-            group.create_task(_ask(session, url, counts))
+            group.create_task(_ask(session, url, body, seen))
             due += 1 / rate(elapsed)
             await asyncio.sleep(max(0.0, due - time.monotonic()))
-    return counts
+    return seen
 
 
-async def _ask(session: aiohttp.ClientSession, url: str, counts: collections.Counter[str]) -> None:
+async def _ask(session: aiohttp.ClientSession, url: str, body: bytes, seen: Seen) -> None:
+    began = time.monotonic()
     try:
-        async with session.post(url, data=BODY, headers=_HEADERS) as answer:
+        async with session.post(url, data=body) as answer:
             await answer.read()
-            counts["ok" if answer.status == 200 else f"HTTP {answer.status}"] += 1
+            seen.answers.append((began, time.monotonic() - began))
+            seen.counts["ok" if answer.status == 200 else f"HTTP {answer.status}"] += 1
     except (TimeoutError, aiohttp.ClientError, OSError) as error:
-        counts[f"{type(error).__name__}: {error}"] += 1
+        seen.counts[f"{type(error).__name__}: {error}"] += 1

@@ -36,14 +36,14 @@ def measure(stage: Stage, seconds: float) -> dict[str, Any]:
         wait(lambda: stage.active(NAME), 60, "the autoscaler reads its metric")
         with stage.watching(NAME) as watcher:
             began = time.monotonic()
-            counts = asyncio.run(load.run(stage.url(NAME), rate, SETTLE_SECONDS + seconds))
+            seen = asyncio.run(load.run(stage.url(NAME), rate, SETTLE_SECONDS + seconds))
         settled = [size for size in watcher.sizes if size.at >= began + SETTLE_SECONDS]
         changes = [(b.at, b.asked - a.asked) for a, b in itertools.pairwise(settled) if a.asked != b.asked]
         return {
             "seconds": seconds,
             "changes": [(round(at - began, 1), by) for at, by in changes],
             "undone": undone(changes),
-            "answers": dict(counts),
+            "answers": dict(seen.counts),
             "line": _line(watcher.sizes, began),
         }
     finally:

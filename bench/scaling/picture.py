@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 def draw(path: Path, found: dict[str, Any]) -> None:
     """Write one PNG of what was measured; parts that were not are left out."""
-    parts = [name for name in ("step", "wake", "noise") if name in found]
+    parts = [name for name in ("step", "wake", "noise", "latency") if name in found]
     if not parts:
         return
     figure, axes = plt.subplots(len(parts), 1, figsize=(10, 3.2 * len(parts)), squeeze=False)
     for axis, part in zip(axes[:, 0], parts, strict=True):
-        {"step": _step, "wake": _wake, "noise": _noise}[part](axis, found[part])
+        {"step": _step, "wake": _wake, "noise": _noise, "latency": _latency}[part](axis, found[part])
         axis.grid(alpha=0.25)
         axis.legend(fontsize=8, ncols=4)
     figure.tight_layout()
@@ -52,3 +52,14 @@ def _noise(axis: Any, found: dict[str, Any]) -> None:
     at, asked, _ = zip(*found["line"], strict=True)
     axis.step(at, asked, where="post", color="#2471a3", label="asked for")
     axis.set(xlabel="seconds", ylabel="replicas", title="Noise around a mean that stays")
+
+
+def _latency(axis: Any, found: dict[str, Any]) -> None:
+    at, p95 = zip(*found["windows"], strict=True)
+    axis.step(at, p95, where="post", color="#2471a3", label="p95 of 20 s, ms")
+    axis.axhline(found["objective_milliseconds"], color="black", lw=0.8, label="objective, ms")
+    at, _, ready = zip(*found["line"], strict=True)
+    beside = axis.twinx()
+    beside.step(at, ready, where="post", color="#ca6f1e", lw=1.0)
+    beside.set(ylabel="replicas ready", ylim=(0, None))
+    axis.set(xlabel="seconds after the step", ylabel="ms", yscale="log", title="A step under a p95 objective")

@@ -7,10 +7,14 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 import threading
 import time
+import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+from tests import installation
 
 if TYPE_CHECKING:
     from foresail_testbed.api import Client
@@ -27,6 +31,7 @@ _DEPLOYMENTS: Final = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments"
 _TICK: Final = os.sysconf("SC_CLK_TCK")
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 LOOK_SECONDS: Final = 0.05
+_FORWARDED: Final = re.compile(r'^foresail_activator_connections_total\{outcome="forwarded"\} (\S+)$', re.MULTILINE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,8 +50,12 @@ class Stage:
         self._cluster = cluster
         self.api: Client = cluster.api()
 
+    def store(self) -> None:
+        """Start the store of the example models, and wait until it serves."""
+        installation.Foresail(self._cluster).store(NAMESPACE)
+
     def apply(self, name: str, **spec: Any) -> None:
-        """Apply a model, served from a ConfigMap, and wait until it is ready."""
+        """Apply a model, served from a ConfigMap unless `spec` says otherwise, and wait until it is ready."""
         digest = f"sha256:{hashlib.sha256(FILE.read_bytes()).hexdigest()}"
         model = {
             "apiVersion": "foresail.dev/v1alpha1",
@@ -91,6 +100,16 @@ class Stage:
         path = f"{_DEPLOYMENTS}/{name}/scale"
         self.api.send("PATCH", path, {"spec": {"replicas": 0}}, "application/merge-patch+json")
         wait(lambda: self._asleep(name), 60, f"{name} sleeps")
+
+    def forwarded(self) -> int:
+        """Return how many connections the activators have handed on."""
+        pods = f"/api/v1/namespaces/{installation.NAMESPACE}/pods"
+        total = 0
+        for pod in self.api.get(f"{pods}?labelSelector=app.kubernetes.io%2Fname%3Dforesail-activator")["items"]:
+            with urllib.request.urlopen(f"http://{pod['status']['podIP']}:8080/metrics", timeout=5) as answer:
+                found = _FORWARDED.search(answer.read().decode())
+            total += int(float(found[1])) if found else 0
+        return total
 
     def size(self, name: str) -> Size:
         """Look at its Deployment."""

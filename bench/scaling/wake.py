@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from bench.scaling.stage import Stage
 
 NAME: Final = "sleeper"
-_WHOLE: Final = {"status", "seconds"}
+_WHOLE: Final = {"status", "seconds", "still"}
+AFTER_SECONDS: Final = 1.0
+"""So long after the first answer the activator has to be out of the Service."""
 
 
 def measure(stage: Stage, wakes: int, seconds: float) -> dict[str, Any]:
@@ -29,8 +31,9 @@ def measure(stage: Stage, wakes: int, seconds: float) -> dict[str, Any]:
                 break
             stage.sleep(NAME)
             status, took = asyncio.run(ask(url))
+            still = _still_held(stage, url)
             told = _told(stage, told)
-            rounds.append({"status": status, "seconds": took, **(told or {}).get("phases", {})})
+            rounds.append({"status": status, "seconds": took, "still": still, **(told or {}).get("phases", {})})
             print(f"  {number + 1}: {status} after {took:.2f} s; {(told or {}).get('phases')}", flush=True)
     finally:
         stage.delete(NAME)
@@ -43,6 +46,14 @@ def _told(stage: Stage, before: Any) -> Any:
         return wait(lambda: found if (found := stage.status(NAME).get("coldStart")) != before else None, 5, "")
     except TimeoutError:
         return before
+
+
+def _still_held(stage: Stage, url: str) -> bool:
+    """Tell whether a new connection still goes through the activator."""
+    time.sleep(AFTER_SECONDS)
+    before = stage.forwarded()
+    asyncio.run(ask(url))
+    return stage.forwarded() > before
 
 
 async def ask(url: str) -> tuple[str, float]:
@@ -66,6 +77,7 @@ def report(rounds: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "wakes": len(rounds),
         "lost": sum(one["status"] != "200" for one in rounds),
+        "held_after_a_second": sum(one["still"] for one in rounds),
         "p50_seconds": round(statistics.median(took), 2) if took else None,
         "p95_seconds": round(statistics.quantiles(took, n=20)[-1], 2) if len(took) > 1 else None,
         "phases_p50_seconds": {

@@ -41,9 +41,6 @@ if TYPE_CHECKING:
 
 _LOG: Final = logging.getLogger(__name__)
 _SWEEP_SECONDS: Final = 300.0
-_GRACE_SECONDS: Final = 30.0
-"""How long after a sweep the watches may take to show what it found."""
-_SYNC_POLL_SECONDS: Final = 0.05
 _STOP_SECONDS: Final = 3.0
 _CRD_POLL_SECONDS: Final = 2.0
 
@@ -114,7 +111,9 @@ class Operator:
         """Set once kopf runs, which then has put its own signal handlers in place."""
         self._listed = asyncio.Event()
         self._synced = asyncio.Event()
-        self._missed: str | None = None
+        self._sweeps = sweep.Sweeps(
+            self._kube, self.cache, settings.namespaces, metrics=self.metrics, found=self._look_again
+        )
 
     def sink(self, kind: Kind, event: str | None, raw: dict[str, Any]) -> None:
         """Take in a watch event."""
@@ -140,7 +139,7 @@ class Operator:
         """Return why this process should be restarted, or None."""
         if (age := self.queue.oldest_seconds()) > probes.STUCK_SECONDS:
             return f"a key waits since {age:.0f} s"
-        return self._missed
+        return self._sweeps.behind()
 
     def unready(self) -> str | None:
         """Return why this replica could not lead, or None."""
@@ -238,35 +237,9 @@ class Operator:
 
     async def _keep_swept(self) -> None:
         """Compare every kind again and again; at the start, those of our own watches have just been listed."""
-        looked_at: tuple[Kind, ...] = (kinds.MODEL_DEPLOYMENT,)
+        await self._sweeps.sweep((kinds.MODEL_DEPLOYMENT,))
+        await self._listed.wait()
+        self._synced.set()
         while True:
-            try:
-                await self._sweep(looked_at)
-                await self._listed.wait()
-                self._synced.set()
-                looked_at = sweep.KINDS
-                await asyncio.sleep(_SWEEP_SECONDS)
-            except errors.ApiError as error:
-                _LOG.warning("a sweep failed", extra={"error": str(error)})
-                await asyncio.sleep(1.0)
-
-    async def _sweep(self, looked_at: tuple[Kind, ...]) -> None:
-        """Compare kinds; what stays unseen for _GRACE_SECONDS makes this process unhealthy."""
-        for kind in looked_at:
-            difference = await sweep.look(self._kube, self.cache, kind, self._settings.namespaces)
-            for key in sweep.drop(self.cache, difference):
-                self.metrics.missed.labels(kind.name).inc()
-                self.queue.add(key)
-            await self._shown(kind, difference)
-
-    async def _shown(self, kind: Kind, difference: sweep.Difference) -> None:
-        """Wait until the watches have shown what a sweep found."""
-        deadline = time.monotonic() + _GRACE_SECONDS
-        while left := sweep.still_behind(self.cache, difference):
-            if time.monotonic() > deadline:
-                self.metrics.missed.labels(kind.name).inc(len(left))
-                self._missed = f"the watch of {kind.plural} did not show {len(left)} changes"
-                _LOG.error("a watch is behind", extra={"kind": kind.name, "changes": len(left)})
-                return
-            await asyncio.sleep(_SYNC_POLL_SECONDS)
-        self._missed = None
+            await asyncio.sleep(_SWEEP_SECONDS)
+            await self._sweeps.sweep(sweep.KINDS)

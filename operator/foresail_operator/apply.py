@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from foresail_operator import errors, live
 from foresail_operator.api import kinds, v1alpha1
 from foresail_operator.api.conditions import Reason
-from foresail_operator.desired import compare, meta
+from foresail_operator.desired import compare, meta, ownership
 from foresail_operator.status.facts import Problem
 
 if TYPE_CHECKING:
@@ -99,9 +99,25 @@ class Applier:
 
     async def _repair(self, kind: Kind, wanted: Manifest, seen: Live, path: str) -> None:
         _LOG.info("changing a child", extra={"child": _call(wanted), "field": path})
-        answer = await self._kube.apply(kind, wanted, seen.uid)
+        try:
+            answer = await self._kube.apply(kind, wanted, seen.uid)
+        except errors.Refused as error:
+            if error.status != 422 or not await self._take_over(kind, wanted, seen.uid):
+                raise
+            _LOG.info("took over what others wrote", extra={"child": _call(wanted), "because": error.message})
+            answer = await self._kube.apply(kind, wanted, seen.uid)
         self._cache.note(kind, answer)
         self._accept(wanted, live.trim(answer))
+
+    async def _take_over(self, kind: Kind, wanted: Manifest, uid: str) -> bool:
+        """Let fields that others wrote count as ours, so that an apply takes them away; tell whether there were any."""
+        raw = await self._kube.get(kind, wanted["metadata"]["namespace"], wanted["metadata"]["name"])
+        metadata = raw["metadata"]
+        entries = ownership.taken_over(metadata.get("managedFields") or [])
+        if entries is None or metadata["uid"] != uid:
+            return False
+        await self._kube.set_managers(kind, metadata, entries)
+        return True
 
     def _accept(self, wanted: Manifest, found: Live) -> None:
         """Remember that this body is as wanted: it matched, or it is what the server made of our write."""

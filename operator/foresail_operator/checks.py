@@ -33,12 +33,28 @@ def check(model: ModelDeployment, *, activator: bool = True) -> tuple[str, ...]:
         and quantities.parse(model.spec.gpu.memory) <= 0
     ):
         found.append("spec.gpu.memory must be more than nothing: write e.g. 16Gi, or take it away")
+    found += _shares_of_nothing(model)
     if zero.sleepy(model) and not activator:
         found.append(
             "spec.scaling.minReplicas is 0, but this install has no activator to wake the model: write 1 or more, or "
             "have the chart installed with activator.create"
         )
     return tuple(found)
+
+
+def _shares_of_nothing(model: ModelDeployment) -> list[str]:
+    """Return a sentence for each metric that is a percentage of a request that no replica makes."""
+    if model.spec.scaling is None:
+        return []
+    # The API server takes the limit where there is no request.
+    asked = template.limits(model.spec.resources) | template.requests(model.spec.resources)
+    return [
+        f"spec.scaling.metrics has {metric.type}, a percentage of the request, but spec.resources asks for no "
+        f"{metric.type}: set spec.resources.requests.{metric.type}, e.g. {template.DEFAULT_REQUESTS[metric.type]}, or "
+        "take the metric away"
+        for metric in model.spec.scaling.metrics
+        if metric.type in template.DEFAULT_REQUESTS and quantities.parse(asked.get(metric.type, "0")) <= 0
+    ]
 
 
 def explain(error: pydantic.ValidationError) -> str:

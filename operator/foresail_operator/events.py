@@ -70,7 +70,7 @@ class Recorder:
     async def record(self, model: ModelDeployment, kind: str, reason: str, message: str, now: str) -> None:
         """Write one Event about a model."""
         metadata = model.metadata
-        name = f"{metadata.name[:200]}.{digests.short([metadata.uid, reason, message, now], 16)}"
+        name = f"{metadata.name[:200].rstrip('-.')}.{digests.short([metadata.uid, reason, message, now], 16)}"
         event = {
             "apiVersion": kinds.EVENT.api_version,
             "kind": kinds.EVENT.name,

@@ -8,12 +8,14 @@ of them than models), so those of one pod are read, and only once it has been st
 from __future__ import annotations
 
 import dataclasses
+import logging
 import re
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import aiohttp
 import orjson
 
+from foresail_operator import errors
 from foresail_operator.api import kinds
 from foresail_operator.api.conditions import FROM_RUNTIME, Reason
 from foresail_operator.status.pods import Trouble
@@ -26,9 +28,12 @@ if TYPE_CHECKING:
     from foresail_operator.live import Key
     from foresail_operator.status.pods import Pod
 
+_LOG: Final = logging.getLogger(__name__)
 _FIRST_SECONDS: Final = 4.0
 """A second look comes as soon again: whoever starts slowly is to be heard within ten seconds as well."""
-_LONGEST_SECONDS: Final = 60.0
+_LONGEST_SECONDS: Final = 8.0
+"""Of a runtime that says how far it is: what happens to it later is to be heard within ten seconds too."""
+_LONGEST_OF_EVENTS_SECONDS: Final = 60.0
 _ASK_TIMEOUT: Final = aiohttp.ClientTimeout(total=2.0)
 _LONGEST_ANSWER_BYTES: Final = 16384
 _REASONS: Final = {
@@ -75,13 +80,21 @@ class Explainer:
         if asked is None or asked.pod != pod.uid:
             asked = self._asked[key] = _Asked(pod.uid, now + _FIRST_SECONDS, _FIRST_SECONDS)
         if now >= asked.next_at:
-            found = read(await self._ask(pod.address, tls)) if pod.address else None
+            found, limit = read(await self._ask(pod.address, tls)) if pod.address else None, _LONGEST_SECONDS
             if found is None:
-                query = {"fieldSelector": f"involvedObject.uid={pod.uid},type=Warning", "limit": "50"}
-                found = choose(await self._kube.list(kinds.EVENT, key[0], query))
-            longer = min(asked.pause * 2, _LONGEST_SECONDS)
+                found, limit = await self._events(key[0], pod.uid), _LONGEST_OF_EVENTS_SECONDS
+            longer = min(asked.pause * 2, limit)
             asked = self._asked[key] = _Asked(pod.uid, now + asked.pause, longer, found)
         return asked.words, asked.next_at - now
+
+    async def _events(self, namespace: str, uid: str) -> Trouble | None:
+        """Return what a pod's Events say; nothing where they can't be read, for the rest of the status has its say."""
+        query = {"fieldSelector": f"involvedObject.uid={uid},type=Warning", "limit": "50"}
+        try:
+            return choose(await self._kube.list(kinds.EVENT, namespace, query))
+        except errors.ApiError as error:
+            _LOG.warning("a pod's Events could not be read", extra={"error": str(error)})
+            return None
 
 
 async def ask(address: str, tls: bool) -> dict[str, Any]:

@@ -6,6 +6,7 @@ apply wants exactly the fields we mean, so manifests travel as they are.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
@@ -37,9 +38,13 @@ NOBODY: Final = "1"
 
 
 class Kube:
-    """Requests to the API server; every write asks `fence` first, which raises when we do not lead."""
+    """Requests to the API server.
 
-    def __init__(self, session: aiohttp.ClientSession, metrics: Metrics, fence: Callable[[], None]) -> None:
+    Every write asks `fence` first, which raises when we do not lead, and returns for how many seconds we do: a write is
+    given up after that. None: for as long as it takes.
+    """
+
+    def __init__(self, session: aiohttp.ClientSession, metrics: Metrics, fence: Callable[[], float | None]) -> None:
         self._session = session
         self._metrics = metrics
         self._fence = fence
@@ -93,6 +98,13 @@ class Kube:
         path = kind.path(namespace, name)
         return await self._write("PATCH", kind, path, body, query=query, content=_MERGE)
 
+    async def set_managers(self, kind: Kind, metadata: dict[str, Any], entries: list[dict[str, Any]]) -> None:
+        """Say anew whose the fields of an object are; Conflict when there is a newer version than this metadata's."""
+        kept = {name: metadata[name] for name in ("uid", "resourceVersion")}
+        path = kind.path(metadata.get("namespace"), metadata["name"])
+        body = {"metadata": kept | {"managedFields": entries}}
+        await self._write("PATCH", kind, path, body, query={"fieldManager": meta.FIELD_MANAGER}, content=_MERGE)
+
     async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
         """Delete the object of this uid; that it is gone already is as good."""
         options = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
@@ -140,7 +152,8 @@ class Kube:
         try:
             async with self._session.get(path, params=query, timeout=_WATCH_TIMEOUT) as response:
                 if response.status != 200:
-                    raise errors.from_answer(response.status, _decode(await response.read()), None, what)
+                    after = _seconds(response.headers.get("Retry-After"))
+                    raise errors.from_answer(response.status, _decode(await response.read()), after, what)
                 async for line in _lines(response.content):
                     yield orjson.loads(line)
         except (aiohttp.ClientError, TimeoutError, OSError, orjson.JSONDecodeError) as error:
@@ -156,8 +169,14 @@ class Kube:
         query: dict[str, str] | None = None,
         content: str = _JSON,
     ) -> Manifest:
-        self._fence()
-        return await self._request(method, kind, path, body, query=query, content=content)
+        left = self._fence()
+        try:
+            async with asyncio.timeout(left):
+                return await self._request(method, kind, path, body, query=query, content=content)
+        except TimeoutError as error:
+            self._fence()  # the Lease may have been renewed meanwhile
+            message = "no answer within the Lease's deadline"
+            raise errors.Unavailable(0, "NoAnswer", message, None, f"{method} {path}") from error
 
     async def _request(
         self,

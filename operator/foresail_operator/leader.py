@@ -6,7 +6,8 @@
 
 All reckoning is by the monotonic clock of this process: a standby counts from when it saw the Lease change last,
 never from the times written in it, so clocks that differ or jump do no harm. The fence is checked just before each
-write: a process that was frozen past its deadline finds itself no longer leading before it sends anything.
+write, and a write is given up at the deadline that it had then: one that still waits for its connection when the
+process was frozen, or the network slow, is not sent any more.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ LEASE_NAME: Final = "foresail-operator"
 LEASE_SECONDS: Final = 15.0
 """How long a silent leader is waited for."""
 RENEW_SECONDS: Final = 10.0
-"""How long after its last renewal a leader may write; the rest of LEASE_SECONDS is for writes under way."""
+"""How long after its last renewal a leader may write; the rest of LEASE_SECONDS is for what is on its way."""
 RETRY_SECONDS: Final = 2.0
 REQUEST_SECONDS: Final = 4.0
 
@@ -78,10 +79,12 @@ class Leader:
         """Whether this replica may write right now."""
         return self._clock() - self._renewed_at < RENEW_SECONDS
 
-    def fence(self) -> None:
-        """Raise NotLeading when a write must not be sent."""
-        if not self.leading:
+    def fence(self) -> float:
+        """Return for how many seconds from now a write may go on; raise NotLeading when it must not be sent."""
+        left = self._renewed_at + RENEW_SECONDS - self._clock()
+        if left <= 0:
             raise errors.NotLeading("the lease's deadline has passed")
+        return left
 
     async def run(self, start: Callable[[], None], stop: Callable[[], None]) -> None:
         """Compete for the Lease until cancelled; `start` and `stop` are called as leading begins and ends."""

@@ -16,7 +16,7 @@ from foresail_operator import checks, errors, live, say
 from foresail_operator.api import kinds, v1alpha1
 from foresail_operator.api.conditions import Reason
 from foresail_operator.desired import names, pace, plan, proxy, removal
-from foresail_operator.desired.images import Pin
+from foresail_operator.desired.images import DEFAULT_PULL_POLICY, Pin
 from foresail_operator.desired.images import choose as choose_image
 from foresail_operator.say import Speaker
 from foresail_operator.status import facts
@@ -130,7 +130,7 @@ class Reconciler:
         return found[1]
 
     async def _carry_out(self, model: ModelDeployment, raw: dict[str, Any], seen: Observed) -> float | None:
-        new = self.newcomer(model.key) and not raw.get("status")
+        new = self.newcomer(model.key) and not (raw.get("status") or {}).get("conditions")
         view = self._scaling.view(model)
         proxied = proxy.wanted(model) and any(one.ready and not one.ending for one in seen.proxies)
         planned = self._plan(model, _recorded(raw), view.load if view else None, proxied=proxied)
@@ -244,4 +244,4 @@ def _conflicts(problem: Problem | None) -> bool:
 def _recorded(raw: dict[str, Any]) -> Pin | None:
     revision = (raw.get("status") or {}).get("revision") or {}
     image, inputs = revision.get("image"), revision.get("inputs")
-    return Pin(image, inputs) if image and inputs else None
+    return Pin(image, inputs, revision.get("pullPolicy") or DEFAULT_PULL_POLICY) if image and inputs else None

@@ -70,17 +70,19 @@ class Watch:
         """Show every change until cancelled."""
         failures = 0
         while True:
+            asked_seconds = 0.0
             begun = time.monotonic()
             try:
                 await self._once()
                 failures = 0 if time.monotonic() - begun > SHORT_SECONDS else failures + 1
             except errors.ApiError as error:
                 failures += 1
+                asked_seconds = error.retry_after_seconds or 0.0
                 if error.status == 410:
                     self._version = None
                 _LOG.warning("a watch broke off", extra={"kind": self._kind.name, "error": str(error)})
             if failures:
-                await asyncio.sleep(self._pause(failures))
+                await asyncio.sleep(max(asked_seconds, self._pause(failures)))
 
     def _pause(self, failures: int) -> float:
         grown = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(failures - 1, 16))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import foresail_runtime
 from foresail_runtime import contract, early, errors, settings
+from foresail_runtime.engine import memory
 from foresail_runtime.offline import command
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def _serve(options: argparse.Namespace) -> int:
     # Imported here, so that --help and mistakes on the command line, and in a pod probes, are answered at once.
     from foresail_runtime import app, logs, termination  # noqa: PLC0415
 
+    memory.give_back_large()
     logs.configure(chosen.log_format, chosen.log_level)
     # Pillow warns of broken pictures in ever new words; what matters of it is answered to whoever sent one.
     warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -111,7 +113,7 @@ def _settings(options: argparse.Namespace) -> settings.Settings:
     else:
         environment.setdefault("FORESAIL_TERMINATION_PATH", contract.TERMINATION_MESSAGE_PATH)
         environment.setdefault("FORESAIL_LOG_FORMAT", "json")
-    chosen = settings.read(environment)
+    chosen = settings.read(environment, memory.available())
     return chosen if options.host is None else dataclasses.replace(chosen, host=options.host)
 
 

@@ -94,7 +94,9 @@ class App:
         self.grpc_port: int | None = None
         self._on_ready = on_ready
         self._workers = concurrent.futures.ThreadPoolExecutor(4, "worker")
-        self.serving: Final = serving.Serving(self.health, self.metrics, self._workers)
+        self._large = concurrent.futures.ThreadPoolExecutor(1, "large")
+        self.serving: Final = serving.Serving(self.health, self.metrics, self._workers, large=self._large)
+        self.serving.overload_status = settings.overload_status
         self.identity: Final = None if settings.tls_cert is None else _identity(settings)
         self.guard: Final = auth.Guard(settings.tokens, certificates=settings.tls_ca is not None)
         self._tracer = tracing.make(settings.traces_endpoint)
@@ -283,6 +285,7 @@ class App:
             closing = asyncio.get_running_loop().run_in_executor(self._workers, self._tracer.close)
             await asyncio.wait((closing,), timeout=tracing.CLOSE_SECONDS)
         self._workers.shutdown(wait=False, cancel_futures=True)
+        self._large.shutdown(wait=False, cancel_futures=True)
         self.access.close()
         self.health.move(health.State.STOPPED)
         log.info("stopped")

@@ -21,7 +21,8 @@ MAX_ELEMENTS: Final = 256
 
 def text(serving: Serving, host: str, http_port: int, grpc_port: int | None, *, secure: bool = False) -> str:
     """Return the lines."""
-    shown = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104
+    shown = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    shown = f"[{shown}]" if ":" in shown else shown
     address = f"{'https' if secure else 'http'}://{shown}:{http_port}"
     models = {model.name: model for model in serving.models()}
     lines = [f"serving {name} at {_base(address, name)}" for name in models]

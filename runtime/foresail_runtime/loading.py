@@ -124,6 +124,7 @@ def serve(
         instances=description.instances,
         delay_seconds=description.batching.max_delay_milliseconds / 1000,
     )
+    counts.pending = lambda: rows.queued
     properties = {"execution_provider": engine.providers[0], "task": loaded.task}
     if description.digest is not None:
         properties["digest"] = description.digest

@@ -10,6 +10,7 @@ from __future__ import annotations
 import bisect
 import collections
 import itertools
+import time
 from typing import TYPE_CHECKING, Final
 
 import prometheus_client
@@ -90,11 +91,14 @@ class ModelMetrics:
         """Requests that were in a run."""
         self.outcomes: collections.Counter[tuple[str, int]] = collections.Counter()
         """Answered requests by way in (`infer`, `detect`, `grpc`, …) and HTTP status."""
+        self.pending: Callable[[], int] = int
+        """Returns how many requests wait for the engine."""
         self.last_request_seconds = 0.0
-        """When the last one ended, in seconds since the epoch; 0: none yet."""
+        """When the last run ended, in seconds since the epoch; 0: none yet."""
 
     def ran(self, rows: int, requests: int, seconds: float) -> None:
         """Count a run of the engine."""
+        self.last_request_seconds = time.time()
         self.compute.observe(seconds)
         self.rows.observe(rows)
         self.requests += requests
@@ -117,13 +121,24 @@ class ModelMetrics:
         self.outcomes[way, status] += 1
 
 
-def _answers(model: ModelMetrics, *, good: bool) -> int:
-    return sum(count for (_, status), count in model.outcomes.items() if (status < 400) is good)
+def _good(model: ModelMetrics) -> int:
+    return sum(count for (_, status), count in model.outcomes.items() if status < 400)
+
+
+_TRITON_REASONS: Final = {429: "REJECTED", 503: "REJECTED", 499: "CANCELED", 500: "BACKEND"}
+
+
+def _failures(model: ModelMetrics) -> dict[str, int]:
+    """Return how many requests failed for each of Triton's reasons."""
+    found = dict.fromkeys(("REJECTED", "CANCELED", "BACKEND", "OTHER"), 0)
+    for (_, status), count in model.outcomes.items():
+        if status >= 400:
+            found[_TRITON_REASONS.get(status, "OTHER")] += count
+    return found
 
 
 _TRITON: Final[dict[str, Callable[[ModelMetrics], float]]] = {
-    "nv_inference_request_success": lambda model: _answers(model, good=True),
-    "nv_inference_request_failure": lambda model: _answers(model, good=False),
+    "nv_inference_request_success": _good,
     "nv_inference_count": lambda model: model.rows.total,
     "nv_inference_exec_count": lambda model: model.rows.count,
     "nv_inference_request_duration_us": lambda model: model.total.total * 1e6,
@@ -192,6 +207,18 @@ class Metrics(registry.Collector):
             for model in self.models.values():
                 family.add_metric([model.name, model.version], value(model))
             yield family
+        failures = core.UnknownMetricFamily(
+            "nv_inference_request_failure", "As Triton has it.", labels=["model", "version", "reason"]
+        )
+        pending = core.GaugeMetricFamily(
+            "nv_inference_pending_request_count", "As Triton has it.", labels=["model", "version"]
+        )
+        for model in self.models.values():
+            for reason, count in _failures(model).items():
+                failures.add_metric([model.name, model.version, reason], count)
+            pending.add_metric([model.name, model.version], model.pending())
+        yield failures
+        yield pending
 
     def _histograms(self) -> Iterator[core.Metric]:
         for field, name, text in (

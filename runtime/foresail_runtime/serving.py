@@ -56,13 +56,23 @@ class Serving:
     """The models, and how many requests are under way."""
 
     def __init__(
-        self, health: Health, metrics: Metrics, workers: Executor, clock: Callable[[], float] = time.monotonic
+        self,
+        health: Health,
+        metrics: Metrics,
+        workers: Executor,
+        clock: Callable[[], float] = time.monotonic,
+        large: Executor | None = None,
     ) -> None:
         self.health: Final = health
         self.metrics: Final = metrics
         self.workers: Final = workers
-        """Threads for decoding pictures and unpacking large bodies."""
+        """Threads for decoding pictures."""
+        self.large: Final = workers if large is None else large
+        """One thread, for documents so large that they would hold the loop up: one after the other, as each takes many
+        times its size of memory while it is read."""
         self.clock: Final = clock
+        self.overload_status = errors.QueueFull.http_status
+        """What a full queue is answered with, and counted as."""
         self._in_flight = 0
         self._changed = clock()
         self._load_seconds = 0.0
@@ -231,10 +241,11 @@ class Serving:
         self._found = found
 
     def usual_seconds(self, engine: object) -> float | None:
-        """Return how long a run of an engine takes in the mean; None: it serves no model. Called from any thread."""
+        """Return how long a run of an engine takes in the mean; None: it never ran. Called from any thread."""
         for model in (*self._models.values(), *self._leaving):
             if model.engine is engine:
-                return model.metrics.compute.mean
+                seen = model.metrics.compute
+                return seen.mean if seen.count else model.best_seconds  # else of its warm-up, if it had one
         return None
 
     @property
@@ -248,8 +259,13 @@ class Serving:
         return sum(model.batcher.queued_bytes for model in (*self._models.values(), *self._leaving))
 
     def live(self) -> bool:
-        """Whether the process can answer at all: it can, or nobody would hear this."""
-        return True
+        """Whether the process can be of use: it can answer, or nobody would hear this, but perhaps no device works."""
+        return not self.broken
+
+    @property
+    def broken(self) -> str:
+        """What a device said when it failed, which only another process can mend; "" while all work."""
+        return next((words for model in self._models.values() if (words := getattr(model.engine, "broken", ""))), "")
 
     def ready(self) -> bool:
         """Whether every model is loaded and warm, and the server is not on its way out."""
@@ -311,7 +327,7 @@ class Serving:
             yield
             status = 200
         except errors.ForesailError as failure:
-            status = failure.http_status
+            status = self.overload_status if isinstance(failure, errors.QueueFull) else failure.http_status
             raise
         except (asyncio.CancelledError, ConnectionError):
             status = CLIENT_GONE

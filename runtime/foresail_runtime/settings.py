@@ -19,6 +19,11 @@ POD_CONNECTION_SECONDS: Final = 2.0
 as even as 320 would. And a stopping gRPC server waits for so long until callers have left (docs/decisions/0010)."""
 
 
+MAX_BODY_BYTES: Final = 64 * 2**20
+MAX_QUEUE_BYTES: Final = 256 * 2**20
+MAX_HELD_BYTES: Final = 512 * 2**20
+
+
 class SettingError(ValueError):
     """A variable has a value that can't be read; the message names it."""
 
@@ -35,11 +40,11 @@ class Settings:
     """How long a stopping server keeps accepting connections after it has said it is not ready."""
     shutdown_seconds: float | None = None
     """How long requests in flight may take to finish once no new connection is accepted; None: as long as any may."""
-    max_body_bytes: int = 64 * 2**20
+    max_body_bytes: int = MAX_BODY_BYTES
     """Of a request, also after decompression."""
-    max_queue_bytes: int = 256 * 2**20
+    max_queue_bytes: int = MAX_QUEUE_BYTES
     """Of all requests that wait."""
-    max_held_bytes: int = 512 * 2**20
+    max_held_bytes: int = MAX_HELD_BYTES
     """Of all requests that are being received or answered; who comes over it is refused before the body is read."""
     max_pixels: int = 50_000_000
     """Of a picture, looked at before it is decoded."""
@@ -102,13 +107,15 @@ class Settings:
         return self.connection_seconds
 
 
-def read(environment: Mapping[str, str]) -> Settings:
+def read(environment: Mapping[str, str], memory_bytes: int | None = None) -> Settings:
     """Return the settings that the variables make.
+
+    `memory_bytes` is the limit of the container, if it has one: what may be held is by default a share of it.
 
     Raises:
         SettingError: One of them has no sense.
     """
-    values: dict[str, Any] = {}
+    values = {} if memory_bytes is None else _shares(memory_bytes)
     for variable, (field, parse) in VARIABLES.items():
         text = environment.get(variable, "")
         if not text:
@@ -119,6 +126,15 @@ def read(environment: Mapping[str, str]) -> Settings:
             raise SettingError(f"{variable}={text!r} can't be read: {error}") from error
     _check_tls(values)
     return Settings(**values)
+
+
+def _shares(memory_bytes: int) -> dict[str, Any]:
+    """Return bounds with which a model, and what is made of the bodies, have room beside them."""
+    return {
+        "max_body_bytes": min(MAX_BODY_BYTES, memory_bytes // 16),
+        "max_queue_bytes": min(MAX_QUEUE_BYTES, memory_bytes // 8),
+        "max_held_bytes": min(MAX_HELD_BYTES, memory_bytes // 4),
+    }
 
 
 def _check_tls(values: Mapping[str, Any]) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import ssl
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import grpc
 import pytest
 
@@ -16,8 +18,10 @@ from foresail_activator.limits import Held, Limits
 from foresail_activator.listeners import Listeners
 from foresail_activator.metrics import Metrics
 from foresail_operator.desired import activator
+from tests.runtime.authorities import Authority
 
 if TYPE_CHECKING:
+    import pathlib
     from collections.abc import AsyncIterator, Callable
 
     from foresail_activator.directory import Door
@@ -231,6 +235,47 @@ async def test_tls_is_handed_on_untouched_and_refused_by_an_alert() -> None:
         assert await here.ask(hello) == b"\x16server"
     async with world(hold_seconds=0.1) as here:
         assert await here.ask(hello) == bytes((0x15, 3, 1, 0, 2, 2, 80))
+
+
+async def test_a_client_that_speaks_tls_meets_the_replica_that_has_the_key(authority: Authority) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(OK)
+        writer.close()
+
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(authority.cert, authority.key)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    async with world() as here, aiohttp.ClientSession() as client:
+        asked = asyncio.create_task(client.get(f"https://127.0.0.1:{PORT}/v2", ssl=authority.client()))
+        await asyncio.wait_for(here.wake_event.wait(), 5)
+        here.ready(server.sockets[0].getsockname()[1])
+        answer = await asyncio.wait_for(asked, 10)
+        assert (answer.status, await answer.read()) == (200, b"hi")
+    server.close()
+
+
+async def test_clients_of_tls_are_refused_by_an_alert_and_not_left_to_wait(authority: Authority) -> None:
+    async with world(hold_seconds=0.1) as here, aiohttp.ClientSession() as client:
+        with pytest.raises(aiohttp.ClientConnectorSSLError, match="ALERT_INTERNAL_ERROR"):
+            await asyncio.wait_for(client.get(f"https://127.0.0.1:{PORT}/v2", ssl=authority.client()), 10)
+        with pytest.raises(grpc.RpcError) as refused:
+            await asyncio.to_thread(secure_grpc_call, PORT + 1, authority.root.read_bytes())
+        assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert here.held.requests == 0
+
+
+@pytest.fixture
+def authority(tmp_path: pathlib.Path) -> Authority:
+    made = Authority(tmp_path)
+    made.issue()
+    return made
+
+
+def secure_grpc_call(port: int, root: bytes) -> None:
+    credentials = grpc.ssl_channel_credentials(root)
+    with grpc.secure_channel(f"127.0.0.1:{port}", credentials) as channel:
+        channel.unary_unary("/inference.GRPCInferenceService/ServerLive")(b"hello", timeout=5)
 
 
 async def test_what_is_no_protocol_of_ours_is_closed_without_a_word() -> None:

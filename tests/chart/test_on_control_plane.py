@@ -46,7 +46,7 @@ def test_install_says_what_to_try_and_upgrade_changes_what_was_set(
     control_plane: access.Access, release: str, helm: Helm
 ) -> None:
     notes = run(control_plane, helm, "get", "notes", "foresail", "-n", release)
-    assert "kubectl apply -f examples/01-fraud-scoring/" in notes
+    assert "kubectl apply -f examples/01-fraud-scoring/fraud-scoring.yaml" in notes
     run(control_plane, helm, "upgrade", "foresail", str(ROOT / CHART), "-n", release, "--set", "replicas=2")
     assert control_plane.get("deployment", "foresail", "-n", release)["spec"]["replicas"] == 2
     assert control_plane.get("poddisruptionbudget", "foresail", "-n", release)["spec"]["maxUnavailable"] == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 import signal
@@ -101,6 +102,12 @@ def reach(port: int) -> socket.socket | None:
     return connection
 
 
+def refuses(port: int) -> bool:
+    """Tell whether nothing listens any more."""
+    with socket.socket() as connection:
+        return connection.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED
+
+
 @pytest.mark.usefixtures("place", "activating")
 def test_a_request_wakes_a_sleeping_model(models: kit.Models, operators: kit.Operators) -> None:
     operator = operators.start(FORESAIL_ACTIVATOR_SERVICE="foresail-activator").wait_until_leading()
@@ -183,6 +190,28 @@ def test_an_activator_dies_with_the_connections_that_it_held_and_the_next_one_ho
     operator.signal(signal.SIGCONT)
     kit.eventually(lambda: size(models) == 1, "it is woken")
     again.close()
+
+
+@pytest.mark.usefixtures("place")
+def test_an_activator_that_is_stopped_refuses_who_still_waits_when_its_grace_is_over(
+    models: kit.Models, operators: kit.Operators, activating: Activator
+) -> None:
+    operator = operators.start(FORESAIL_ACTIVATOR_SERVICE="foresail-activator").wait_until_leading()
+    put_to_sleep(models, operator)
+    operator.signal(signal.SIGSTOP)  # nobody wakes the model
+    port = kit.eventually(lambda: slice_ports(models).get("http"), "it has a port")
+    connection = kit.eventually(lambda: reach(port), "the activator listens")
+    assert waits(connection)
+    activating.process.signal(signal.SIGTERM)
+    kit.eventually(lambda: refuses(port), "it takes no new ones")
+    connection.settimeout(10)
+    answer = connection.recv(4096)
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"Retry-After: " in answer
+    assert b"the activator is being replaced; try again" in answer
+    assert activating.process.wait(10) == 0
+    operator.signal(signal.SIGCONT)
+    connection.close()
 
 
 @pytest.mark.usefixtures("place")

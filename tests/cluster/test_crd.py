@@ -34,6 +34,11 @@ def test_every_golden_model_is_taken(models: kit.Models, path: Any) -> None:
     models.kubectl("apply", "--dry-run=server", "-f", "-", stdin=json.dumps(manifest))
 
 
+def test_a_model_that_nobody_has_looked_at_is_not_taken_for_a_finished_one(models: kit.Models) -> None:
+    models.apply()
+    assert models.status() == {"observedGeneration": -1}
+
+
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
@@ -47,6 +52,8 @@ def test_every_golden_model_is_taken(models: kit.Models, path: Any) -> None:
             {"scaling": {"maxReplicas": 2, "behavior": {"scaleDown": {"stabilizationWindowSeconds": 5}}}},
             "scaling.scaleDownDelaySeconds",
         ),
+        ({"scaling": {"maxReplicas": 2, "metrics": [{"type": "cpu"}, {"type": "cpu", "target": 5}]}}, "each type once"),
+        ({"runtime": {"version": "a b"}}, "write a release as its image tag has it"),
         ({"loadBalancing": "random"}, 'supported values: "connection", "request"'),
         ({"loadBalancing": "request", "serving": {"tls": {"secretName": "s"}}}, "end TLS at an Ingress"),
         ({"loadBalancing": "request", "replicas": 257}, "at most 256 replicas"),

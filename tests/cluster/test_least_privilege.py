@@ -24,7 +24,8 @@ pytestmark = pytest.mark.cluster
 
 NAMESPACE: Final = "foresail-audited"
 ACCOUNT: Final = "operator"
-NEEDED: Final = {"ServiceAccount", "Secret", "Service", "APIService"}
+NEEDED: Final = {"ServiceAccount", "Secret", "Service", "APIService", "ConfigMap"}
+WISHES: Final = "audited-wake"
 SCALING: Final = {
     "minReplicas": 1,
     "maxReplicas": 3,
@@ -34,11 +35,6 @@ SCALING: Final = {
 ASKED_OF_NOBODY: Final = {("foresail.dev", "modeldeployments/finalizers", "update")}
 """Rights that an admission plugin asks for while it looks at another request, so no request of its own is in the log;
 the testbed's API server has that plugin, and would refuse the children without."""
-
-OF_THE_ACTIVATOR: Final = {("", "configmaps", "update")} | {
-    ("discovery.k8s.io", "endpointslices", verb) for verb in ("get", "create", "patch", "delete")
-}
-"""Rights that only models which sleep at zero need, and those need an activator, which does not run here."""
 
 
 class Right(NamedTuple):
@@ -136,6 +132,7 @@ def start(plane: Cluster, folder: pathlib.Path, namespaces: str) -> kit.Operator
     path = folder / "account.kubeconfig"
     path.write_text(kubeconfig(cluster["server"], token, cluster["certificate-authority"]))
     environment = {"KUBECONFIG": str(path), "FORESAIL_NAMESPACES": namespaces, "FORESAIL_POD_NAMESPACE": NAMESPACE}
+    environment |= {"FORESAIL_ACTIVATOR_SERVICE": "audited-activator", "FORESAIL_WAKE_NAME": WISHES}
     if not namespaces:
         environment |= {"FORESAIL_METRICS_SERVICE": "audited-metrics-api", "FORESAIL_METRICS_PORT": "0"}
     return kit.Operator(plane, folder, next(kit.PORTS), **environment)
@@ -162,7 +159,7 @@ def test_the_operator_uses_each_right_that_the_chart_gives_it_and_no_other(
         operator.stop()
     seen = requests(plane, user)[before:]
     assert [one["requestURI"] for one in seen if forbidden(one["responseStatus"])] == []
-    assert rights - used(seen) - OF_THE_ACTIVATOR == ASKED_OF_NOBODY
+    assert rights - used(seen) == ASKED_OF_NOBODY
 
 
 def forbidden(status: dict[str, Any]) -> bool:
@@ -198,6 +195,32 @@ def do_everything(
     kit.eventually(lambda: all(models.get(*one) for one in proxies), "the proxies are there")
     models.apply(loadBalancing="connection")
     kit.eventually(lambda: not any(models.get(*one) for one in proxies), "the proxies are gone")
+    sleep_and_wake(models)
+
+
+def sleep_and_wake(models: kit.Models) -> None:
+    """Put an activator where the chart's Service would find it, and wish for a sleeping model as it would."""
+    activators = {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {"name": "audited", "labels": {"kubernetes.io/service-name": "audited-activator"}},
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": ["10.99.0.7"], "conditions": {"ready": True}}],
+    }
+    models.kubectl("create", "-f", "-", stdin=json.dumps(activators))
+    models.apply("sleepy", scaling=SCALING | {"minReplicas": 0})
+    models.wait_ready("sleepy")
+    models.kubectl("label", "endpointslice/sleepy-activator", "app.kubernetes.io/managed-by-")
+    label = f"--for=jsonpath={{.metadata.labels.app\\.kubernetes\\.io/managed-by}}={meta.MANAGED_BY}"
+    models.kubectl("wait", "endpointslice/sleepy-activator", label, "--timeout=20s")
+    models.kubectl("scale", "deployment/sleepy", "--replicas=0")
+    kit.eventually(lambda: models.state("Asleep", "sleepy") == ("True", "Asleep"), "it sleeps")
+    wish = {"data": {f"{models.namespace}.sleepy": "2026-01-02T03:04:05Z"}}
+    models.kubectl("patch", "configmap", WISHES, "--type=merge", "-p", json.dumps(wish))
+    models.kubectl("wait", "deployment/sleepy", "--for=jsonpath={.spec.replicas}=1", "--timeout=20s")
+    kit.eventually(lambda: not (models.get("configmap", WISHES) or {}).get("data"), "the wish is taken back")
+    models.apply("sleepy", holdRequests=False)
+    kit.eventually(lambda: models.get("endpointslice", "sleepy-activator") is None, "nobody stands in any more")
 
 
 def ready(pod: dict[str, Any]) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests import recorder
 from tests.cluster.kit import Models, Operator, Operators, eventually, wait_quiet
 
 if TYPE_CHECKING:
@@ -18,8 +19,12 @@ pytestmark = pytest.mark.cluster
 CHILDREN = ("deployment/fraud", "service/fraud", "service/fraud-pods", "hpa/fraud", "pdb/fraud")
 SIZES = "jsonpath={.spec.replicas}{'\\n'}"
 SCALING = {"minReplicas": 2, "maxReplicas": 4}
-ON_CPU = {"metrics": [{"type": "cpu", "target": 60}]}
-"""The control plane has nobody who serves it, which the autoscaler says at its second look."""
+ELSEWHERE = {
+    "type": "External",
+    "external": {"metric": {"name": "orders_waiting"}, "target": {"type": "AverageValue", "averageValue": "30"}},
+}
+ON_CPU = {"metrics": [{"type": "cpu", "target": 60}, {"type": "hpa", "hpa": ELSEWHERE}]}
+"""The control plane has nobody who serves them, which the autoscaler says at its second look."""
 
 
 def spec(models: Models, kind: str, name: str = "fraud") -> dict[str, Any]:
@@ -72,6 +77,7 @@ def test_a_fresh_model_costs_few_requests_and_rest_costs_none(operator: Operator
     models.apply(scaling={"maxReplicas": 3} | ON_CPU)
     eventually(lambda: models.state("ScalingActive")[0] == "False", "the autoscaler has looked for metrics in vain")
     models.wait_settled(operator)
+    assert ELSEWHERE in spec(models, "hpa")["metrics"]
     assert operator.writes() <= 10
     assert operator.reads() - reads <= 2
     writes, looks = operator.writes(), operator.looks()
@@ -97,6 +103,22 @@ def test_a_child_that_was_deleted_comes_back_at_once(operator: Operator, models:
     eventually(back, f"{child} is back", seconds=5)
 
 
+PODS = "/spec/template/spec"
+
+
+def runtime(**fields: Any) -> dict[str, Any]:
+    """Return a strategic patch of the runtime's container."""
+    return {"spec": {"template": {"spec": {"containers": [{"name": "runtime", **fields}]}}}}
+
+
+def test_the_description_that_was_deleted_comes_back_at_once(operator: Operator, models: Models) -> None:
+    models.apply()
+    models.wait_ready()
+    before = configmaps(models)
+    models.kubectl("delete", *before, "--wait=true")
+    eventually(lambda: configmaps(models) == before, "it is back", seconds=5)
+
+
 @pytest.mark.parametrize(
     ("child", "patch"),
     [
@@ -106,17 +128,32 @@ def test_a_child_that_was_deleted_comes_back_at_once(operator: Operator, models:
         ("hpa/fraud", {"spec": {"maxReplicas": 9}}),
         ("pdb/fraud", {"spec": {"maxUnavailable": 0}}),
         ("service/fraud-pods", {"metadata": {"labels": {"app.kubernetes.io/managed-by": None}}}),
+        ("service/fraud", {"spec": {"ports": [{"name": "http", "port": 8000}]}}),
+        ("pdb/fraud", {"spec": {"maxUnavailable": None, "minAvailable": 1}}),
+        ("deployment/fraud", runtime(livenessProbe={"httpGet": None, "tcpSocket": {"port": 80}})),
+        (
+            "deployment/fraud",
+            [{"op": "replace", "path": f"{PODS}/containers/0/ports/0/containerPort", "value": 9000}],
+        ),
+        (
+            "deployment/fraud",
+            [
+                {"op": "remove", "path": f"{PODS}/volumes/1/emptyDir"},
+                {"op": "add", "path": f"{PODS}/volumes/1/hostPath", "value": {"path": "/"}},
+            ],
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_hand_edit_of_what_is_ours_is_repaired_at_once(
-    operator: Operator, models: Models, child: str, patch: dict[str, Any]
+    operator: Operator, models: Models, child: str, patch: Any
 ) -> None:
     models.apply(scaling=SCALING)
     models.wait_settled(operator)
     kind, name = child.split("/")
     before = models.get(kind, name)
-    models.kubectl("patch", child, "--type=merge", "-p", json.dumps(patch))
+    way = "json" if isinstance(patch, list) else "strategic" if kind == "deployment" else "merge"
+    models.kubectl("patch", child, f"--type={way}", "-p", json.dumps(patch))
 
     def same() -> bool:
         now = models.get(kind, name)
@@ -348,6 +385,7 @@ def test_what_does_not_fit_the_kind_is_said_at_once(
 ) -> None:
     models.apply(pod=pod)
     eventually(lambda: models.state("Stalled") == ("True", "Refused"), "it is said", seconds=10)
+    recorder.keep(models.get("mdep") or {})
     assert words in models.conditions()["Stalled"]["message"]
 
 
@@ -359,6 +397,7 @@ def test_a_webhook_that_cant_be_asked_is_said_and_needs_nobody_once_it_is_gone(
     try:
         models.apply()
         eventually(lambda: models.state("Ready") == ("False", "WebhookUnavailable"), "it is said", seconds=10)
+        recorder.keep(models.get("mdep") or {})
         assert "failed calling webhook" in models.conditions()["Ready"]["message"]
     finally:
         models.kubectl("delete", "validatingwebhookconfiguration", name)
@@ -392,11 +431,14 @@ def test_a_standby_takes_over_and_only_one_writes(operators: Operators, models: 
 
 
 @pytest.mark.windows
-def test_a_frozen_leader_writes_nothing_once_its_lease_is_over(operators: Operators, models: Models) -> None:
+def test_a_frozen_leader_writes_nothing_once_its_lease_is_over_and_leads_again_when_the_next_one_is_killed(
+    operators: Operators, models: Models
+) -> None:
     leader = operators.start().wait_until_leading()
     standby = operators.start()
     models.apply()
     models.wait_settled(leader)
+    before = leader.writes()
     leader.signal(signal.SIGSTOP)
     eventually(standby.leads, "the standby leads after the lease", seconds=25)
     models.apply(replicas=2)
@@ -404,10 +446,13 @@ def test_a_frozen_leader_writes_nothing_once_its_lease_is_over(operators: Operat
     leader.signal(signal.SIGCONT)
     eventually(lambda: leader.get("/readyz"), "the old leader answers again")
     eventually(lambda: not leader.leads(), "and does not lead")
-    before = leader.writes()
     models.apply(replicas=3)
     models.wait_settled(standby)
     assert leader.writes() == before
+    standby.kill()
+    models.apply(replicas=4)
+    eventually(leader.leads, "the other one leads once the lease is over", seconds=25)
+    eventually(lambda: spec(models, "deployment")["replicas"] == 4, "it does the work")
 
 
 def test_a_leading_operator_says_that_it_is_healthy_ready_and_leading(operator: Operator) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from tests import recorder
 from tests.cluster.kit import Models, Operator, eventually
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ LIMITS: Final = {
 def said(models: Models, reason: str) -> str:
     """Return the sentence of Ready once it has that reason."""
     eventually(lambda: models.state("Ready") == ("False", reason), f"it is said: {reason}", SECONDS)
+    recorder.keep(models.get("mdep") or {})
     message: str = models.conditions()["Ready"]["message"]
     return message
 

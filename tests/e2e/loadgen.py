@@ -22,7 +22,9 @@ BODY: dict[str, Any] = {"inputs": [{"name": "input", "shape": [1, 32], "datatype
 ASKING = pathlib.Path("/tmp/asking")
 
 
-async def ask(session: aiohttp.ClientSession, url: str, stop: asyncio.Event, counts: collections.Counter[str]) -> None:
+async def ask(
+    session: aiohttp.ClientSession, url: str, pause: float, stop: asyncio.Event, counts: collections.Counter[str]
+) -> None:
     """Send one request after the other; anything but 200 is a failure and says what it was."""
     while not stop.is_set():
         try:
@@ -34,7 +36,7 @@ async def ask(session: aiohttp.ClientSession, url: str, stop: asyncio.Event, cou
                     counts[f"version {json.loads(text).get('model_version')}"] += 1
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             counts[f"{type(error).__name__}: {error}"] += 1
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(pause)
 
 
 async def call(target: str, model: str, stop: asyncio.Event, counts: collections.Counter[str]) -> None:
@@ -63,6 +65,7 @@ async def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("url")
     parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--pause", type=float, default=0.01, help="seconds between a client's requests")
     parser.add_argument("--seconds", type=float, default=120)
     parser.add_argument("--callers", type=int, default=0)
     parser.add_argument("--target", help="host and port of gRPC")
@@ -76,7 +79,7 @@ async def main() -> None:
     # aiohttp repeats an idempotent request on a closed connection by itself; a POST it does not: each loss is seen
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
         await asyncio.gather(
-            *(ask(session, wish.url, stop, counts) for _ in range(wish.clients)),
+            *(ask(session, wish.url, wish.pause, stop, counts) for _ in range(wish.clients)),
             *(call(wish.target, wish.model, stop, counts) for _ in range(wish.callers)),
         )
     sys.stdout.write(json.dumps({"seconds": round(time.monotonic() - began, 1), **counts}) + "\n")

@@ -57,6 +57,20 @@ def kill(pod: str) -> None:
 
 
 @pytest.mark.usefixtures("machine")
+def test_the_only_replica_is_killed_and_who_asks_while_it_starts_waits(foresail: Foresail, namespace: str) -> None:
+    """What is under way is lost, and what goes to the pod's address until the node has seen that it is gone."""
+    models.start(foresail, namespace, replicas=1)
+    with load.on(foresail, namespace, models.NAME, CLIENTS) as seen:
+        kill(pods(foresail, namespace)[0]["metadata"]["name"])
+        eventually(lambda: restarts(foresail, namespace), lambda n: n == 1, 30, "the restart")
+        kubectl, selector = foresail.cluster.kubectl, f"foresail.dev/model={models.NAME}"
+        kubectl("wait", "-n", namespace, "--for=condition=Ready", "pod", "-l", selector, "--timeout=60s")
+    report("the only replica killed", seen)
+    assert CLIENTS <= sum(seen.failures.values()) < CLIENTS * 100, "a second's, of several that the start takes"
+    assert [word for word in seen.failures if "HTTP" in word] == []
+
+
+@pytest.mark.usefixtures("machine")
 def test_killed_runtimes_lose_requests_for_moments_and_come_back_by_themselves(
     foresail: Foresail, namespace: str
 ) -> None:

@@ -29,6 +29,11 @@ def test_replicas_follow_the_load_up_and_down_without_a_lost_request(foresail: F
     def size() -> int:
         return int(foresail.cluster.get("deployment", models.NAME, "-n", namespace)["spec"]["replicas"])
 
+    def pods() -> list[Any]:
+        selector = f"foresail.dev/model={models.NAME}"
+        found: list[Any] = foresail.cluster.get("pods", "-n", namespace, "-l", selector)["items"]
+        return found
+
     def active() -> tuple[str | None, str | None]:
         found = foresail.condition(namespace, models.NAME, "ScalingActive")
         return found.get("status"), found.get("reason")
@@ -37,12 +42,20 @@ def test_replicas_follow_the_load_up_and_down_without_a_lost_request(foresail: F
     eventually(active, lambda found: found == ("True", "ValidMetricFound"), 60, "the autoscaler to read the load")
     (metric,) = autoscaler()["spec"]["metrics"]
     assert metric["object"]["metric"]["name"] == "requests_per_second"
-    with load.on(foresail, namespace, models.NAME) as seen:
-        eventually(size, lambda found: found == 3, 15, "three replicas to be asked for")
-        words = foresail.cluster.kubectl("rollout", "status", "-n", namespace, "deployment/mlp", "--timeout=90s")
-        assert "successfully rolled out" in words
-        eventually(lambda: autoscaler()["status"].get("desiredReplicas"), lambda n: n == 3, 45, "the autoscaler agrees")
-        assert foresail.model(namespace, models.NAME)["status"]["scaling"]["reason"].startswith("3 of 3: ")
-    eventually(size, lambda found: found == 1, 60, "one replica when the load is gone")
-    assert seen.failures == {}
-    assert seen.counts["ok"] > 0
+    with load.on(foresail, namespace, models.NAME, clients=2, pause=0.25, name="trickle") as trickle:
+        with load.on(foresail, namespace, models.NAME) as seen:
+            eventually(size, lambda found: found == 3, 15, "three replicas to be asked for")
+            words = foresail.cluster.kubectl("rollout", "status", "-n", namespace, "deployment/mlp", "--timeout=90s")
+            assert "successfully rolled out" in words
+            eventually(
+                lambda: autoscaler()["status"].get("desiredReplicas"),
+                lambda found: found == 3,
+                45,
+                "the autoscaler agrees",
+            )
+            assert foresail.model(namespace, models.NAME)["status"]["scaling"]["reason"].startswith("3 of 3: ")
+        eventually(size, lambda found: found == 1, 60, "one replica for the load that is left")
+        eventually(pods, lambda found: len(found) == 1, 60, "the others to end")
+    for one in (seen, trickle):
+        assert one.failures == {}
+        assert one.counts["ok"] > 0

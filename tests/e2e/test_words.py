@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,6 +11,8 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+from foresail_testbed.errors import TestbedError
+from tests import recorder
 from tests.e2e import models
 from tests.installation import eventually
 
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.e2e
 
 SECONDS: Final = 10.0
+PLANTED: Final = "planted-secret"
+"""In a query and in a Secret: to be seen nowhere else."""
 RUNTIME: Final = "localhost/foresail-runtime:0.1.0"
 PYTHON: Final = "/opt/foresail/bin/python"
 SOURCE: Final = """
@@ -79,8 +84,20 @@ def said(foresail: Foresail, namespace: str, name: str, reason: str, seconds: fl
         seconds,
         f"{name} to say {reason}",
     )
+    recorder.keep(foresail.model(namespace, name))
     message: str = found["message"]
     return message
+
+
+def logs(foresail: Foresail, namespace: str) -> str:
+    """Return what the model's container says, and the one before it if there was one."""
+    text = ""
+    for more in ((), ("--previous",)):
+        with contextlib.suppress(TestbedError):
+            text += foresail.cluster.kubectl(
+                "logs", "-n", namespace, "-l", "foresail.dev/model=fetched", "--tail=-1", *more
+            )
+    return text
 
 
 @pytest.mark.parametrize(
@@ -90,7 +107,7 @@ def said(foresail: Foresail, namespace: str, name: str, reason: str, seconds: fl
         ("broken.onnx", None, "DownloadFailed", ("500", "attempt")),
         ("slow.onnx", None, "Loading", ("fetching", "bytes of 3,000,000 are here")),
         ("page.onnx", None, "NotAModel", ("HTML",)),
-        ("half.onnx", None, "ModelInvalid", ("model",)),
+        ("half.onnx", None, "ModelInvalid", ("Protobuf parsing failed",)),
         ("mlp.onnx", f"sha256:{'0' * 64}", "DigestMismatch", ("0" * 64, models.digest().removeprefix("sha256:"))),
     ],
     ids=lambda case: case[0],
@@ -99,13 +116,19 @@ def test_a_fetch_that_fails_says_address_and_answer_and_no_secret(
     foresail: Foresail, namespace: str, source: str, case: tuple[str, str | None, str, tuple[str, ...]]
 ) -> None:
     path, digest, reason, words = case
-    model = {"uri": f"{source}/{path}?token=planted-secret"} | ({"digest": digest} if digest else {})
+    kubectl = foresail.cluster.kubectl
+    kubectl("create", "secret", "generic", "keys", "-n", namespace, f"--from-literal=token={PLANTED}")
+    model: dict[str, Any] = {"uri": f"{source}/{path}?token={PLANTED}", "credentials": {"secretName": "keys"}}
+    model |= {"digest": digest} if digest else {}
     apply(foresail, namespace, "fetched", model=model)
     message = said(foresail, namespace, "fetched", reason)
     address = () if digest else (path,)  # a wrong digest is no fault of the address
     assert [word for word in (*address, *words) if word not in message] == []
-    whole = json.dumps(foresail.model(namespace, "fetched")["status"])
-    assert "planted-secret" not in whole + foresail.cluster.kubectl("get", "events", "-n", namespace, "-o", "json")
+    events = kubectl("get", "events", "-n", namespace, "-o", "json")
+    log = eventually(
+        lambda: logs(foresail, namespace), lambda text: "listening" in text, 10, "the log to say something"
+    )
+    assert PLANTED not in json.dumps(foresail.model(namespace, "fetched")["status"]) + events + log
 
 
 def test_what_the_kubelet_can_not_do_is_said_in_its_words(foresail: Foresail, namespace: str) -> None:
@@ -170,5 +193,6 @@ def test_a_probe_that_nobody_answers_is_named(foresail: Foresail, namespace: str
         15,
         "the probe to be named",
     )
+    recorder.keep(foresail.model(namespace, "deaf"), "probe-failing")
     assert "Startup probe failed" in found["message"]
     assert foresail.condition(namespace, "deaf", "Available")["status"] == "True"

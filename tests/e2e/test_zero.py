@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
+from tests import recorder
 from tests.e2e import load, models
-from tests.installation import ROOT, eventually
+from tests.installation import NAMESPACE, ROOT, eventually
 
 if TYPE_CHECKING:
     from tests.installation import Foresail
@@ -27,6 +30,22 @@ try:
 except urllib.error.HTTPError as error:
     print(error.code)
 """
+ASK_AT_ONCE = f"""
+import concurrent.futures, sys, urllib.request as web
+body = sys.stdin.buffer.read()
+def ask(_):
+    question = web.Request("http://{NAME}/v2/models/{NAME}/infer", body)
+    question.add_header("Content-Type", "application/json")
+    try:
+        with web.urlopen(question, timeout=100) as answer:
+            return str(answer.status)
+    except OSError:
+        return "lost"
+with concurrent.futures.ThreadPoolExecutor(ASKED) as threads:
+    print(*threads.map(ask, range(ASKED)))
+"""
+METRICS = "import urllib.request as web; print(web.urlopen('http://127.0.0.1:8080/metrics', timeout=5).read().decode())"
+ASKED = 16
 WAKES = 3
 """Enough to see that none is lost here; bench/scaling does it fifty times."""
 
@@ -55,6 +74,20 @@ def ask(foresail: Foresail, namespace: str, client: str) -> int:
     return int(foresail.cluster.kubectl(*words, stdin=(EXAMPLE / "request.json").read_text(), seconds=120))
 
 
+def holders(foresail: Foresail) -> list[str]:
+    """Return the activator's pods."""
+    words = ("-l", "app.kubernetes.io/name=foresail-activator", "-o", "jsonpath={.items[*].metadata.name}")
+    return foresail.cluster.kubectl("get", "pods", "-n", NAMESPACE, *words).split()
+
+
+def held(foresail: Foresail, pod: str) -> int:
+    """Return how many requests an activator's pod holds."""
+    words = ("exec", "-n", NAMESPACE, pod, "--", "/opt/foresail/bin/python", "-c", METRICS)
+    found = re.search(r"^foresail_activator_held_requests (\S+)$", foresail.cluster.kubectl(*words), re.MULTILINE)
+    assert found
+    return int(float(found[1]))
+
+
 def desired(foresail: Foresail, namespace: str) -> int | None:
     """Return the size that status says the load asks for."""
     scaling = foresail.model(namespace, NAME)["status"].get("scaling") or {}
@@ -72,6 +105,7 @@ def test_an_idle_model_sleeps_and_its_first_request_wakes_it(foresail: Foresail,
             "sleep",
         )
         assert foresail.condition(namespace, NAME, "Ready")["reason"] == "Asleep"
+        recorder.keep(foresail.model(namespace, NAME))
         assert foresail.condition(namespace, NAME, "ScalingActive")["reason"] == "ScalingDisabled"
         eventually(
             lambda: desired(foresail, namespace), lambda found: found == 0, 10, "status to say that none is wanted"
@@ -80,6 +114,48 @@ def test_an_idle_model_sleeps_and_its_first_request_wakes_it(foresail: Foresail,
     of_model = ("--field-selector", f"involvedObject.kind=ModelDeployment,involvedObject.name={NAME}")
     events = foresail.cluster.kubectl("get", "events", "-n", namespace, *of_model, "-o", "jsonpath={.items[*].reason}")
     assert {"ScalingDown", "ScalingUp", "Asleep"} <= set(events.split())  # one is awake too shortly to be looked at
+
+
+def test_an_activator_is_killed_and_the_other_ones_requests_are_answered_by_an_operator_that_was_away(
+    foresail: Foresail, namespace: str, client: str
+) -> None:
+    kubectl = foresail.cluster.kubectl
+    apply(foresail, namespace, scaling={"minReplicas": 0, "maxReplicas": 2, "idleSeconds": 5})
+    foresail.wait_ready(namespace, NAME)
+    eventually(
+        lambda: foresail.condition(namespace, NAME, "Asleep").get("status"), lambda found: found == "True", 60, "sleep"
+    )
+    of_model = ("pods", "-n", namespace, "-l", f"foresail.dev/model={NAME}")
+    kubectl("wait", *of_model, "--for=delete", "--timeout=60s")  # while it ends it still answers
+    kubectl("scale", "-n", NAMESPACE, "deployment/foresail", "--replicas=0")
+    kubectl(
+        "wait",
+        "-n",
+        NAMESPACE,
+        "pods",
+        "-l",
+        "app.kubernetes.io/name=foresail-operator",
+        "--for=delete",
+        "--timeout=60s",
+    )
+    program = f"ASKED = {ASKED}\n{ASK_AT_ONCE}"
+    words = ("exec", "-i", "-n", namespace, client, "--", "/opt/foresail/bin/python", "-c", program)
+    with concurrent.futures.ThreadPoolExecutor(1) as thread:
+        asked = thread.submit(kubectl, *words, stdin=(EXAMPLE / "request.json").read_text(), seconds=120)
+        try:
+            counts = eventually(
+                lambda: {pod: held(foresail, pod) for pod in holders(foresail)},
+                lambda found: sum(found.values()) == ASKED,
+                30,
+                "all to be held",
+            )
+            victim = max(counts, key=lambda pod: counts[pod])
+            kubectl("delete", "pod", "-n", NAMESPACE, victim, "--grace-period=0", "--force")
+        finally:
+            kubectl("scale", "-n", NAMESPACE, "deployment/foresail", "--replicas=1")
+        answers = asked.result(150).split()
+    assert sorted(answers) == ["200"] * (ASKED - counts[victim]) + ["lost"] * counts[victim]
+    assert ask(foresail, namespace, client) == 200
 
 
 def test_the_only_replica_is_deleted_under_load_and_no_request_fails(foresail: Foresail, namespace: str) -> None:

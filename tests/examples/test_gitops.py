@@ -32,14 +32,18 @@ def argo(resource: dict[str, Any]) -> tuple[str, str]:
 
 
 def kstatus(resource: dict[str, Any]) -> str:
-    """Return what kstatus says of an object of a kind that it does not know."""
+    """Return what kstatus says of an object of a kind that it does not know.
+
+    As sigs.k8s.io/cli-utils has it: without an observed generation none is compared, and without a Ready it holds.
+    """
     status = resource.get("status", {})
     holds = {one["type"]: one["status"] for one in status.get("conditions", ())}
-    if status.get("observedGeneration") != resource["metadata"]["generation"] or holds.get(Type.RECONCILING) == "True":
+    generation = resource["metadata"]["generation"]
+    if status.get("observedGeneration", generation) != generation or holds.get(Type.RECONCILING) == "True":
         return "InProgress"
     if holds.get(Type.STALLED) == "True":
         return "Failed"
-    return "Current" if holds.get(Type.READY) == "True" else "InProgress"
+    return "Current" if holds.get(Type.READY, "True") == "True" else "InProgress"
 
 
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pydantic
 import pytest
@@ -38,6 +38,54 @@ def test_memory_without_its_unit_is_refused(
 def test_a_card_without_memory_is_refused(make_model: Callable[..., ModelDeployment]) -> None:
     (found,) = checks.check(make_model(gpu={"memory": "0"}))
     assert "spec.gpu.memory" in found
+
+
+BOTH = {"maxReplicas": 4, "metrics": [{"type": "cpu"}, {"type": "memory"}]}
+
+
+def no_request(name: str, example: str) -> str:
+    return (
+        f"spec.scaling.metrics has {name}, a percentage of the request, but spec.resources asks for no {name}: set "
+        f"spec.resources.requests.{name}, e.g. {example}, or take the metric away"
+    )
+
+
+@pytest.mark.parametrize(
+    ("resources", "refused"),
+    [
+        ({"requests": {"memory": "1Gi"}, "limits": {"memory": "1Gi"}}, [no_request("cpu", "250m")]),
+        ({"requests": {"cpu": "1"}, "limits": {"cpu": "1"}}, [no_request("memory", "256Mi")]),
+        ({"requests": {"cpu": "0", "memory": "1Gi"}}, [no_request("cpu", "250m")]),
+        (
+            {"requests": {"ephemeral-storage": "1Gi"}, "limits": {"ephemeral-storage": "1Gi"}},
+            [no_request("cpu", "250m"), no_request("memory", "256Mi")],
+        ),
+        ({}, []),
+        ({"requests": {"memory": "1Gi"}}, []),
+        ({"limits": {"memory": "1Gi"}}, []),
+        ({"requests": {"memory": "1Gi"}, "limits": {"cpu": "1"}}, []),
+    ],
+    ids=[
+        "memory in both",
+        "cpu in both",
+        "a request of nothing",
+        "neither in both",
+        "defaults",
+        "the default limit becomes the request",
+        "default requests",
+        "the limit becomes the request",
+    ],
+)
+def test_a_percentage_of_no_request_is_refused(
+    make_model: Callable[..., ModelDeployment], resources: dict[str, Any], refused: list[str]
+) -> None:
+    assert list(checks.check(make_model(scaling=BOTH, resources=resources))) == refused
+
+
+def test_what_is_not_scaled_on_needs_no_request(make_model: Callable[..., ModelDeployment]) -> None:
+    resources = {"requests": {"memory": "1Gi"}, "limits": {"memory": "1Gi"}}
+    assert checks.check(make_model(resources=resources)) == ()
+    assert checks.check(make_model(resources=resources, scaling={"maxReplicas": 4})) == ()
 
 
 def test_a_broken_type_is_explained_by_its_place(make_model: Callable[..., ModelDeployment]) -> None:

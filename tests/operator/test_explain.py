@@ -56,6 +56,28 @@ async def test_a_runtime_that_listens_is_asked_before_events_are_read() -> None:
     assert asked == [("10.0.0.1", True), ("10.0.0.1", False)]
 
 
+async def test_a_runtime_that_starts_slowly_is_asked_often_enough_to_be_heard_within_ten_seconds() -> None:
+    async def ask(address: str, tls: bool) -> dict[str, Any]:
+        return {"ready": False, "reason": "FetchingModel", "message": "fetching m", "received_bytes": 1}
+
+    async with TestServer(wire.Api().app()) as server, aiohttp.ClientSession(server.make_url("/")) as session:
+        one = explain.Explainer(Kube(session, Metrics(), lambda: None), ask)
+        running, now, pauses = dataclasses.replace(pod(), address="10.0.0.1"), 100.0, []
+        for _ in range(10):
+            _, again = await one.explain(KEY, running, now)
+            pauses.append(again)
+            now += again
+    assert pauses == [4.0, 4.0, *[8.0] * 8]
+
+
+async def test_events_that_can_not_be_read_hold_nothing_up() -> None:
+    api = wire.Api(answer=lambda _: wire.failure(429, "TooManyRequests"))
+    async with TestServer(api.app()) as server, aiohttp.ClientSession(server.make_url("/")) as session:
+        one = explain.Explainer(Kube(session, Metrics(), lambda: None), nobody)
+        await one.explain(KEY, pod(), 100.0)
+        assert await one.explain(KEY, pod(), 104.0) == (None, 4.0)
+
+
 @pytest.mark.parametrize(
     ("document", "expected"),
     [

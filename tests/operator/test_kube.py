@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,51 @@ PATH = "/api/v1/namespaces/team/configmaps/x"
 async def connected(api: wire.Api, metrics: Metrics | None = None) -> AsyncIterator[Kube]:
     async with TestServer(api.app()) as server, aiohttp.ClientSession(server.make_url("/")) as session:
         yield Kube(session, metrics or Metrics(), lambda: None)
+
+
+async def test_a_write_is_given_up_at_the_leases_deadline() -> None:
+    reached, leads = asyncio.Event(), [0.05]
+
+    async def answer(_: web.Request) -> web.Response:
+        reached.set()
+        await asyncio.Event().wait()
+        raise AssertionError("never")
+
+    def fence() -> float:
+        if not leads:
+            raise errors.NotLeading("over")
+        return leads.pop()
+
+    app = web.Application()
+    app.router.add_route("*", "/{tail:.*}", answer)
+    async with TestServer(app) as server, aiohttp.ClientSession(server.make_url("/")) as session:
+        kube = Kube(session, Metrics(), fence)
+        with pytest.raises(errors.NotLeading):
+            await kube.create(kinds.CONFIG_MAP, CONFIG_MAP)
+        assert reached.is_set()
+        leads.extend([60.0, 0.05])
+        with pytest.raises(errors.Unavailable, match="within the Lease's deadline"):  # it leads on
+            await kube.create(kinds.CONFIG_MAP, CONFIG_MAP)
+
+
+async def test_a_write_that_still_waits_for_its_connection_at_the_deadline_is_not_sent() -> None:
+    api, slow = wire.Api(), asyncio.Event()
+
+    class Late(aiohttp.TCPConnector):
+        async def connect(self, *words: Any, **more: Any) -> Any:
+            await slow.wait()
+            return await super().connect(*words, **more)
+
+    async with (
+        TestServer(api.app()) as server,
+        aiohttp.ClientSession(server.make_url("/"), connector=Late()) as session,
+    ):
+        kube = Kube(session, Metrics(), lambda: 0.05)
+        with pytest.raises(errors.Unavailable):
+            await kube.create(kinds.CONFIG_MAP, CONFIG_MAP)
+        slow.set()
+        assert await kube.list(kinds.CONFIG_MAP, "team", {}) == []
+    assert api.writes == []
 
 
 async def test_an_apply_that_creates_conflicts_where_something_is_already() -> None:

@@ -42,6 +42,8 @@ class Server:
     streams: list[list[bytes] | int]
     """Chunks to send, or a status to refuse with."""
     asked: list[dict[str, str]] = dataclasses.field(default_factory=list)
+    retry_after: str | None = None
+    """Header of a refusal."""
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         self.asked.append(dict(request.query))
@@ -50,7 +52,8 @@ class Server:
             return web.json_response({"metadata": {"resourceVersion": version}, "items": items})
         chunks = self.streams.pop(0)
         if isinstance(chunks, int):
-            return web.json_response(GONE | {"code": chunks}, status=chunks)
+            headers = {"Retry-After": self.retry_after} if self.retry_after else {}
+            return web.json_response(GONE | {"code": chunks}, status=chunks, headers=headers)
         response = web.StreamResponse()
         await response.prepare(request)
         for chunk in chunks:
@@ -132,6 +135,20 @@ async def test_an_event_is_read_whole_however_long_and_however_it_is_cut() -> No
     server = Server([("7", [])], [[text[:10], text[10:200_000], text[200_000:300_200], text[300_200:]]])
     async with watching(server) as seen:
         assert await seen.next(2) == [("ADDED", "uid-long"), ("ADDED", "uid-b")]
+
+
+async def test_a_server_that_says_when_to_come_back_is_not_asked_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        if seconds:  # aiohttp yields to the loop with 0
+            pauses.append(seconds)
+
+    monkeypatch.setattr("foresail_operator.watch.asyncio.sleep", sleep)
+    server = Server([("7", [])], [429, [event("ADDED", service("b", 8))]], retry_after="30")
+    async with watching(server) as seen:
+        assert await seen.next(1) == [("ADDED", "uid-b")]
+    assert pauses == [30.0]
 
 
 @pytest.mark.parametrize("trouble", [500, [b'{"type": "ADDED", "ob\n']], ids=["an error", "half an event"])

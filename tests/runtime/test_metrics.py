@@ -65,24 +65,33 @@ def test_everything_counted_is_in_the_text() -> None:
     assert found["process_resident_memory_bytes", ()] > 0
 
 
+REASONS = ("REJECTED", "CANCELED", "BACKEND", "OTHER")
+
+
 def test_tritons_names_are_there_if_asked_for() -> None:
     made = metrics.Metrics(triton_names=True)
     model = made.model("m", "1")
     model.ran(8, 3, 0.002)
     for status in (200, 200, 429):
         model.answered("grpc", status, 0.001)
-    found = samples(made)
     labels = (("model", "m"), ("version", "1"))
+    model.answered("infer", 400, 0.001)
+    model.pending = lambda: 5
+    found = samples(made)
+    reasons = {
+        reason: found["nv_inference_request_failure", (labels[0], ("reason", reason), labels[1])] for reason in REASONS
+    }
+    assert reasons == {"REJECTED": 1, "CANCELED": 0, "BACKEND": 0, "OTHER": 1}
     names = (
         "request_success",
-        "request_failure",
+        "pending_request_count",
         "count",
         "exec_count",
         "request_duration_us",
         "compute_infer_duration_us",
     )
     values = [found[f"nv_inference_{name}", labels] for name in names]
-    assert values == pytest.approx([2, 1, 8, 1, 3000, 2000])
+    assert values == pytest.approx([2, 5, 8, 1, 4000, 2000])
     assert not [name for name, _ in samples(metrics.Metrics()) if name.startswith("nv_")]
 
 

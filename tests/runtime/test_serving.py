@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import concurrent.futures
+import types
 
 import pytest
 
 from foresail_runtime import contract, errors, health, metrics, serving
 from foresail_runtime.health import State
 from foresail_runtime.model import Model
+from foresail_runtime.tensors import ModelInfo, Signature
 
 
 class Clock:
@@ -29,8 +31,10 @@ def door(clock: Clock) -> serving.Serving:
     return serving.Serving(health.Health(), metrics.Metrics(), concurrent.futures.ThreadPoolExecutor(1), clock)
 
 
-def make_model(door: serving.Serving) -> Model:
-    return Model(None, None, door.metrics.model("m", "1"), 1.0)  # type: ignore[arg-type]  # only its counts are looked at
+def make_model(door: serving.Serving, engine: object = None) -> Model:
+    info = ModelInfo("m", ("1",), Signature((), ()))
+    counts = door.metrics.model("m", "1")
+    return Model(info, None, counts, 1.0, engine=engine)  # type: ignore[arg-type]  # only its counts are looked at
 
 
 def test_the_load_is_the_integral_of_what_was_in_flight(door: serving.Serving, clock: Clock) -> None:
@@ -93,6 +97,26 @@ def test_a_request_is_counted_by_how_it_ended(
     assert dict(made.outcomes) == {("infer", status): 1}
     assert made.total.total == pytest.approx(0.5)
     assert door.in_flight == 0
+
+
+def test_a_model_that_has_not_run_yet_has_no_usual_time(door: serving.Serving) -> None:
+    engine = object()
+    served = make_model(door, engine)
+    door.add(served)
+    assert door.usual_seconds(engine) is None
+    served.best_seconds = 0.125
+    assert door.usual_seconds(engine) == 0.125, "its warm-up's"
+    served.metrics.ran(1, 1, 0.25)
+    assert door.usual_seconds(engine) == 0.25
+    assert served.metrics.last_request_seconds > 1.7e9, "the time, not a clock's reading"
+
+
+def test_a_server_whose_device_failed_is_not_live(door: serving.Serving) -> None:
+    engine = types.SimpleNamespace(broken="")
+    door.add(make_model(door, engine))
+    assert door.live()
+    engine.broken = "CUDA failure 700"
+    assert not door.live()
 
 
 def test_the_phases_of_the_start_are_told_for_a_minute(clock: Clock) -> None:

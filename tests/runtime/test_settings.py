@@ -58,3 +58,10 @@ def test_a_variable_is_read(variable: str, text: str, field: str, value: Any) ->
 def test_a_variable_without_sense_is_named(variable: str, text: str) -> None:
     with pytest.raises(settings.SettingError, match=f"{variable}='{text}'"):
         settings.read({variable: text})
+
+
+def test_what_may_be_held_is_a_share_of_the_containers_memory_unless_it_is_set() -> None:
+    assert settings.read({}) == settings.Settings()
+    assert settings.read({}, 2**40) == settings.Settings()
+    small = settings.read({"FORESAIL_MAX_QUEUE_BYTES": "77"}, 2**28)
+    assert (small.max_body_bytes, small.max_held_bytes, small.max_queue_bytes) == (2**24, 2**26, 77)

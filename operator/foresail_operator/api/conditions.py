@@ -349,6 +349,7 @@ class Revision(Resource):
     inputs: str | None = Field(
         default=None, description="Digest of the parts of the spec for which `image` was chosen."
     )
+    pull_policy: str | None = Field(default=None, description="Kept with `image`; IfNotPresent when absent.")
 
 
 class ModelStatus(Resource):

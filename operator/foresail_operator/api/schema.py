@@ -96,7 +96,9 @@ def definition() -> dict[str, Any]:
             "kind": {"type": "string"},
             "metadata": {"type": "object"},
             "spec": spec_schema() | {"description": "What is wanted."},
-            "status": status_schema() | {"description": "What is there; written by the operator only."},
+            # Whoever waits by observedGeneration (Flux, Argo CD) takes a resource without one for current.
+            "status": status_schema()
+            | {"description": "What is there; written by the operator only.", "default": {"observedGeneration": -1}},
         },
     }
     return {

@@ -26,6 +26,8 @@ _MERGE_KEYS: Final = {
     "ports": ("name",),
 }
 _WHOLE_MAPS: Final = frozenset({"nodeSelector", "selector", "matchLabels", "data"})
+_KINDS_OF_VOLUME: Final = frozenset({"emptyDir"})
+"""Maps that say something by being there, empty as they are."""
 _IDENTITY: Final = frozenset({"apiVersion", "kind"})
 _QUANTITIES: Final = frozenset({"limits", "requests"})
 _QUANTITY_FIELDS: Final = frozenset({"averageValue", "value", "sizeLimit"})
@@ -58,7 +60,7 @@ def _value(live: Any, wanted: Any, field: str, parent: str) -> str | None:
 
 def _map(live: Any, wanted: dict[str, Any], field: str) -> str | None:
     if not isinstance(live, dict):
-        return None if live is None and not wanted else ""
+        return None if live is None and not wanted and field not in _KINDS_OF_VOLUME else ""
     if field in _WHOLE_MAPS and live.keys() != wanted.keys():
         return ""
     return next((f".{path}" for name in wanted if (path := _in(live, wanted, name, field)) is not None), None)

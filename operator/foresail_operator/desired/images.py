@@ -1,19 +1,23 @@
 """Which runtime image a model runs, and until when it keeps it.
 
 The choice is recorded in status.revision together with a digest of the spec's parts that change what runs. While
-they are the same the image stays, whatever this operator's own default has become: an upgrade restarts nothing.
+they are the same the image stays, whatever this operator's own default has become, and so does its pull policy: an
+upgrade, or another setting of the chart, restarts nothing.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from foresail_operator.desired import digests
 
 if TYPE_CHECKING:
     from foresail_operator.api.v1alpha1 import ModelDeployment
+
+
+DEFAULT_PULL_POLICY: Final = "IfNotPresent"
 
 
 class Variant(enum.StrEnum):
@@ -31,7 +35,7 @@ class Images:
     cpu: str
     openvino: str
     gpu: str
-    pull_policy: str = "IfNotPresent"
+    pull_policy: str = DEFAULT_PULL_POLICY
 
     def of(self, variant: Variant) -> str:
         """Return the image of a variant."""
@@ -44,6 +48,7 @@ class Pin:
 
     image: str
     inputs: str
+    pull_policy: str = DEFAULT_PULL_POLICY
 
 
 def variant(model: ModelDeployment) -> Variant:
@@ -56,21 +61,20 @@ def variant(model: ModelDeployment) -> Variant:
 
 def inputs(model: ModelDeployment) -> str:
     """Return the digest of what changes the pod template; defaults do not count, so a new field changes nothing."""
-    spec = model.spec.model_dump(
-        by_alias=True, exclude_defaults=True, exclude={"replicas", "scaling", "load_balancing"}
-    )
-    return digests.short(spec, 16)
+    elsewhere = {"replicas", "scaling", "load_balancing", "hold_requests"}
+    return digests.short(model.spec.model_dump(by_alias=True, exclude_defaults=True, exclude=elsewhere), 16)
 
 
 def choose(model: ModelDeployment, recorded: Pin | None, images: Images) -> Pin:
     """Return the image to run: the user's, else the recorded one of the same inputs, else this release's."""
     now = inputs(model)
-    if model.spec.runtime.image is not None:
-        return Pin(model.spec.runtime.image, now)
-    if recorded is not None and recorded.inputs == now:
+    image = model.spec.runtime.image
+    if recorded is not None and recorded.inputs == now and image in {None, recorded.image}:
         return recorded
-    image = images.of(variant(model))
-    return Pin(image if model.spec.runtime.version is None else _release(image, model), now)
+    if image is None:
+        image = images.of(variant(model))
+        image = image if model.spec.runtime.version is None else _release(image, model)
+    return Pin(image, now, images.pull_policy)
 
 
 def _release(image: str, model: ModelDeployment) -> str:

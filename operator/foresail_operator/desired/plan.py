@@ -58,7 +58,7 @@ def build(
     pin = choose(model, recorded, images)
     said = description.build(model)
     mounted: str = said["metadata"]["name"]
-    pod = template.build(model, pin.image, images.pull_policy, mounted)
+    pod = template.build(model, pin.image, pin.pull_policy, mounted)
     revision = digests.short(pod)
     children = (
         said,

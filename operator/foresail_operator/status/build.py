@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from foresail_operator.desired import meta, service
+from foresail_operator.desired.images import DEFAULT_PULL_POLICY
 from foresail_operator.status import conditions
 from foresail_operator.status.facts import Advice
 
@@ -74,7 +75,8 @@ def _revision(facts: Facts, pin: Pin | None, previous: dict[str, Any]) -> dict[s
     answering = any(pod.ready and not pod.ending and pod.revision == facts.revision for pod in facts.pods)
     current = facts.revision if answering or not previous.get("current") else previous["current"]
     updating = {} if current == facts.revision else {"updating": facts.revision}
-    return {"current": current, **updating, "image": pin.image, "inputs": pin.inputs}
+    policy = {} if pin.pull_policy == DEFAULT_PULL_POLICY else {"pullPolicy": pin.pull_policy}
+    return {"current": current, **updating, "image": pin.image, "inputs": pin.inputs, **policy}
 
 
 def _cold_start(model: ModelDeployment, facts: Facts, previous: dict[str, Any]) -> dict[str, Any]:

@@ -37,28 +37,31 @@ def limit(root: Path, own: Path, affinity: int) -> int:
 
     `own` is /proc/self/cgroup: every group from ours up to the root can have a limit, and the tightest holds.
     """
-    shares = [share for folder in _folders(root, _own_paths(own)) if (share := _share(folder)) is not None]
+    shares = [share for folder in folders(root, own, "cpu") if (share := _share(folder)) is not None]
     return max(1, min([affinity, *(math.ceil(share) for share in shares)]))
 
 
-def _own_paths(own: Path) -> list[str]:
+def folders(root: Path, own: Path, controller: str) -> list[Path]:
+    """Return where a controller's files of our groups may be, from the root down, of both versions of cgroups."""
+    paths = _own_paths(own, controller)
+    bases = (root, root / controller, root / "cpu,cpuacct") if controller == "cpu" else (root, root / controller)
+    found: list[Path] = []
+    for base in bases:
+        found.append(base)
+        for path in paths:
+            parts = [part for part in path.split("/") if part and part != ".."]
+            found += [base.joinpath(*parts[:depth]) for depth in range(1, len(parts) + 1)]
+    return found
+
+
+def _own_paths(own: Path, controller: str) -> list[str]:
     try:
         lines = own.read_text().splitlines()
     except OSError:
         return []
-    # "0::/path" is version 2; "4:cpu,cpuacct:/path" is version 1's CPU controller.
+    # "0::/path" is version 2; "4:cpu,cpuacct:/path" is version 1's with the CPU controller.
     fields = [line.split(":", 2) for line in lines]
-    return [path for number, names, path in fields if (number == "0" and not names) or "cpu" in names.split(",")]
-
-
-def _folders(root: Path, paths: list[str]) -> list[Path]:
-    folders: list[Path] = []
-    for base in (root, root / "cpu", root / "cpu,cpuacct"):
-        folders.append(base)
-        for path in paths:
-            parts = [part for part in path.split("/") if part and part != ".."]
-            folders += [base.joinpath(*parts[:depth]) for depth in range(1, len(parts) + 1)]
-    return folders
+    return [path for number, names, path in fields if (number == "0" and not names) or controller in names.split(",")]
 
 
 def _share(folder: Path) -> float | None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import onnxruntime as ort
@@ -27,6 +28,8 @@ RUN_ERRORS: Final[tuple[type[Exception], ...]] = tuple(
 LOAD_ERRORS: Final[tuple[type[Exception], ...]] = (*RUN_ERRORS, RuntimeError, ValueError)
 DATA_ERRORS: Final = (ort_errors.InvalidArgument, ort_errors.RuntimeException, ort_errors.Fail)
 """What a node raises that can't work on the values or sizes it was given: the request's fault, once warmed up."""
+_DEVICE: Final = re.compile(r"\b(CUDA|CUDNN|CUBLAS|CURAND|CUFFT|TensorRT)\w* (failure|error)\b", re.IGNORECASE)
+"""How ONNX Runtime begins what a GPU's libraries say: "CUDA failure 700: an illegal memory access …"."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -57,6 +60,8 @@ class Engine:
         self.providers: Final[tuple[str, ...]] = tuple(session.get_providers())
         """What the session really got, in order."""
         self.output_names: Final = tuple(spec.name for spec in self.signature.outputs)
+        self.broken = ""
+        """What the device said when it failed; a process can't use it again after that."""
         self._plain: Final = not convert.is_needed(self.signature)
 
     def run(self, inputs: Mapping[str, npt.NDArray[Any]], outputs: Sequence[str]) -> list[npt.NDArray[Any]]:
@@ -65,16 +70,24 @@ class Engine:
         Raises:
             InvalidRequest: The model can't work on this data: a size or a value that one of its nodes refuses, or
                 a BYTES input that is no UTF-8 text.
-            ModelFailed: ONNX Runtime raised for another reason; the message is its own.
+            ModelFailed: The device failed, or ONNX Runtime raised for another reason; the message is its own.
         """
         try:
             if self._plain:
                 return self._run(outputs, inputs, None)
             return convert.run(self._session, self.signature, inputs, outputs)
         except RUN_ERRORS as error:
-            if isinstance(error, DATA_ERRORS) and "allocate" not in str(error):
-                raise errors.InvalidRequest(f"the model can't run on this request: {_first_line(error)}") from error
-            raise errors.ModelFailed(f"the model failed: {_first_line(error)}") from error
+            raise self._explain(error) from error
+
+    def _explain(self, error: Exception) -> errors.ForesailError:
+        words = str(error)
+        if _DEVICE.search(words):
+            if "out of memory" not in words:
+                self.broken = _first_line(error)
+            return errors.ModelFailed(f"the device failed: {_first_line(error)}")
+        if isinstance(error, DATA_ERRORS) and "allocate" not in words:
+            return errors.InvalidRequest(f"the model can't run on this request: {_first_line(error)}")
+        return errors.ModelFailed(f"the model failed: {_first_line(error)}")
 
 
 def open_engine(path: Path, options: Options) -> Engine:

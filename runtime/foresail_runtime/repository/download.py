@@ -55,6 +55,8 @@ class _Transfer:
     say: Callable[[str | None, str], None]
     received: int = 0
     """Bytes of the file that are there."""
+    broke_off: bool = False
+    """Whether the last attempt did, and no more than it brought has come since."""
 
     @property
     def name(self) -> str:
@@ -72,7 +74,8 @@ async def download(
 ) -> Path:
     """Return `target` once it holds the whole, checked file; one that an earlier start has fetched is used again.
 
-    `say` is told why it breaks off, with a reason word, and without one when it goes on.
+    `say` is told why it breaks off, with a reason word, and without one when it gets on: a source that answers and
+    breaks off again and again does not.
 
     Raises:
         ModelUnusable: It can't be had, is too large, is no model, or has another digest.
@@ -96,6 +99,7 @@ async def download(
                 if in_vain == ATTEMPTS:
                     message = f"{transfer.name}: {error} ({ATTEMPTS} attempts)"
                     raise errors.ModelUnusable("DownloadFailed", message) from error
+                transfer.broke_off = True
                 transfer.say("DownloadFailed", f"{transfer.name}: {error} (attempt {in_vain} of {ATTEMPTS})")
                 seconds = max(error.after_seconds, _pause_seconds(in_vain - 1))
                 log.warning(
@@ -219,7 +223,8 @@ async def _receive(transfer: _Transfer, response: aiohttp.ClientResponse, start:
     if not validator or validator.startswith("W/"):  # a weak one says "much the same", not "the same bytes"
         validator = response.headers.get("Last-Modified", "")
     received = shown = start
-    transfer.say(None, f"fetching {transfer.name}")
+    if not transfer.broke_off:
+        transfer.say(None, f"fetching {transfer.name}")
     transfer.progress(received, total)
     with transfer.part.writing(start, validator if start == 0 else state.validator) as sink:
         async for data in response.content.iter_chunked(PROGRESS_BYTES):
@@ -232,6 +237,9 @@ async def _receive(transfer: _Transfer, response: aiohttp.ClientResponse, start:
             if received - shown >= PROGRESS_BYTES:
                 transfer.progress(received, total)
                 shown = received
+                if transfer.broke_off:
+                    transfer.broke_off = False
+                    transfer.say(None, f"fetching {transfer.name}")
     transfer.progress(received, total)
     if total is not None and received < total:
         raise _BreakError(f"{received} of {total} bytes had come when the connection ended")

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from foresail_runtime.room import Budget
+
 SCALING: Final = pixels.Scaling((127.0,), (128.0,), Image.Resampling.BICUBIC)
 CROP: Final = 0.875
 DEFAULT_SIDE: Final = 224
@@ -30,6 +32,11 @@ class Prepared:
     inputs: tuple[tensors.Tensor, ...]
     width: int
     height: int
+
+    @property
+    def nbytes(self) -> int:
+        """What it holds while it waits."""
+        return sum(tensor.array.nbytes for tensor in self.inputs)
 
 
 class Classifier:
@@ -70,13 +77,13 @@ class Classifier:
         """Read a request's options; see `options.classification`."""
         return options.classification(query, self.labels)
 
-    def prepare(self, data: bytes, *, max_pixels: int = images.MAX_PIXELS) -> Prepared:
-        """Return a picture's bytes as the model's input; see `images.decode` for what is refused."""
-        picture = images.decode(data, max_pixels)
-        width, height = picture.size
-        # Cut first: resize's own `box` lets the filter look at pixels beside it.
-        scaled = picture.crop(self._window(width, height)).resize(self.size, self._input.scaling.resampling)
-        return Prepared((self._input.tensor(scaled),), width, height)
+    def prepare(self, data: bytes, *, max_pixels: int = images.MAX_PIXELS, budget: Budget | None = None) -> Prepared:
+        """Return a picture's bytes as the model's input; see `images.decoded` for what is refused, and the budget."""
+        with images.decoded(data, max_pixels, budget) as picture:
+            width, height = picture.size
+            # Cut first: resize's own `box` lets the filter look at pixels beside it.
+            scaled = picture.crop(self._window(width, height)).resize(self.size, self._input.scaling.resampling)
+            return Prepared((self._input.tensor(scaled),), width, height)
 
     def answer(
         self, prepared: Prepared, outputs: Sequence[tensors.Tensor], wanted: options.ClassificationOptions

@@ -15,6 +15,8 @@ from foresail_runtime.tasks import images, labels, layouts, letterbox, options, 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from foresail_runtime.room import Budget
+
 SCALING: Final = pixels.Scaling((0.0,), (255.0,), Image.Resampling.BILINEAR)
 DEFAULT_SIDE: Final = 640
 
@@ -27,6 +29,12 @@ class Prepared:
     box: letterbox.Letterbox
     picture: Image.Image | None
     """Upright, in RGB; kept only where it will be drawn on."""
+
+    @property
+    def nbytes(self) -> int:
+        """What it holds while it waits."""
+        kept = 0 if self.picture is None else 3 * self.picture.width * self.picture.height
+        return kept + sum(tensor.array.nbytes for tensor in self.inputs)
 
 
 class Detector:
@@ -79,12 +87,19 @@ class Detector:
         """Read a request's options; see `options.detection`."""
         return options.detection(query, self.labels, has_masks=self._protos is not None)
 
-    def prepare(self, data: bytes, *, keep_picture: bool = False, max_pixels: int = images.MAX_PIXELS) -> Prepared:
-        """Return a picture's bytes as the model's input; see `images.decode` for what is refused."""
-        picture = images.decode(data, max_pixels)
-        box = letterbox.Letterbox.fit(picture.size, self.size)
-        canvas = box.draw(picture, self.size, self._input.scaling.resampling)
-        return Prepared((self._input.tensor(canvas),), box, picture if keep_picture else None)
+    def prepare(
+        self,
+        data: bytes,
+        *,
+        keep_picture: bool = False,
+        max_pixels: int = images.MAX_PIXELS,
+        budget: Budget | None = None,
+    ) -> Prepared:
+        """Return a picture's bytes as the model's input; see `images.decoded` for what is refused, and the budget."""
+        with images.decoded(data, max_pixels, budget) as picture:
+            box = letterbox.Letterbox.fit(picture.size, self.size)
+            canvas = box.draw(picture, self.size, self._input.scaling.resampling)
+            return Prepared((self._input.tensor(canvas),), box, picture if keep_picture else None)
 
     def answer(
         self, prepared: Prepared, outputs: Sequence[tensors.Tensor], wanted: options.DetectionOptions

@@ -11,6 +11,7 @@ pixel is decoded. What is decided here, since files differ from what people see 
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 import zlib
@@ -21,11 +22,17 @@ from PIL import Image
 from foresail_runtime import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+
+    from foresail_runtime.room import Budget
 
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
 MAX_PIXELS: Final = 50_000_000
-"""A 48-megapixel phone's picture passes; decoded it takes 200 MB."""
+"""A 48-megapixel phone's picture passes; to decode it takes up to 350 MB."""
+_BYTES_A_PIXEL: Final = 7
+"""While a picture is decoded: up to four as they are in the file, and three in RGB."""
+_BAND: Final = 256
+"""Rows at a time that are laid over white."""
 
 _ORIENTATION: Final = 0x0112
 _UPRIGHT: Final[Mapping[int, Image.Transpose]] = {
@@ -52,6 +59,18 @@ _BROKEN: Final = (
 )
 
 
+@contextlib.contextmanager
+def decoded(data: bytes, max_pixels: int = MAX_PIXELS, budget: Budget | None = None) -> Iterator[Image.Image]:
+    """Give the picture, as `decode` returns it, for a block; its pixels count in the budget until the block ends.
+
+    Where the budget is used up it is waited for, before anything is decoded.
+    """
+    picture = _open(data, max_pixels)
+    width, height = picture.size
+    with contextlib.nullcontext() if budget is None else budget.taken(width * height * _BYTES_A_PIXEL):
+        yield _decoded(picture)
+
+
 def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Return the picture upright and in RGB.
 
@@ -59,7 +78,10 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
         InvalidRequest: The bytes are no picture of a known format, or not a whole one.
         TooLarge: It has more than `max_pixels` pixels; nothing was decoded.
     """
-    picture = _open(data, max_pixels)
+    return _decoded(_open(data, max_pixels))
+
+
+def _decoded(picture: Image.Image) -> Image.Image:
     try:
         picture.load()
         return _upright(_rgb(picture), _orientation(picture))
@@ -105,10 +127,19 @@ def _rgb(picture: Image.Image) -> Image.Image:
     if picture.mode.startswith("I"):
         return _grey_of_16_bits(picture)
     if picture.has_transparency_data:
-        colours = picture.convert("RGBA")
-        white = Image.new("RGBA", colours.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, colours).convert("RGB")
+        return _over_white(picture)
     return picture.convert("RGB")
+
+
+def _over_white(picture: Image.Image) -> Image.Image:
+    """Lay a picture over white, band by band: as a whole it would be there four times."""
+    width, height = picture.size
+    result = Image.new("RGB", picture.size)
+    for top in range(0, height, _BAND):
+        band = picture.crop((0, top, width, min(top + _BAND, height))).convert("RGBA")
+        white = Image.new("RGBA", band.size, (255, 255, 255, 255))
+        result.paste(Image.alpha_composite(white, band).convert("RGB"), (0, top))
+    return result
 
 
 def _grey_of_16_bits(picture: Image.Image) -> Image.Image:

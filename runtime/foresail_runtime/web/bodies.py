@@ -8,18 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import threading
 import zlib
-from typing import Final
+from typing import Final, cast
 
 from aiohttp import web
 
-from foresail_runtime import errors
+from foresail_runtime import errors, room
 
 _GZIP_WINDOW: Final = 31
 _ZLIB_WINDOW: Final = 15
 _RAW_WINDOW: Final = -15
+PLACE: Final = web.RequestKey("place", room.Place)
+"""Under this key a request has what it holds, which grows when its body is unpacked."""
 LARGE: Final = 64 * 1024
-"""Bodies from this size on are packed and unpacked on another thread."""
+"""Bodies from this size on are packed and unpacked on another thread; so are those that unpack to LARGE_UNPACKED."""
+LARGE_UNPACKED: Final = 2**20
+_TURN: Final = threading.Lock()
+"""Large bodies are unpacked one after the other: what a body becomes is known, and counted, only then."""
 WORTH_PACKING: Final = 1024
 """Smaller answers are sent as they are."""
 _LEVEL: Final = 1
@@ -58,10 +64,18 @@ async def whole(request: web.BaseRequest, limit: int, timeout_seconds: float) ->
     """Return the body as it was before it was packed; raises as `read` and `unpack` do."""
     body = await read(request, limit, timeout_seconds)
     encodings = request.headers.getall("Content-Encoding", ())
-    return body if not encodings else await unpack(body, ",".join(encodings), limit)
+    if not encodings:
+        return body
+    body = await unpack(body, ",".join(encodings), limit)
+    if (place := request.get(PLACE)) is not None:
+        place.resize(len(body))
+    return body
 
 
 async def _collect(request: web.BaseRequest, limit: int) -> bytes:
+    length = request.content_length
+    if length is not None:
+        return await _collect_known(request, length)
     parts: list[bytes] = []
     size = 0
     async for part in request.content.iter_any():
@@ -70,6 +84,16 @@ async def _collect(request: web.BaseRequest, limit: int) -> bytes:
             raise _too_large(limit)
         parts.append(part)
     return b"".join(parts)
+
+
+async def _collect_known(request: web.BaseRequest, length: int) -> bytes:
+    """Collect a body whose length is told into memory of that size: joined from its pieces it would be there twice."""
+    body, size = bytearray(length), 0
+    async for part in request.content.iter_any():
+        body[size : size + len(part)] = part
+        size += len(part)
+    whole = body if size == len(body) else body[:size]
+    return cast("bytes", whole)  # for all that reads it the one is as good as the other
 
 
 async def unpack(data: bytes, encoding: str, limit: int) -> bytes:
@@ -85,11 +109,23 @@ async def unpack(data: bytes, encoding: str, limit: int) -> bytes:
             continue
         if name not in ("gzip", "x-gzip", "deflate"):
             raise errors.UnsupportedEncoding(f"Content-Encoding {name!r} is not supported: use gzip or deflate")
-        if len(data) < LARGE:
-            data = inflate(data, name, limit)
-        else:
-            data = await asyncio.to_thread(inflate, data, name, limit)
+        data = await _unpack_once(data, name, limit)
     return data
+
+
+async def _unpack_once(data: bytes, name: str, limit: int) -> bytes:
+    if len(data) < LARGE:
+        try:
+            return inflate(data, name, min(limit, LARGE_UNPACKED))
+        except errors.TooLarge:
+            if limit <= LARGE_UNPACKED:
+                raise
+    return await asyncio.to_thread(_inflate_in_turn, data, name, limit)
+
+
+def _inflate_in_turn(data: bytes, name: str, limit: int) -> bytes:
+    with _TURN:
+        return inflate(data, name, limit)
 
 
 async def pack(data: bytes, accepted: str) -> tuple[bytes, str | None]:

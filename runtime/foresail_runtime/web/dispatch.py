@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
-from foresail_runtime import auth, contract, errors, tracing
+from foresail_runtime import auth, contract, errors, room, tracing
 from foresail_runtime.web import (
     answers,
+    bodies,
     drift,
     express,
     extensions,
@@ -45,7 +46,7 @@ class Dispatcher:
         self.guard = None if guard.open else guard
         self._settings = settings
         self._access = access
-        self._held_bytes = 0
+        self._room = room.Room(settings.max_held_bytes)
         long_way = infer.InferHandler(serving, settings)
         self._routes = table(serving, settings, long_way)
         self.express = express.Express(serving, self._routes, long_way, settings, access)
@@ -102,14 +103,8 @@ class Dispatcher:
         if not request.can_read_body:
             return await handler(request, values)
         size = UNTOLD_BYTES if request.content_length is None else request.content_length
-        # One body that is larger than all may be together is let through, to be told its own limit.
-        if self._held_bytes and self._held_bytes + size > self._settings.max_held_bytes:
-            raise errors.QueueFull("the bodies of other requests fill the memory there is for them: try again")
-        self._held_bytes += size
-        try:
+        with self._room.taken(size) as request[bodies.PLACE]:
             return await handler(request, values)
-        finally:
-            self._held_bytes -= size
 
     def _options(self, request: web.BaseRequest, path: str) -> web.Response:
         try:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
@@ -11,13 +12,18 @@ from foresail_runtime.codec import rest
 from foresail_runtime.web import answers, bodies
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from multidict import CIMultiDictProxy
 
     from foresail_runtime.model import Model
     from foresail_runtime.serving import Serving
     from foresail_runtime.settings import Settings
+
+LARGE: Final = 2**20
+"""Documents from so many bytes on are read on a thread of their own."""
+LARGE_ANSWER: Final = 2**18
+"""Answers from so many numbers on are written there."""
 
 
 class InferHandler:
@@ -39,15 +45,22 @@ class InferHandler:
         self._serving.metrics.received_bytes += len(body)
         clock = self._serving.clock
         begun = clock()
-        wanted, form = rest.decode(model.signature, body, header_length(headers))
+        length = header_length(headers)
+        if (len(body) if length is None else length) < LARGE:
+            wanted, form = rest.decode(model.signature, body, length)
+        else:
+            wanted, form = await self._elsewhere(rest.decode, model.signature, body, length)
         model.metrics.decoded(clock() - begun)
         arrays = model.batcher.run_alone(wanted) if self._serving.in_flight == 1 else None
         if arrays is None:
-            response = await model.infer(wanted, len(body))
+            response = await model.infer(wanted, max(len(body), sum(tensor.array.nbytes for tensor in wanted.inputs)))
         else:
             response = model.respond(wanted, arrays)
         begun = clock()
-        data, head_size = rest.encode(response, form)
+        if sum(tensor.array.size for tensor in response.outputs) < LARGE_ANSWER:
+            data, head_size = rest.encode(response, form)
+        else:
+            data, head_size = await self._elsewhere(rest.encode, response, form)
         model.metrics.encoded(clock() - begun)
         self._serving.metrics.sent_bytes += len(data)
         more: dict[str, str] = {}
@@ -58,6 +71,9 @@ class InferHandler:
             data, name = await bodies.pack(data, accepted)
             more |= {"Vary": "Accept-Encoding"} | ({} if name is None else {"Content-Encoding": name})
         return web.Response(body=data, content_type=answers.JSON if head_size is None else answers.BINARY, headers=more)
+
+    async def _elsewhere(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._serving.large, function, *arguments)
 
 
 def header_length(headers: CIMultiDictProxy[str]) -> int | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
-from foresail_runtime import errors
+from foresail_runtime import errors, room
 from foresail_runtime.tasks import classification, detection
 from foresail_runtime.tensors import InferRequest
 from foresail_runtime.web import answers, bodies, multipart
@@ -29,6 +29,7 @@ class PictureHandlers:
     def __init__(self, serving: Serving, settings: Settings) -> None:
         self._serving = serving
         self._settings = settings
+        self._budget = room.Budget(settings.max_held_bytes // 2)
         self._preparing = 0
         """Pictures that are being decoded, or wait for a worker to decode them."""
 
@@ -63,18 +64,22 @@ class PictureHandlers:
         self._preparing += 1
         begun = self._serving.clock()
         try:
-            prepared = await self._work(functools.partial(prepare, body, max_pixels=settings.max_pixels))
+            decode = functools.partial(prepare, body, max_pixels=settings.max_pixels, budget=self._budget)
+            prepared = await self._work(decode)
         finally:
             self._preparing -= 1
         model.metrics.decoded(self._serving.clock() - begun)
-        response = await model.infer(InferRequest(prepared.inputs, task.outputs), len(body))
+        response = await model.infer(InferRequest(prepared.inputs, task.outputs), prepared.nbytes)
         begun = self._serving.clock()
         answer = await self._work(task.answer, prepared, response.outputs, options)
         model.metrics.encoded(self._serving.clock() - begun)
         if way == "detect" and options.format == "png":
             png = await self._work(_draw, prepared.picture, answer["detections"])
-            return web.Response(body=png, content_type="image/png")
-        return answers.json({"model_name": model.name, "model_version": model.version, **answer})
+            made = web.Response(body=png, content_type="image/png")
+        else:
+            made = answers.json({"model_name": model.name, "model_version": model.version, **answer})
+        self._serving.metrics.sent_bytes += made.content_length or 0
+        return made
 
     async def _picture(self, request: web.BaseRequest) -> bytes:
         settings = self._settings

@@ -9,16 +9,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import fcntl
 import logging
 import math
 import random
 import socket
+import sys
+import termios
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 from aiohttp.http import RawRequestMessage
 
-from foresail_runtime import contract, early, errors
+from foresail_runtime import contract, early, errors, logs
 from foresail_runtime.web import answers, backlog
 
 if TYPE_CHECKING:
@@ -47,7 +50,7 @@ class Connection(web.RequestHandler):
     what comes behind it waits in aiohttp's queue.
     """
 
-    __slots__ = ("_ends", "_express", "_listener", "_opened", "_taken", "_trip", "certified")
+    __slots__ = ("_ends", "_express", "_left", "_listener", "_moved", "_opened", "_taken", "_trip", "_wire", "certified")
 
     def __init__(self, listener: _Listener, **options: Any) -> None:
         super().__init__(listener, **options)
@@ -58,12 +61,18 @@ class Connection(web.RequestHandler):
         """aiohttp's loop took a request from its queue and has not begun to answer it."""
         self._opened = self._loop.time()
         self._ends = self._opened + listener.lifetime_seconds()
+        self._wire: asyncio.Transport | None = None
+        """The transport, which aiohttp forgets when it closes it, though bytes may be left in it."""
+        self._left = 0
+        self._moved = self._opened
+        """What the client had not yet taken of its answers when that was last seen to change, and when."""
         self.certified = False
         """Whether the client has shown a certificate that holds."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Look whom the handshake has shown."""
         super().connection_made(transport)
+        self._wire = self.transport
         self._listener.open += 1
         self.certified = bool(transport.get_extra_info("peercert"))
 
@@ -114,6 +123,18 @@ class Connection(web.RequestHandler):
     def is_overdue(self, now: float, header_timeout_seconds: float) -> bool:
         """Whether its first request has not come in time."""
         return self._request_count == 0 and now - self._opened > header_timeout_seconds
+
+    def is_stalled(self, now: float, seconds: float) -> bool:
+        """Whether the client has taken not a byte of what is sent to it for so long; asked again and again."""
+        left = 0 if self._wire is None else _untaken(self._wire)
+        if left == 0 or left != self._left:
+            self._left, self._moved = left, now
+        return now - self._moved > seconds
+
+    def abort(self) -> None:
+        """End it without sending what is left."""
+        if self._wire is not None:
+            self._wire.abort()
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
@@ -217,6 +238,17 @@ class _Listener(web.Server):
         return web.BaseRequest(message, payload, protocol, writer, task, self._loop)
 
 
+def _untaken(transport: asyncio.Transport) -> int:
+    """Return how many bytes are left in our memory, with TLS in the kernel's, too: its transports don't tell of ours."""
+    left = transport.get_write_buffer_size()
+    if transport.get_extra_info("sslcontext") is not None:
+        size = bytearray(4)
+        with contextlib.suppress(OSError):  # gone in this moment
+            fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, size)
+        left += int.from_bytes(size, sys.byteorder)
+    return left
+
+
 def _wake(waiter: asyncio.Future[None]) -> None:
     if not waiter.done():
         waiter.set_result(None)
@@ -300,7 +332,10 @@ class HttpServer:
             await asyncio.sleep(0.02)
         if self._sweeper is not None:
             self._sweeper.cancel()
+        left = self._connections()
         await self._server.shutdown(0.1)
+        for connection in left:
+            connection.abort()
 
     async def _adopt(self, server: _Listener, waiting: list[socket.socket], seconds: float) -> None:
         """Serve those who were let in before the listener closed; who spoils the handshake meanwhile is let go."""
@@ -324,15 +359,19 @@ class HttpServer:
         return response
 
     async def _sweep(self) -> None:
-        """Close connections whose first request does not come, and those over the limit, newest first."""
+        """Close connections without a first request, with an answer nobody takes, and over the limit, newest first."""
         loop = asyncio.get_running_loop()
+        first, taken = self._settings.header_timeout_seconds, self._settings.body_timeout_seconds
         while True:
-            await asyncio.sleep(SWEEP_SECONDS)
+            await asyncio.sleep(min(SWEEP_SECONDS, first, taken))
             now = loop.time()
             connections = self._connections()
             for connection in connections:
-                if connection.is_overdue(now, self._settings.header_timeout_seconds):
+                if connection.is_overdue(now, first):
                     connection.force_close()
+                elif connection.is_stalled(now, taken):
+                    log.info("a client takes nothing of its answer", extra=logs.fields(client=connection.peername))
+                    connection.abort()
             for connection in connections[self._settings.max_connections :]:
                 if connection.is_idle():
                     connection.force_close()

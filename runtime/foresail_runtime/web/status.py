@@ -37,9 +37,11 @@ class StatusHandlers:
         serving.health.when_ready(self._ready.set)
 
     async def live(self, request: web.BaseRequest, _values: Mapping[str, str]) -> web.Response:
-        """Answer 200: whoever hears this is alive."""
+        """Answer 200: whoever hears this is alive; 503 where a device failed, so that the process is started again."""
         await self._hold(request)
-        return answers.json({"live": self._serving.live()})
+        if self._serving.live():
+            return answers.json({"live": True})
+        return answers.json({"live": False, "message": f"the device failed: {self._serving.broken}"}, 503)
 
     async def ready(self, request: web.BaseRequest, _values: Mapping[str, str]) -> web.Response:
         """Answer 200 when every model is ready; else 503, with the state and why."""

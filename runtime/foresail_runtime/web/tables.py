@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import orjson
@@ -9,7 +10,7 @@ import orjson
 from foresail_runtime import errors
 from foresail_runtime.codec import check
 from foresail_runtime.tensors import InferRequest
-from foresail_runtime.web import answers, bodies
+from foresail_runtime.web import answers, bodies, infer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from foresail_runtime.model import Model
     from foresail_runtime.serving import Serving
     from foresail_runtime.settings import Settings
+    from foresail_runtime.tasks.tabular import Table
+    from foresail_runtime.tensors import Signature, Tensor
 
 
 class TableHandler:
@@ -45,11 +48,11 @@ class TableHandler:
         self._serving.metrics.received_bytes += len(body)
         clock = self._serving.clock
         begun = clock()
-        try:
-            document = orjson.loads(body)
-        except orjson.JSONDecodeError as error:
-            raise errors.InvalidRequest(f"the body is not JSON: {error}") from error
-        inputs = check.arrange_inputs(model.signature, model.table.read(document))
+        if len(body) < infer.LARGE:
+            inputs = _read(model.signature, model.table, body)
+        else:
+            loop, large = asyncio.get_running_loop(), self._serving.large
+            inputs = await loop.run_in_executor(large, _read, model.signature, model.table, body)
         model.metrics.decoded(clock() - begun)
         response = await model.infer(InferRequest(inputs), len(body))
         begun = clock()
@@ -57,4 +60,13 @@ class TableHandler:
             {"model_name": model.name, "model_version": model.version, **model.table.answer(response.outputs)}
         )
         model.metrics.encoded(clock() - begun)
+        self._serving.metrics.sent_bytes += answer.content_length or 0
         return answer
+
+
+def _read(signature: Signature, table: Table, body: bytes) -> tuple[Tensor, ...]:
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise errors.InvalidRequest(f"the body is not JSON: {error}") from error
+    return check.arrange_inputs(signature, table.read(document))

@@ -99,9 +99,17 @@ def test_what_we_state_and_is_otherwise_is_found_by_its_path(path: str, value: A
 
 
 def test_empty_values_that_the_server_leaves_out_are_no_difference() -> None:
-    wanted = {"spec": {"a": {}, "b": [], "c": "", "emptyDir": {}}}
+    wanted = {"spec": {"a": {}, "b": [], "c": ""}}
     assert compare.difference({"spec": {}}, wanted) is None
     assert compare.difference({"spec": {"a": 1}}, wanted) == "spec.a"
+
+
+def test_a_volume_of_another_kind_is_a_difference() -> None:
+    wanted = {"volumes": [{"name": "scratch", "emptyDir": {}}]}
+    assert compare.difference({"volumes": [{"name": "scratch", "emptyDir": {}}]}, wanted) is None
+    assert compare.difference({"volumes": [{"name": "scratch", "hostPath": {"path": "/"}}]}, wanted) == (
+        "volumes[0].emptyDir"
+    )
 
 
 def test_services_ports_are_merged_by_name() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,6 +25,20 @@ def test_an_upgraded_operator_keeps_the_image_of_an_unchanged_model(make_model: 
     assert images.choose(make_model(), pin, NEW) == pin
     assert images.choose(make_model(replicas=7), pin, NEW) == pin
     assert images.choose(make_model(scaling={"maxReplicas": 9}), pin, NEW) == pin
+    assert images.choose(make_model(loadBalancing="request"), pin, NEW) == pin
+    assert images.choose(make_model(holdRequests=False), pin, NEW) == pin
+
+
+@pytest.mark.parametrize("runtime", [{}, {"image": "mine:1"}], ids=["of the release", "of the user"])
+def test_another_pull_policy_of_the_install_restarts_nothing(
+    make_model: Callable[..., ModelDeployment], runtime: dict[str, str]
+) -> None:
+    always = dataclasses.replace(OLD, pull_policy="Always")
+    model = make_model(runtime=runtime)
+    pin = images.choose(model, None, OLD)
+    assert images.choose(model, pin, always) == pin
+    changed = make_model(runtime=runtime, serving={"maxQueueSize": 1})
+    assert images.choose(changed, pin, always).pull_policy == "Always"
 
 
 def test_a_changed_spec_takes_the_new_image(make_model: Callable[..., ModelDeployment]) -> None:

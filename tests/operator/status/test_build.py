@@ -37,6 +37,11 @@ def test_status_has_what_the_schema_has(make_model: Callable[..., ModelDeploymen
     assert status["revision"] == {"current": "new", "image": "runtime:1", "inputs": "abc"}
 
 
+def test_a_pull_policy_that_is_not_the_default_is_remembered(make_model: Callable[..., ModelDeployment]) -> None:
+    status = build.build(make_model(), known(), Pin("runtime:1", "abc", "Always"), {}, "now")
+    assert status["revision"]["pullPolicy"] == "Always"
+
+
 def test_a_cold_start_is_said_in_hundredths_and_stays_until_the_next_one(
     make_model: Callable[..., ModelDeployment],
 ) -> None:

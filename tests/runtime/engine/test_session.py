@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 import pytest
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from foresail_runtime import errors, tensors
 from foresail_runtime.engine import session
@@ -92,6 +93,26 @@ def test_an_index_out_of_range_is_the_requests_fault(tmp_path: pathlib.Path) -> 
     engine = session.open_engine(path, OPTIONS)
     with pytest.raises(errors.InvalidRequest, match="can't run on this request"):
         engine.run({"x": np.array([7])}, ["y"])
+
+
+@pytest.mark.parametrize(
+    ("words", "broken"),
+    [
+        ("CUDA failure 700: an illegal memory access was encountered ; GPU=0 ; hostname=n", True),
+        ("[ONNXRuntimeError] : 1 : FAIL : CUBLAS failure 13: CUBLAS_STATUS_EXECUTION_FAILED ; GPU=0", True),
+        ("CUDA failure 2: out of memory ; GPU=0", False),
+    ],
+)
+def test_a_device_that_fails_is_no_fault_of_the_request(mlp: pathlib.Path, words: str, broken: bool) -> None:
+    engine = session.open_engine(mlp, OPTIONS)
+
+    def fail(*_: Any) -> Any:
+        raise ort_errors.Fail(words)
+
+    engine._run = fail
+    with pytest.raises(errors.ModelFailed, match="the device failed: "):
+        engine.run({}, ["output"])
+    assert bool(engine.broken) is broken
 
 
 def test_a_sequence_of_maps_is_refused_with_the_way_out(tmp_path: pathlib.Path) -> None:

@@ -193,6 +193,21 @@ async def test_a_source_that_stays_down_is_given_up_with_its_words(fetch: Fetch,
     assert fetch.pauses == sorted(fetch.pauses) or max(fetch.pauses) <= download.MAX_PAUSE_SECONDS
 
 
+async def test_a_source_that_breaks_off_again_and_again_is_said_to_fail_all_the_while(
+    fetch: Fetch, source: Source
+) -> None:
+    source.answers = [whole(cut=100_000), plain("503 Busy"), whole(cut=100_000), whole()]
+    await fetch(digest=DIGEST)
+    assert [reason for reason, _ in fetch.said] == [None, *["DownloadFailed"] * 3]
+
+
+async def test_a_download_that_gets_on_after_a_break_is_said_to_get_on(fetch: Fetch, source: Source) -> None:
+    data = DATA * 3
+    source.answers = [whole(data, cut=100_000), whole(data)]
+    await fetch()
+    assert [reason for reason, _ in fetch.said] == [None, "DownloadFailed", None]
+
+
 async def test_a_source_that_nobody_listens_at_says_so(fetch: Fetch, source: Source) -> None:
     with contextlib.closing(await asyncio.start_server(source.serve, "127.0.0.1", 0)) as server:
         free = server.sockets[0].getsockname()[1]

@@ -354,8 +354,13 @@ async def test_a_full_queue_answers_429_or_503_as_set_while_the_engine_works(
     await wires[3].send(post(body("too many")))
     status, headers, document = await wires[3].answer()
     assert (status, headers["retry-after"], set(document)) == (expected, "1", {"error"})
+    padding = b"X-Filler: x\r\nAccept-Encoding: gzip\r\n\r\n"
+    await wires[3].send(post(body("too many", rows=40)).replace(b"\r\n\r\n", b"\r\n" + padding, 1))  # the long way
+    assert (await wires[3].answer())[0] == expected
     gate.gate.set()
     assert [(await wire.answer())[0] for wire in wires[:3]] == [200, 200, 200]
+    await until(lambda: server.app.serving.in_flight == 0)
+    assert server.app.serving.model("m").metrics.outcomes == {("infer", 200): 3, ("infer", expected): 2}
     for wire in wires:
         await wire.close()
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import io
 import struct
+import threading
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,7 @@ import pytest
 
 import foresail_runtime
 from foresail_runtime import contract
+from foresail_runtime.codec import rest
 from foresail_runtime.web import bodies
 
 if TYPE_CHECKING:
@@ -398,3 +401,42 @@ async def test_a_page_that_is_allowed_may_call_from_a_browser(
 async def test_the_server_does_not_tell_what_it_is_made_of(server: Server) -> None:
     for path in ("/v2", "/v2/nothing"):
         assert (await server.call("GET", path))[2].headers["Server"] == "foresail"
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["as it is", "packed"])
+async def test_a_large_document_is_read_and_answered_away_from_the_loop(
+    serve: Start, identity: Callable[..., pathlib.Path], monkeypatch: pytest.MonkeyPatch, packed: bool
+) -> None:
+    server = await serve(identity())
+    threads: list[str] = []
+    for name in ("decode", "encode"):
+        inner = getattr(rest, name)
+
+        def noted(*words: Any, inner: Callable[..., Any] = inner) -> Any:
+            threads.append(threading.current_thread().name.partition("_")[0])
+            return inner(*words)
+
+        monkeypatch.setattr(rest, name, noted)
+    rows = 300_000
+    data = orjson.dumps({"inputs": [{"name": "x", "shape": [rows, 2], "datatype": "FP32", "data": [0.5] * (2 * rows)}]})
+    headers = {"Content-Encoding": "gzip"} if packed else {}
+    body = io.BytesIO(gzip.compress(data) if packed else data)
+    status, document, _ = await server.call("POST", "/v2/models/m/infer", data=body, headers=headers)
+    assert (status, document["outputs"][0]["shape"]) == (200, [rows, 2])
+    assert threads == ["large", "large"]
+
+
+async def test_a_body_that_unpacks_to_more_than_there_is_room_for_beside_others_is_refused(
+    serve: Start, identity: Callable[..., pathlib.Path]
+) -> None:
+    server = await serve(identity(), max_held_bytes=200_000)
+    data = orjson.dumps({"inputs": [{"name": "x", "shape": [50_000, 2], "datatype": "FP32", "data": [0.5] * 100_000}]})
+    _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(b"POST /v2/models/m/infer HTTP/1.1\r\nHost: m\r\nContent-Length: 1000\r\n\r\n{")
+    await writer.drain()
+    async with asyncio.timeout(10):
+        while not server.app.serving.in_flight:
+            await asyncio.sleep(0.01)
+    status, document = await server.infer(gzip.compress(data), headers={"Content-Encoding": "gzip"})
+    assert (status, "memory" in document["error"]) == (429, True)
+    writer.close()

@@ -1,0 +1,49 @@
+"""How much memory this process may use, the cgroup's limit, and how what was large is given back."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import TYPE_CHECKING, Final
+
+from foresail_runtime.engine import cores
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_M_MMAP_THRESHOLD: Final = -3
+"""mallopt(3)."""
+LARGE_BYTES: Final = 4 * 2**20
+
+
+def give_back_large() -> bool:
+    """Have blocks of LARGE_BYTES and more go back to the system when they are freed; tell whether that could be set.
+
+    glibc raises its threshold with the first large block that is freed, and from then on keeps such blocks for each
+    thread: four decoded pictures of 50 megapixels, one a thread, would stay for good.
+    """
+    try:
+        return bool(ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, LARGE_BYTES))
+    except (AttributeError, OSError):  # another libc
+        return False
+
+
+def available() -> int | None:
+    """Return the bytes that this process may use at most; None: no limit is set."""
+    return limit(cores.CGROUP_ROOT, cores.OWN_CGROUP)
+
+
+def limit(root: Path, own: Path) -> int | None:
+    """Return the tightest limit of the cgroup files under `root`; `own`, /proc/self/cgroup, names the groups."""
+    found = [size for folder in cores.folders(root, own, "memory") if (size := _bytes(folder)) is not None]
+    return min(found, default=None)
+
+
+def _bytes(folder: Path) -> int | None:
+    for name in ("memory.max", "memory.limit_in_bytes"):
+        try:
+            size = int((folder / name).read_text())
+        except (OSError, ValueError):  # not there, or "max"
+            continue
+        if size < 2**60:  # version 1 writes a number near 2^63 for none
+            return size
+    return None

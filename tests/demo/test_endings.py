@@ -1,0 +1,164 @@
+"""How the demo ends: with its last words, with a sentence about what failed, and with the cluster gone or left."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import signal
+import subprocess
+import urllib.error
+from typing import TYPE_CHECKING
+
+import pytest
+from rich.console import Console
+
+from demo import __main__ as program
+from demo import places
+from demo.screen import Screen
+from demo.story import Demo
+from foresail_testbed.errors import TestbedError
+
+if TYPE_CHECKING:
+    import pathlib
+    from collections.abc import Sequence
+
+    from foresail_testbed.cluster import Listener
+
+
+class Place:
+    """A cluster that is only spoken of; knows how it ended."""
+
+    title = "nowhere"
+
+    def __init__(self) -> None:
+        self.end = ""
+        self.is_up = True
+
+    def build_images(self) -> list[str]:
+        return []
+
+    def up(self, tell: Listener) -> None:
+        """Start nothing."""
+
+    def load_images(self) -> None:
+        """Load nothing."""
+
+    def run(self, words: Sequence[str], seconds: float = 180.0, stdin: str | None = None) -> str:
+        return f"what {words[1]} says"
+
+    def reach(self, namespace: str, service: str, port: int) -> contextlib.AbstractContextManager[str]:
+        return contextlib.nullcontext("http://127.0.0.1:1")
+
+    def down(self) -> None:
+        self.end = "down"
+
+    def keep(self) -> None:
+        self.end = "kept"
+
+    def access(self) -> list[str]:
+        return ["export KUBECONFIG=somewhere", "end it"] if self.is_up else []
+
+
+@pytest.fixture
+def demo(tmp_path: pathlib.Path) -> Demo:
+    return Demo(Place(), Screen(Console(file=io.StringIO(), width=200)), tmp_path)
+
+
+def tell(demo: Demo, error: Exception | None = None, *, keep: bool = False) -> tuple[int, str, str]:
+    """Tell a story of one step; returns the status, what was printed, and how the cluster ended."""
+
+    def step(_: Demo) -> None:
+        if error is not None:
+            raise error
+
+    status = program.tell(demo, [step], keep=keep)
+    assert isinstance(demo.place, Place)
+    assert isinstance(demo.screen.console.file, io.StringIO)
+    return status, demo.screen.console.file.getvalue(), demo.place.end
+
+
+HTTP = urllib.error.HTTPError("http://m/detect", 503, "Service Unavailable", None, None)  # type: ignore[arg-type]  # as urllib
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (places.CommandError("`helm` failed: no"), "`helm` failed: no"),
+        (TestbedError("use Linux"), "use Linux"),
+        (TimeoutError("retail-shelf was not ready within 180 s"), "retail-shelf was not ready within 180 s"),
+        (HTTP, "http://m/detect answered 503 Service Unavailable"),
+        (urllib.error.URLError("no route"), "a request to the model got no answer: no route"),
+        (subprocess.CalledProcessError(2, ["scripts/helm", "version"]), "`scripts/helm version` failed with status 2"),
+        (subprocess.CalledProcessError(-signal.SIGKILL, "kind"), "`kind` failed with status -9"),
+        (subprocess.TimeoutExpired(["kubectl", "get"], 30.0), "`kubectl get` took more than 30 s"),
+        (FileNotFoundError(2, "No such file", "kubectl"), "[Errno 2] No such file: 'kubectl'"),
+        (ConnectionResetError(), "ConnectionResetError"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_what_fails_is_a_sentence_and_leaves_a_file_to_read(demo: Demo, error: Exception, sentence: str) -> None:
+    status, printed, end = tell(demo, error)
+    assert (status, end) == (1, "down")
+    assert printed.splitlines()[:2] == ["The demo stopped:", sentence]
+    assert "The cluster is still there" not in printed
+    assert "what logs says" in (demo.output / "failure.txt").read_text()
+
+
+def test_a_mistake_of_the_demos_own_stays_one_and_the_cluster_ends(demo: Demo) -> None:
+    with pytest.raises(KeyError):
+        tell(demo, KeyError("spec"))
+    assert isinstance(demo.place, Place)
+    assert demo.place.end == "down"
+
+
+LEFT = ["The cluster is still there:", "  export KUBECONFIG=somewhere", "  end it"]
+
+
+def test_a_kept_cluster_is_told_how_to_be_reached_and_ended(demo: Demo) -> None:
+    status, printed, end = tell(demo, keep=True)
+    assert (status, end) == (0, "kept")
+    assert printed.splitlines()[-3:] == LEFT
+
+
+def test_a_cluster_kept_by_a_failed_run_is_told_the_same(demo: Demo) -> None:
+    status, printed, end = tell(demo, TimeoutError("too late"), keep=True)
+    assert (status, end) == (1, "kept")
+    assert printed.splitlines()[-3:] == LEFT
+
+
+def test_a_cluster_that_never_was_up_is_not_told_of(demo: Demo) -> None:
+    assert isinstance(demo.place, Place)
+    demo.place.is_up = False
+    status, printed, _ = tell(demo, TimeoutError("too late"), keep=True)
+    assert status == 1
+    assert "The cluster is still there" not in printed
+
+
+def test_without_a_cluster_the_last_words_say_how_to_keep_one(demo: Demo) -> None:
+    status, printed, end = tell(demo)
+    assert (status, end) == (0, "down")
+    assert "make demo KEEP=1" in printed
+
+
+def test_no_place_tells_of_a_cluster_that_it_has_not_made(tmp_path: pathlib.Path) -> None:
+    for place in (places.Kind(tmp_path, "1"), places.Testbed("1")):
+        place.keep()
+        assert place.access() == []
+
+
+def test_kind_cluster_that_failed_half_way_is_reached_by_its_kubeconfig_and_ended_by_its_name(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "kind").write_text("#!/bin/sh\n")
+    (tmp_path / "kind").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    place = places.Kind(tmp_path, "1")
+    with pytest.raises(places.CommandError, match="kubectl"):  # this kind writes no kubeconfig
+        place.up(lambda _: None)
+    place.keep()
+    assert place.access() == [
+        f"export KUBECONFIG={tmp_path}/kubeconfig",
+        "kubectl get mdep",
+        "scripts/kind delete cluster --name foresail-demo",
+    ]
