@@ -24,6 +24,7 @@ PARTS = {
     "pictures": "JPEG in, boxes out, on top of the model (--detector)",
     "neighbours": "a small model beside a busy one of 40 ms",
     "observing": "what metrics and the access log cost",
+    "drift": "what watching for drift costs",
     "poisson": "the same model at 80 percent load, against the M/D/1 queue",
     "overload": "ten times the load of a 10 ms model",
     "peers": "other servers with the same small model (--peers, --peers-folder)",

@@ -1,16 +1,13 @@
 """What watching for drift costs: the same model served with a reference and without, as ratios of one run.
 
-    python bench/runtime/drift.py [--seconds 3] [--rounds 5] [--slow-milliseconds 10] [--calls]
-
 The small model is the benchmarks' MLP, watched in all its 32 columns and 8 outputs, at 1, 8 and 32 connections; the
-slow one a chain of matrix products of about so many milliseconds a run. Rounds alternate between the servers; the
+slow one a chain of matrix products of about 10 ms a run. Rounds alternate between the servers; the
 medians of the rounds' ratios are printed (least to most), of requests a second and of CPU a request, which other
 work on the machine disturbs less. Needs `wrk` (Debian package of that name). Everything stays on loopback.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import pathlib
@@ -30,11 +27,13 @@ from foresail_runtime.drift import features, reference, watch
 from foresail_runtime.engine import session, warmup
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable
 
 HERE = pathlib.Path(__file__).parent
 MLP = HERE.parents[1] / "tests" / "runtime" / "models" / "mlp.onnx"
 COLUMNS = 32
+SLOW_MILLISECONDS = 10
 
 
 def slow_model(path: pathlib.Path, milliseconds: float) -> pathlib.Path:
@@ -104,7 +103,7 @@ class Server:
     def measure(self, script: pathlib.Path, connections: int, seconds: float) -> tuple[float, float]:
         """Return requests a second and CPU seconds a request."""
         before = self.cpu_seconds()
-        command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(script), f"{self.url}/infer"]
+        command = ["wrk", "-t1", f"-c{connections}", f"-d{round(seconds)}s", "-s", str(script), f"{self.url}/infer"]
         text = subprocess.run(command, check=True, capture_output=True, text=True, timeout=seconds + 20).stdout
         found = re.search(r"(\d+) requests in", text)
         rate = re.search(r"Requests/sec:\s*([\d.]+)", text)
@@ -179,23 +178,11 @@ def _ratio(ratios: list[float]) -> str:
     return f"{statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=int, default=3)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--slow-milliseconds", type=float, default=10)
-    parser.add_argument("--calls", action="store_true", help="only what one look costs")
-    options = parser.parse_args()
+def main(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         calls(learn(MLP, folder))
-        if options.calls:
-            return
         print("| model | connections | plain, requests/s | watched / plain | the same of CPU a request | sampled |")
         print("|---|---|---|---|---|---|")
         compare("small", MLP, folder, options)
-        compare("slow", slow_model(folder / "slow.onnx", options.slow_milliseconds), folder, options)
-
-
-if __name__ == "__main__":
-    main()
+        compare("slow", slow_model(folder / "slow.onnx", SLOW_MILLISECONDS), folder, options)

@@ -59,6 +59,7 @@ class ModelScaler:
         self._busy_at = now
         self._sampled_at: float | None = None
         self._stay_seconds = 1.0
+        self._before: Sample | None = None
         self._backlog = Backlog()
         self._sizes = Window(plan.growth.memory_seconds)
         self._rose_at: float | None = None
@@ -192,10 +193,18 @@ class ModelScaler:
             case Kind.REQUESTS_PER_SECOND:
                 steady.add(now, rate, 0.5)  # a count over T has the variance of one that stays half a second
             case Kind.LATENCY:
-                allowance = self._allowance[goal.kind]
-                allowance.learn(now, sample.concurrency / max(1, sample.pods), sample.latency)
+                allowance, pods = self._allowance[goal.kind], max(1, sample.pods)
+                allowance.learn(now, sample.pods, sample.concurrency / pods, rate / pods, sample.latency)
                 steady.unit = allowance.unit_milliseconds
-                steady.add(now, allowance.value_milliseconds(sample.concurrency), stay)
+                steady.add(now, allowance.value_milliseconds(self._arriving(sample), sample.concurrency), 0.5)
+
+    def _arriving(self, sample: Sample) -> float:
+        """Return how many requests a second come: those that are answered, and those by which more are there."""
+        before, self._before = self._before, sample
+        if before is None or sample.at <= before.at:
+            return sample.requests_per_second
+        grown = (sample.concurrency - before.concurrency) / (sample.at - before.at)
+        return max(0.0, sample.requests_per_second + grown)
 
     def _target(self, kind: Kind) -> float:
         return next(goal.target for goal in self.plan.goals if goal.kind is kind)
