@@ -78,7 +78,8 @@ def _serve(options: argparse.Namespace) -> int:
     # Imported here, so that --help and mistakes on the command line, and in a pod probes, are answered at once.
     from foresail_runtime import app, logs, termination  # noqa: PLC0415
 
-    memory.give_back_large()
+    if memory.available() is not None:  # else there is nobody who would end the process for it
+        memory.give_back_large()
     logs.configure(chosen.log_format, chosen.log_level)
     # Pillow warns of broken pictures in ever new words; what matters of it is answered to whoever sent one.
     warnings.filterwarnings("ignore", module=r"PIL\.")

@@ -342,7 +342,14 @@ def _make_grpc(app: App, port: int) -> GrpcServer:
     from foresail_runtime.grpc import server as grpc_server  # noqa: PLC0415
 
     settings = app.settings
-    limits = grpc_server.Limits(max_connection_age_seconds=settings.connection_age_seconds)
+    limits = grpc_server.Limits(
+        max_connection_age_seconds=settings.connection_age_seconds,
+        max_connections=settings.max_connections,
+        max_held_bytes=settings.max_held_bytes,
+        message_seconds=settings.body_timeout_seconds,
+        handshake_seconds=settings.header_timeout_seconds,
+        idle_seconds=settings.keepalive_seconds,
+    )
     interceptors = [grpc_access.Recorder(app.access)] if app.access.active else []
     if settings.tokens is not None:
         interceptors.append(credentials.Doorkeeper(app.guard, app.metrics.rejected))

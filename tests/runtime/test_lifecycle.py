@@ -14,10 +14,12 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
+import grpc
 import onnx
 import pytest
 
 from foresail_runtime import contract
+from foresail_runtime.grpc import oip_pb2
 from tests.runtime.conftest import MODELS, save_model
 
 if TYPE_CHECKING:
@@ -341,6 +343,37 @@ async def test_sigterm_under_load_loses_no_request(
     assert await process.code() == 0
     await asyncio.wait_for(asyncio.gather(*clients.tasks), PATIENCE)
     assert clients.lost == []
+
+
+@pytest.mark.parametrize("drain", ["0", "1"], ids=["a laptop", "a pod"])
+async def test_sigterm_ends_an_open_stream_well_once_what_it_read_is_answered(
+    start: Start, tmp_path: pathlib.Path, mlp: pathlib.Path, drain: str
+) -> None:
+    environment = describe(tmp_path, path=str(mlp)) | {"FORESAIL_GRPC_PORT": "0", contract.ENV_DRAIN_SECONDS: drain}
+    process = await start("serve", **environment, FORESAIL_CONNECTION_SECONDS="0.2")
+    _, port = ports(await process.line("listening"))
+    await process.line("model ready")
+    tensor = oip_pb2.ModelInferRequest.InferInputTensor(name="input", datatype="FP32", shape=[1, 32])
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        call = channel.stream_stream(
+            "/inference.GRPCInferenceService/ModelStreamInfer",
+            oip_pb2.ModelInferRequest.SerializeToString,
+            oip_pb2.ModelStreamInferResponse.FromString,
+        )()
+        for number in range(20):
+            await call.write(
+                oip_pb2.ModelInferRequest(
+                    model_name="m", id=str(number), inputs=[tensor], raw_input_contents=[bytes(128)]
+                )
+            )
+        answers = [await call.read()]
+        process.process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(PATIENCE):
+            while (answer := await call.read()) is not grpc.aio.EOF:
+                answers.append(answer)
+            assert await call.code() is grpc.StatusCode.OK
+    assert [answer.infer_response.id for answer in answers] == [str(number) for number in range(len(answers))]
+    assert await process.code() == 0
 
 
 async def test_a_second_signal_ends_the_drain(start: Start, tmp_path: pathlib.Path, mlp: pathlib.Path) -> None:

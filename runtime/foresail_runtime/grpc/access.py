@@ -28,15 +28,15 @@ class Recorder(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpcio has 
         handler = await continuation(call)
         if handler is None or not call.method.startswith(_OURS):
             return handler
-        streams = handler.request_streaming and handler.response_streaming
-        answer = handler.stream_stream if streams else handler.unary_unary
+        streams = handler.response_streaming  # all have their requests as streams
+        answer = handler.stream_stream if streams else handler.stream_unary
         headers = {key: value for key, value in call.invocation_metadata if isinstance(value, str)}
 
-        async def recorded(message: Any, context: Any) -> Any:
+        async def recorded(requests: Any, context: Any) -> Any:
             start = time.monotonic()
             status = grpc.StatusCode.CANCELLED  # unless it ends in one of the other ways
             try:
-                response = await answer(message, context)
+                response = await answer(requests, context)
                 status = grpc.StatusCode.OK
             except grpc.aio.AbortError:
                 status = _status(context)
@@ -54,7 +54,7 @@ class Recorder(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpcio has 
                     headers=headers,
                 )
 
-        made = grpc.stream_stream_rpc_method_handler if streams else grpc.unary_unary_rpc_method_handler
+        made = grpc.stream_stream_rpc_method_handler if streams else grpc.stream_unary_rpc_method_handler
         return made(recorded, handler.request_deserializer, handler.response_serializer)
 
 

@@ -14,10 +14,10 @@ import errno
 from typing import TYPE_CHECKING, Final
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from foresail_runtime.grpc import connections, reflect, service
+from foresail_runtime.grpc import connections, gate, reflect, service, watching
 
 if TYPE_CHECKING:
     from foresail_runtime.serving import Serving
@@ -26,6 +26,8 @@ _HEALTH: Final = "grpc.health.v1.Health"
 _FOREVER: Final = 2**31 - 1
 _JITTER: Final = 1.1
 _LOOK_SECONDS: Final = 0.05
+_WINDOW_BYTES: Final = 256 * 1024
+"""What a connection may send of messages that nobody has asked for yet."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -41,6 +43,16 @@ class Limits:
     """A connection that is silent is pinged this often, and closed when no answer comes for 20 seconds."""
     max_concurrent_streams: int = 1024
     """Calls at a time on one connection."""
+    max_connections: int | None = None
+    """So many connections, and so many calls on all of them, are taken at a time; None: any number."""
+    max_held_bytes: int | None = None
+    """Of all messages that are being received or answered; None: any number."""
+    message_seconds: float | None = None
+    """For a message to arrive, once it is its turn; None: for ever."""
+    handshake_seconds: float | None = None
+    """For a connection to say that it speaks HTTP/2; None: as grpcio has it, two minutes."""
+    idle_seconds: float | None = None
+    """For a connection between two calls; None: for ever."""
     compression: grpc.Compression = grpc.Compression.NoCompression
     """Of answers; compressed requests are taken whatever this says."""
 
@@ -59,15 +71,18 @@ class GrpcServer:
         credentials: grpc.ServerCredentials | None = None,
         interceptors: tuple[grpc.aio.ServerInterceptor, ...] = (),
     ) -> None:
+        limits = limits or Limits()
         self._serving = serving
+        self._service = service.Service(
+            serving, gate.Gate(limits.max_held_bytes, max_message_bytes, limits.message_seconds)
+        )
         self._address = f"[{host}]" if ":" in host else host
         self._port = port
-        self._options = _options(limits or Limits(), max_message_bytes)
-        self._age = (limits or Limits()).max_connection_age_seconds
-        self._compression = (limits or Limits()).compression
+        self._options = _options(limits, max_message_bytes)
+        self._limits = limits
         self._credentials = credentials
         self._interceptors = interceptors
-        self._health = health.aio.HealthServicer()
+        self._health = watching.Health()
         self._server: grpc.aio.Server | None = None
         self._announcement: asyncio.Task[None] | None = None
 
@@ -78,9 +93,12 @@ class GrpcServer:
             OSError: The address can't be had; the message says what to do.
         """
         self._server = server = grpc.aio.server(
-            interceptors=self._interceptors, options=self._options, compression=self._compression
+            interceptors=self._interceptors,
+            options=self._options,
+            compression=self._limits.compression,
+            maximum_concurrent_rpcs=self._limits.max_connections,
         )
-        server.add_generic_rpc_handlers((service.Service(self._serving).handlers(),))
+        server.add_generic_rpc_handlers((self._service.handlers(),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         reflection.enable_server_reflection(
             (reflect.SERVICE, _HEALTH, reflection.SERVICE_NAME), server, pool=reflect.pool()
@@ -106,11 +124,20 @@ class GrpcServer:
         await self._health.enter_graceful_shutdown()
         loop = asyncio.get_running_loop()
         end = loop.time() + grace_seconds
-        if self._age is not None:
-            await self._outlive_connections(min(end, loop.time() + self._age * _JITTER + 2 * _LOOK_SECONDS))
+        age = self._limits.max_connection_age_seconds
+        if age is not None:
+            # Streams keep their connections. They have half of the grace at least to answer what they read.
+            ending = loop.call_later(grace_seconds / 2, self._end_streams)
+            await self._outlive_connections(min(end, loop.time() + age * _JITTER + 2 * _LOOK_SECONDS))
+            ending.cancel()
+        self._end_streams()
         await self._server.stop(max(0.0, end - loop.time()))
         if self._announcement is not None:
             await self._announcement
+
+    def _end_streams(self) -> None:
+        self._service.end_streams()
+        self._health.end()
 
     async def _outlive_connections(self, until: float) -> None:
         loop = asyncio.get_running_loop()
@@ -137,20 +164,27 @@ class GrpcServer:
 
 
 def _options(limits: Limits, max_message_bytes: int) -> list[tuple[str, int]]:
-    keepalive, grace = round(limits.keepalive_seconds * 1000), limits.max_connection_age_grace_seconds
+    age, grace = limits.max_connection_age_seconds, limits.max_connection_age_grace_seconds
     options = [
         ("grpc.max_receive_message_length", max_message_bytes),
         ("grpc.max_send_message_length", -1),
         ("grpc.max_concurrent_streams", limits.max_concurrent_streams),
-        ("grpc.keepalive_time_ms", keepalive),
+        ("grpc.max_allowed_incoming_connections", limits.max_connections),
+        ("grpc.keepalive_time_ms", _milliseconds(limits.keepalive_seconds)),
         ("grpc.keepalive_timeout_ms", 20_000),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+        ("grpc.http2.lookahead_bytes", _WINDOW_BYTES),
+        ("grpc.http2.bdp_probe", 0),  # it would widen the window to some 5 MB
+        ("grpc.server_handshake_timeout_ms", _milliseconds(limits.handshake_seconds)),
+        ("grpc.http2.settings_timeout", _milliseconds(limits.handshake_seconds)),
+        ("grpc.max_connection_idle_ms", _milliseconds(limits.idle_seconds)),
+        ("grpc.max_connection_age_ms", _milliseconds(age)),
+        ("grpc.max_connection_age_grace_ms", _FOREVER if grace is None else _milliseconds(grace)),
         ("grpc.so_reuseport", 0),  # two servers on one port would each get half of the calls, and nobody told
     ]
-    if limits.max_connection_age_seconds is not None:
-        options += [
-            ("grpc.max_connection_age_ms", min(_FOREVER, round(limits.max_connection_age_seconds * 1000))),
-            ("grpc.max_connection_age_grace_ms", _FOREVER if grace is None else round(grace * 1000)),
-        ]
-    return options
+    return [(name, value) for name, value in options if value is not None]
+
+
+def _milliseconds(seconds: float | None) -> int | None:
+    return None if seconds is None else min(_FOREVER, round(seconds * 1000))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import uuid
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
@@ -14,11 +15,12 @@ from google.protobuf.message import DecodeError, Message
 import foresail_runtime
 from foresail_runtime import errors
 from foresail_runtime.codec import extensions
-from foresail_runtime.grpc import messages, oip_pb2, reflect
+from foresail_runtime.grpc import messages, oip_pb2, reflect, streams
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
+    from foresail_runtime.grpc.gate import Gate
     from foresail_runtime.serving import Serving
     from foresail_runtime.tensors import InferRequest, InferResponse, TensorSpec
 
@@ -28,8 +30,6 @@ log = logging.getLogger(__name__)
 _MessageType = TypeVar("_MessageType", bound=Message)
 _MadeType = TypeVar("_MadeType", covariant=True)  # noqa: PLC0105  # what makes, and nothing else, uses it
 
-STREAM_WINDOW: Final = 32
-"""Requests of one stream that are under way at a time; the next is read when the oldest is answered."""
 _REPOSITORY_TOKEN: Final = "foresail-repository-token"  # noqa: S105  # a key's name
 _SHARED_MEMORY: Final = "shared memory is not offered, send tensors in the message"
 _ABSENT: Final = {
@@ -55,6 +55,9 @@ class Context(Protocol):
     def invocation_metadata(self) -> Iterable[tuple[str, str | bytes]] | None:
         """Return what the caller sent beside its message."""
 
+    async def read(self) -> Any:
+        """Return the next message, or `grpc.aio.EOF`."""
+
     async def write(self, message: Message) -> None:
         """Send one answer of a stream."""
 
@@ -72,8 +75,14 @@ class Encode(Protocol[_MadeType]):
 class Service:
     """The calls, registered under the service's public name by `handlers`."""
 
-    def __init__(self, serving: Serving) -> None:
+    def __init__(self, serving: Serving, gate: Gate) -> None:
         self._serving = serving
+        self._gate = gate
+        self._streams = streams.Streams(gate)
+
+    def end_streams(self) -> None:
+        """Read no more of the streams that are open, answer what was read, and end them well."""
+        self._streams.end()
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """Return what a server adds to answer the service."""
@@ -94,7 +103,7 @@ class Service:
         made["RepositoryModelUnload"] = self._unary("RepositoryModelUnload", self.unload)
         for name, words in _ABSENT.items():
             made[name] = self._absent(words)
-        made["ModelInfer"] = grpc.unary_unary_rpc_method_handler(self._guarded(self._infer))
+        made["ModelInfer"] = grpc.stream_unary_rpc_method_handler(self._let_in(self._infer))
         made["ModelStreamInfer"] = grpc.stream_stream_rpc_method_handler(
             self._guarded(self.model_stream_infer), None, oip_pb2.ModelStreamInferResponse.SerializeToString
         )
@@ -169,22 +178,24 @@ class Service:
         return oip_pb2.RepositoryModelUnloadResponse()
 
     async def model_infer(
-        self, message: oip_pb2.ModelInferRequest, context: Context, encode: Encode[_MadeType]
+        self, message: oip_pb2.ModelInferRequest, size: int, context: Context, encode: Encode[_MadeType]
     ) -> _MadeType:
-        """Answer one request, as what `encode` makes of it, and count it."""
+        """Answer one request of so many bytes, as what `encode` makes of it, and count it."""
         serving = self._serving
         model = serving.model(message.model_name, message.model_version)
         start = serving.clock()
         status, waits = 500, False
         try:
             request, is_raw = messages.decode(model.signature, message)
+            del message  # while it waits, its tensors are enough
             model.metrics.decoded(serving.clock() - start)
             arrays = model.batcher.run_short(request)
             if arrays is None:
                 serving.begin(model, start)
                 waits = True
                 request = _within(request, context.time_remaining())
-                response = await model.infer(request, message.ByteSize())
+                size = max(size, sum(tensor.array.nbytes for tensor in request.inputs))
+                response = await model.infer(request, size)
             else:
                 response = model.respond(request, arrays)
             begun = serving.clock()
@@ -206,27 +217,35 @@ class Service:
             model.metrics.answered("grpc", status, seconds)
         return answer
 
-    async def model_stream_infer(self, requests: AsyncIterator[bytes], context: Context) -> None:
+    async def model_stream_infer(self, context: Context) -> None:
         """Answer each request of a stream, in order; one that fails does not end the stream."""
-        under_way: asyncio.Queue[asyncio.Task[oip_pb2.ModelStreamInferResponse] | None] = asyncio.Queue(STREAM_WINDOW)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(_write(under_way, context))
-            async for data in requests:
-                await under_way.put(group.create_task(self._stream_answer(data, context)))
-            await under_way.put(None)
+        await self._streams.answer(functools.partial(self._stream_answer, context), context)
 
-    async def _stream_answer(self, data: bytes, context: Context) -> oip_pb2.ModelStreamInferResponse:
-        message = oip_pb2.ModelInferRequest()
+    async def _stream_answer(self, context: Context, data: bytes) -> oip_pb2.ModelStreamInferResponse:
+        empty, held = oip_pb2.ModelInferResponse(), 0
         try:
             message = _parse(oip_pb2.ModelInferRequest, data)
-            answer = await self.model_infer(message, context, messages.encode)
-            return oip_pb2.ModelStreamInferResponse(infer_response=answer)
-        except Exception as error:  # noqa: BLE001  # whatever it is, the other requests of the stream go on
             empty = oip_pb2.ModelInferResponse(model_name=message.model_name, id=message.id)
+            held = self._gate.enter(len(data))
+            self._serving.metrics.received_bytes += len(data)
+            answering = self.model_infer(message, held, context, messages.encode)
+            del data, message
+            answer = oip_pb2.ModelStreamInferResponse(infer_response=await answering)
+            self._serving.metrics.sent_bytes += answer.ByteSize()
+            return answer  # noqa: TRY300  # what is made in here fails in here
+        except Exception as error:  # noqa: BLE001  # whatever it is, the other requests of the stream go on
             return oip_pb2.ModelStreamInferResponse(error_message=self._explain(error)[1], infer_response=empty)
+        finally:
+            self._gate.leave(held)
 
     async def _infer(self, data: bytes, context: Context) -> bytes:
-        return await self.model_infer(_parse(oip_pb2.ModelInferRequest, data), context, messages.serialize)
+        message = _parse(oip_pb2.ModelInferRequest, data)
+        self._serving.metrics.received_bytes += len(data)
+        answering = self.model_infer(message, len(data), context, messages.serialize)
+        del data, message  # it is held only as long as it is read
+        answer = await answering
+        self._serving.metrics.sent_bytes += len(answer)
+        return answer
 
     def _unary(self, name: str, answer: Callable[[Any, Context], Awaitable[Message]]) -> Any:
         """Return a handler that parses here, where a message that is none is the caller's mistake, not ours."""
@@ -236,7 +255,7 @@ class Service:
         async def parse_and_answer(data: bytes, context: Context) -> Message:
             return await answer(_parse(request, data), context)
 
-        return grpc.unary_unary_rpc_method_handler(self._guarded(parse_and_answer), None, response.SerializeToString)
+        return grpc.stream_unary_rpc_method_handler(self._let_in(parse_and_answer), None, response.SerializeToString)
 
     def _absent(self, words: str) -> Any:
         """Return a handler that says what is not offered, whatever the message."""
@@ -244,15 +263,23 @@ class Service:
         async def call(_data: bytes, _context: Context) -> Message:
             raise errors.Unsupported(words)
 
-        return grpc.unary_unary_rpc_method_handler(self._guarded(call))
+        return grpc.stream_unary_rpc_method_handler(self._let_in(call))
 
-    def _guarded(self, answer: Callable[[Any, Context], Awaitable[Any]]) -> Callable[[Any, Context], Awaitable[Any]]:
-        async def call(message: Any, context: Context) -> Any:
+    def _let_in(self, answer: Callable[[bytes, Context], Awaitable[Any]]) -> Callable[[Any, Context], Awaitable[Any]]:
+        """Return what answers a call of one message, registered as one of several so that the gate is who reads it.
+
+        On the wire all calls are streams.
+        """
+        return self._guarded(functools.partial(self._gate.let_in, answer))
+
+    def _guarded(self, answer: Callable[[Context], Awaitable[Any]]) -> Callable[[Any, Context], Awaitable[Any]]:
+        async def call(_requests: Any, context: Context) -> Any:
             try:
-                return await answer(message, context)
+                return await answer(context)
             except Exception as error:  # noqa: BLE001  # every failure is an answer
-                code, details = self._explain(error)
-                await context.abort(code, details, _trailers(error))
+                ending = (*self._explain(error), _trailers(error))
+            # Out here: grpcio keeps what is raised, which would keep the failure, its frames and the message in them.
+            return await context.abort(*ending)
 
         return call
 
@@ -286,13 +313,6 @@ def _at_once(answer: Callable[[Any], Message]) -> Callable[[Any, Context], Await
         return answer(message)
 
     return call
-
-
-async def _write(
-    under_way: asyncio.Queue[asyncio.Task[oip_pb2.ModelStreamInferResponse] | None], context: Context
-) -> None:
-    while (task := await under_way.get()) is not None:
-        await context.write(await task)
 
 
 def _within(request: InferRequest, seconds: float | None) -> InferRequest:

@@ -31,7 +31,7 @@ MAX_PIXELS: Final = 50_000_000
 """A 48-megapixel phone's picture passes; to decode it takes up to 350 MB."""
 _BYTES_A_PIXEL: Final = 7
 """While a picture is decoded: up to four as they are in the file, and three in RGB."""
-_BAND: Final = 256
+_BAND: Final = 64
 """Rows at a time that are laid over white."""
 
 _ORIENTATION: Final = 0x0112

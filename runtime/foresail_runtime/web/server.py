@@ -50,7 +50,18 @@ class Connection(web.RequestHandler):
     what comes behind it waits in aiohttp's queue.
     """
 
-    __slots__ = ("_ends", "_express", "_left", "_listener", "_moved", "_opened", "_taken", "_trip", "_wire", "certified")
+    __slots__ = (
+        "_ends",
+        "_express",
+        "_left",
+        "_listener",
+        "_moved",
+        "_opened",
+        "_taken",
+        "_trip",
+        "_wire",
+        "certified",
+    )
 
     def __init__(self, listener: _Listener, **options: Any) -> None:
         super().__init__(listener, **options)
@@ -68,6 +79,12 @@ class Connection(web.RequestHandler):
         """What the client had not yet taken of its answers when that was last seen to change, and when."""
         self.certified = False
         """Whether the client has shown a certificate that holds."""
+
+    @property
+    def client(self) -> str | None:
+        """The address at the other end."""
+        name = None if self._wire is None else self._wire.get_extra_info("peername")
+        return str(name[0]) if name else None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Look whom the handshake has shown."""
@@ -239,7 +256,7 @@ class _Listener(web.Server):
 
 
 def _untaken(transport: asyncio.Transport) -> int:
-    """Return how many bytes are left in our memory, with TLS in the kernel's, too: its transports don't tell of ours."""
+    """Return how many bytes are left in our memory; of TLS, whose transports don't tell, those in the kernel's, too."""
     left = transport.get_write_buffer_size()
     if transport.get_extra_info("sslcontext") is not None:
         size = bytearray(4)
@@ -370,7 +387,7 @@ class HttpServer:
                 if connection.is_overdue(now, first):
                     connection.force_close()
                 elif connection.is_stalled(now, taken):
-                    log.info("a client takes nothing of its answer", extra=logs.fields(client=connection.peername))
+                    log.info("a client takes nothing of its answer", extra=logs.fields(client=connection.client))
                     connection.abort()
             for connection in connections[self._settings.max_connections :]:
                 if connection.is_idle():

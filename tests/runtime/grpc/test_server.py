@@ -207,6 +207,20 @@ async def test_a_model_that_fails_is_the_model_s_failure_in_its_own_words(bench:
     assert (code, details) == (Code.INTERNAL, "x" * 1000)
 
 
+async def test_bytes_of_calls_and_streams_are_counted(bench: Any, make_request: Any) -> None:
+    bench.engine.go.set()
+    message = make_request()
+    answer = await bench.call("ModelInfer")(message)
+    counts = bench.door.metrics
+    assert (counts.received_bytes, counts.sent_bytes) == (message.ByteSize(), answer.ByteSize())
+    stream = bench.call("ModelStreamInfer")(iter([message]))
+    (found,) = [one async for one in stream]
+    assert (counts.received_bytes, counts.sent_bytes) == (
+        2 * message.ByteSize(),
+        answer.ByteSize() + found.ByteSize(),
+    )
+
+
 @pytest.mark.parametrize("queue_count", [100])
 async def test_a_stream_answers_in_order_and_a_bad_request_does_not_end_it(bench: Any, make_request: Any) -> None:
     async def requests() -> Any:
