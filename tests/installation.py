@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import pathlib
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from foresail_testbed import cluster as testbed
 from foresail_testbed import diagnostics, external, images
+from tests import reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,11 +32,16 @@ IMAGES: Final = (
 )
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class Foresail:
     """An installed operator, and what tests do with models on its cluster."""
 
     cluster: Cluster
+
+    @functools.cached_property
+    def read(self) -> reader.Reader:
+        """What reads objects again and again."""
+        return reader.Reader(self.cluster)
 
     def apply(self, namespace: str, *files: str) -> None:
         """Apply files of the project, given by their path from its root."""
@@ -60,7 +67,8 @@ class Foresail:
 
     def model(self, namespace: str, name: str) -> dict[str, Any]:
         """Return the ModelDeployment as the API server has it."""
-        found: dict[str, Any] = self.cluster.get("mdep", name, "-n", namespace)
+        found = self.read.get("mdep", namespace, name)
+        assert found is not None, f"there is no model {name}"
         return found
 
     def condition(self, namespace: str, name: str, kind: str) -> dict[str, Any]:

@@ -9,6 +9,9 @@ import sys
 
 import uvloop
 
+import foresail_operator.lean  # noqa: F401  # before anything that imports kopf
+
+# isort: split
 from foresail_operator import access, app, arguments, errors, logs, settings
 
 

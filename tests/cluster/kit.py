@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests import reader
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -23,13 +25,13 @@ SECONDS = 60.0
 PORTS = itertools.count(18100)
 
 
-def eventually(holds: Callable[[], Any], what: str, seconds: float = SECONDS) -> Any:
+def eventually(holds: Callable[[], Any], what: str, seconds: float = SECONDS, pause: float = 0.05) -> Any:
     """Wait until something holds, and return it; the bound is what a slow machine needs."""
     deadline = time.monotonic() + seconds
     while not (found := holds()):
         if time.monotonic() > deadline:
             pytest.fail(f"not within {seconds:g} s: {what}")
-        time.sleep(0.05)
+        time.sleep(pause)
     return found
 
 
@@ -129,6 +131,7 @@ class Models:
     def __init__(self, plane: Access, namespace: str) -> None:
         self.plane = plane
         self.namespace = namespace
+        self.read = reader.Reader(plane)
 
     def apply(self, name: str = "fraud", **spec: Any) -> None:
         """Apply one, as `kubectl apply` does."""
@@ -146,15 +149,11 @@ class Models:
 
     def get(self, kind: str, name: str = "fraud") -> dict[str, Any] | None:
         """Return an object; None when there is none."""
-        text = self.kubectl("get", kind, name, "-o", "json", "--ignore-not-found", "--show-managed-fields")
-        found: dict[str, Any] | None = json.loads(text) if text.strip() else None
-        return found
+        return self.read.get(kind, self.namespace, name)
 
     def pods(self, name: str = "fraud") -> list[dict[str, Any]]:
         """Return a model's pods."""
-        text = self.kubectl("get", "pods", "-l", f"foresail.dev/model={name}", "-o", "json")
-        found: list[dict[str, Any]] = json.loads(text)["items"]
-        return found
+        return self.read.pods(self.namespace, f"foresail.dev/model={name}")
 
     def status(self, name: str = "fraud") -> dict[str, Any]:
         """Return a model's status; empty until one is written."""
@@ -185,7 +184,7 @@ class Models:
 
 def wait_quiet(operator: Operator) -> None:
     """Wait until an operator has nothing to do."""
-    eventually(_Quiet(operator), "the operator has nothing to do")
+    eventually(_Quiet(operator), "the operator has nothing to do", pause=0.25)
 
 
 class _Quiet:

@@ -73,10 +73,7 @@ class Scene:
 
     def raw(self, path: str) -> Any:
         """Ask the aggregator; None while it has no answer."""
-        try:
-            return json.loads(self.plane.kubectl("get", "--raw", path))
-        except errors.TestbedError:
-            return None
+        return self.models.read.raw(path)
 
     def number(self) -> float | None:
         """Return the number as the aggregator has it, None while it has none."""
@@ -92,7 +89,7 @@ class Scene:
         return found is not None and abs(found - number) < 0.5
 
     def size(self) -> int:
-        return int(self.kubectl("get", "deployment", NAME, "-o", "jsonpath={.spec.replicas}"))
+        return int((self.models.get("deployment", NAME) or {})["spec"]["replicas"])
 
     def hpa(self) -> dict[str, Any]:
         return self.models.get("hpa", NAME) or {}

@@ -35,10 +35,7 @@ def machine(foresail: Foresail) -> testbed.Cluster:
 
 
 def pods(foresail: Foresail, namespace: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = foresail.cluster.get(
-        "pods", "-n", namespace, "-l", f"foresail.dev/model={models.NAME}"
-    )["items"]
-    return found
+    return foresail.read.pods(namespace, f"foresail.dev/model={models.NAME}")
 
 
 def restarts(foresail: Foresail, namespace: str) -> int:

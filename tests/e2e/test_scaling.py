@@ -23,16 +23,13 @@ SCALING = {
 
 def test_replicas_follow_the_load_up_and_down_without_a_lost_request(foresail: Foresail, namespace: str) -> None:
     def autoscaler() -> dict[str, Any]:
-        found: dict[str, Any] = foresail.cluster.get("hpa", models.NAME, "-n", namespace)
-        return found
+        return foresail.read.get("hpa", namespace, models.NAME) or {}
 
     def size() -> int:
-        return int(foresail.cluster.get("deployment", models.NAME, "-n", namespace)["spec"]["replicas"])
+        return int((foresail.read.get("deployment", namespace, models.NAME) or {})["spec"]["replicas"])
 
     def pods() -> list[Any]:
-        selector = f"foresail.dev/model={models.NAME}"
-        found: list[Any] = foresail.cluster.get("pods", "-n", namespace, "-l", selector)["items"]
-        return found
+        return foresail.read.pods(namespace, f"foresail.dev/model={models.NAME}")
 
     def active() -> tuple[str | None, str | None]:
         found = foresail.condition(namespace, models.NAME, "ScalingActive")

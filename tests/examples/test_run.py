@@ -91,8 +91,8 @@ def test_04_load_makes_the_autoscaler_add_replicas(foresail: Foresail, namespace
     foresail.apply(namespace, "examples/04-autoscaling-cpu/load.yaml")
 
     def ready() -> int:
-        status = foresail.cluster.get("deployment", "busy-shelf", "-n", namespace)["status"]
-        return int(status.get("readyReplicas", 0))
+        found = foresail.read.get("deployment", namespace, "busy-shelf") or {}
+        return int(found.get("status", {}).get("readyReplicas", 0))
 
     began = time.monotonic()
     eventually(ready, lambda replicas: replicas >= 2, STEP_SECONDS, "a second replica to be ready under load")
@@ -115,7 +115,7 @@ def test_05_gpu_model_says_what_no_node_offers_and_goes_where_the_card_is(foresa
     cluster.pretend_gpus(node, 1, "NVIDIA-A100-SXM4-80GB", 81559)
 
     def places() -> list[str | None]:
-        pods = cluster.get("pods", "-n", namespace, "-l", "foresail.dev/model=gpu-shelf")["items"]
+        pods = foresail.read.pods(namespace, "foresail.dev/model=gpu-shelf")
         return [pod["spec"].get("nodeName") for pod in pods]
 
     eventually(places, lambda seen: seen == [node], 60, "the pod to be placed on the node with the card")
