@@ -269,7 +269,7 @@ def test_the_first_start_is_in_the_status_and_every_start_in_the_metrics_by_phas
     operator = scene.operators.start().wait_until_leading()
     cold = eventually(lambda: scene.models.status(NAME).get("coldStart"), "the start is told")
     assert {name: cold["phases"][name] for name in PHASES} == PHASES
-    assert sum(cold["phases"].values()) >= cold["seconds"] > 0
+    assert sum(cold["phases"].values()) >= cold["seconds"] >= 0  # both may be seen in one look
     scene.carry(40)
     name = "foresail_operator_cold_start_seconds_count{"
     eventually(lambda: set(operator.samples(name).values()) == {3.0}, "the starts of the others are counted")
