@@ -71,14 +71,9 @@ class Reader:
 
     def pods(self, namespace: str, selector: str) -> list[dict[str, Any]]:
         """Return the pods that a label selector selects."""
-        found: dict[str, Any]
-        if self._client is not None:
-            query = urllib.parse.urlencode({"labelSelector": selector})
-            try:
-                found = self._client.get(f"{kinds.POD.path(namespace)}?{query}")
-            except OSError:
-                found = self._access.get("pods", "-n", namespace, "-l", selector)
-        else:
-            found = self._access.get("pods", "-n", namespace, "-l", selector)
+        query = urllib.parse.urlencode({"labelSelector": selector})
+        path = f"{kinds.POD.path(namespace)}?{query}"
+        found = self.raw(path)
+        assert found is not None, f"no answer at {path}"
         items: list[dict[str, Any]] = found["items"]
         return items

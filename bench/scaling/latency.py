@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import math
-import random
 import statistics
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from PIL import Image
 
 from bench.scaling import load
-from bench.scaling.stage import ROOT, wait
+from bench.scaling.stage import ROOT, line, wait
 
 if TYPE_CHECKING:
     from bench.scaling.stage import Stage
@@ -40,12 +39,7 @@ def measure(stage: Stage, seconds: float) -> dict[str, Any]:
         scaling={"maxReplicas": REPLICAS, "metrics": [metric], "scaleDownDelaySeconds": 30},
         resources={"requests": {"cpu": "100m", "memory": "192Mi"}, "limits": {"cpu": "200m", "memory": "512Mi"}},
     )
-    chance = random.Random(SEED)
-
-    def rate(elapsed: float) -> float:
-        mean = QUIET_PER_SECOND if elapsed < QUIET_SECONDS else LOUD_PER_SECOND
-        return mean / max(1e-3, -math.log(1 - chance.random()))  # a Poisson process: exponential gaps
-
+    rate = load.by_chance(lambda elapsed: QUIET_PER_SECOND if elapsed < QUIET_SECONDS else LOUD_PER_SECOND, SEED)
     try:
         wait(lambda: stage.active(NAME), 60, "the autoscaler reads its metric")
         url = stage.url(NAME).replace("/infer", "/classify")
@@ -55,7 +49,7 @@ def measure(stage: Stage, seconds: float) -> dict[str, Any]:
         step_at = began + QUIET_SECONDS
         return report([(at - step_at, took) for at, took in seen.answers], seconds) | {
             "answers": dict(seen.counts),
-            "line": [(round(size.at - step_at, 2), size.asked, size.ready) for size in watcher.sizes],
+            "line": line(watcher.sizes, step_at),
         }
     finally:
         stage.delete(NAME)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import collections
 import dataclasses
+import math
+import random
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -45,6 +47,12 @@ async def run(
             due += 1 / rate(elapsed)
             await asyncio.sleep(max(0.0, due - time.monotonic()))
     return seen
+
+
+def by_chance(per_second: Callable[[float], float], seed: int) -> Callable[[float], float]:
+    """Return the rate of requests that come by chance, so many a second on average: a Poisson process."""
+    chance = random.Random(seed)
+    return lambda elapsed: per_second(elapsed) / max(1e-3, -math.log(1 - chance.random()))  # exponential gaps
 
 
 async def _ask(session: aiohttp.ClientSession, url: str, body: bytes, seen: Seen) -> None:

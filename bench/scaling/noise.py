@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import math
-import random
 import time
 from typing import TYPE_CHECKING, Any, Final
 
 from bench.scaling import load
-from bench.scaling.stage import wait
+from bench.scaling.stage import line, wait
 
 if TYPE_CHECKING:
-    from bench.scaling.stage import Size, Stage
+    from bench.scaling.stage import Stage
 
 NAME: Final = "noisy"
 CALM_SECONDS: Final = 60.0
@@ -27,11 +25,7 @@ def measure(stage: Stage, seconds: float) -> dict[str, Any]:
     """Let noise meet a model, HPA and burst path both at work, and count what is taken back."""
     metric = {"type": "requestsPerSecond", "target": 42}  # 90 a second lies near three replicas' edge
     stage.apply(NAME, scaling={"maxReplicas": 6, "metrics": [metric], "scaleDownDelaySeconds": 30})
-    chance = random.Random(SEED)
-
-    def rate(_: float) -> float:
-        return PER_SECOND / max(1e-3, -math.log(1 - chance.random()))  # a Poisson process: exponential gaps
-
+    rate = load.by_chance(lambda _: PER_SECOND, SEED)
     try:
         wait(lambda: stage.active(NAME), 60, "the autoscaler reads its metric")
         with stage.watching(NAME) as watcher:
@@ -44,7 +38,7 @@ def measure(stage: Stage, seconds: float) -> dict[str, Any]:
             "changes": [(round(at - began, 1), by) for at, by in changes],
             "undone": undone(changes),
             "answers": dict(seen.counts),
-            "line": _line(watcher.sizes, began),
+            "line": line(watcher.sizes, began),
         }
     finally:
         stage.delete(NAME)
@@ -53,7 +47,3 @@ def measure(stage: Stage, seconds: float) -> dict[str, Any]:
 def undone(changes: list[tuple[float, int]]) -> int:
     """Return how many changes the next one took back within CALM_SECONDS."""
     return sum(a[1] * b[1] < 0 and b[0] - a[0] < CALM_SECONDS for a, b in itertools.pairwise(changes))
-
-
-def _line(sizes: list[Size], began: float) -> list[tuple[float, int, int]]:
-    return [(round(size.at - began, 2), size.asked, size.ready) for size in sizes]

@@ -43,6 +43,11 @@ class Size:
     ready: int
 
 
+def line(sizes: list[Size], zero: float) -> list[tuple[float, int, int]]:
+    """Return sizes for a plot: seconds after `zero`, asked for, ready."""
+    return [(round(size.at - zero, 2), size.asked, size.ready) for size in sizes]
+
+
 class Stage:
     """One model at a time on a cluster."""
 

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from bench.scaling import load
-from bench.scaling.stage import wait
+from bench.scaling.stage import line, wait
 
 if TYPE_CHECKING:
     from bench.scaling.stage import Size, Stage
@@ -53,5 +53,5 @@ def report(sizes: list[Size], step_at: float) -> dict[str, Any]:
         "more_asked_seconds": first([size.at for size in after if size.asked > 1]),
         "asked_seconds": first([size.at for size in after if size.asked >= REPLICAS]),
         "serving_seconds": first([size.at for size in after if size.ready >= REPLICAS]),
-        "line": [(round(size.at - step_at, 2), size.asked, size.ready) for size in sizes],
+        "line": line(sizes, step_at),
     }

@@ -53,6 +53,16 @@ def _metrics_endpoint(settings: Settings) -> Endpoint | None:
     return Endpoint(service, settings.http_host, settings.metrics_port)
 
 
+def _images(settings: Settings) -> Images:
+    """Return the runtime images of this install."""
+    return Images(
+        settings.runtime_image,
+        settings.runtime_image_openvino,
+        settings.runtime_image_gpu,
+        settings.runtime_pull_policy,
+    )
+
+
 def _activator(settings: Settings) -> Place | None:
     """Return where the activator is; None in an install without one."""
     if not settings.activator_service:
@@ -74,12 +84,6 @@ class Operator:
         )
         self._kube = Kube(session, self.metrics, self.leader.fence)
         self._applier = Applier(self._kube, self.cache)
-        images = Images(
-            settings.runtime_image,
-            settings.runtime_image_openvino,
-            settings.runtime_image_gpu,
-            settings.runtime_pull_policy,
-        )
         self._standby = Standby(self._kube, self.cache, _activator(settings), self._look_again)
         self._scaling = Autoscaling(
             self._kube,
@@ -90,15 +94,14 @@ class Operator:
             endpoint=_metrics_endpoint(settings),
             clock=time.monotonic,
         )
-        recorder = Recorder(self._kube, settings.pod_name)
         reconciler = Reconciler(
             self._kube,
             self.cache,
             self._applier,
             scaling=self._scaling,
             standby=self._standby,
-            recorder=recorder,
-            images=images,
+            recorder=Recorder(self._kube, settings.pod_name),
+            images=_images(settings),
             proxies=proxy.Setup(settings.proxy_image, settings.proxy_pull_policy, settings.cluster_domain),
             clocks=Clocks(time.monotonic, rfc3339),
             crowded=lambda: self.queue.newcomers > 0,

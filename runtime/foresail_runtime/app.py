@@ -95,8 +95,9 @@ class App:
         self._on_ready = on_ready
         self._workers = concurrent.futures.ThreadPoolExecutor(4, "worker")
         self._large = concurrent.futures.ThreadPoolExecutor(1, "large")
-        self.serving: Final = serving.Serving(self.health, self.metrics, self._workers, large=self._large)
-        self.serving.overload_status = settings.overload_status
+        self.serving: Final = serving.Serving(
+            self.health, self.metrics, self._workers, large=self._large, overload_status=settings.overload_status
+        )
         self.identity: Final = None if settings.tls_cert is None else _identity(settings)
         self.guard: Final = auth.Guard(settings.tokens, certificates=settings.tls_ca is not None)
         self._tracer = tracing.make(settings.traces_endpoint)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from foresail_runtime.batching.batcher import Batcher
     from foresail_runtime.drift.watch import Watch
+    from foresail_runtime.engine.session import Engine
     from foresail_runtime.metrics import ModelMetrics
     from foresail_runtime.tasks import classification, detection, tabular
     from foresail_runtime.tensors import InferRequest, Signature
@@ -45,7 +46,7 @@ class Model:
     """How long that batch takes."""
     drift: Watch | None = None
     """What compares its rows with a reference; None: it has none."""
-    engine: object = None
+    engine: Engine | None = None
     """What runs it, for those who find that at work."""
     release: Callable[[], None] = _nothing
     """Ends its thread, once nothing runs on it any more."""

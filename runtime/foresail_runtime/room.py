@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from foresail_runtime import errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_FULL = "the bodies of other requests fill the memory there is for them: try again"
+FULL: Final = "other requests fill the memory there is for them: try again"
+"""Why one that would have fitted alone is refused."""
 
 
 class Room:
@@ -39,7 +40,7 @@ class Room:
     def check(self, more: int) -> None:
         """Raise QueueFull where so many more do not fit."""
         if self.held and self.held + more > self._limit:
-            raise errors.QueueFull(_FULL)
+            raise errors.QueueFull(FULL)
 
 
 class Place:

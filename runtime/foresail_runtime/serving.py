@@ -61,7 +61,9 @@ class Serving:
         metrics: Metrics,
         workers: Executor,
         clock: Callable[[], float] = time.monotonic,
+        *,
         large: Executor | None = None,
+        overload_status: int = errors.QueueFull.http_status,
     ) -> None:
         self.health: Final = health
         self.metrics: Final = metrics
@@ -71,8 +73,7 @@ class Serving:
         """One thread, for documents so large that they would hold the loop up: one after the other, as each takes many
         times its size of memory while it is read."""
         self.clock: Final = clock
-        self.overload_status = errors.QueueFull.http_status
-        """What a full queue is answered with, and counted as."""
+        self._overload_status: Final = overload_status
         self._in_flight = 0
         self._changed = clock()
         self._load_seconds = 0.0
@@ -265,7 +266,7 @@ class Serving:
     @property
     def broken(self) -> str:
         """What a device said when it failed, which only another process can mend; "" while all work."""
-        return next((words for model in self._models.values() if (words := getattr(model.engine, "broken", ""))), "")
+        return next((words for model in self._models.values() if model.engine and (words := model.engine.broken)), "")
 
     def ready(self) -> bool:
         """Whether every model is loaded and warm, and the server is not on its way out."""
@@ -317,6 +318,10 @@ class Serving:
         """Return what the metadata endpoints say, with all versions there are; raises as `model` does."""
         return dataclasses.replace(self.model(name, version).info, versions=self.versions(name))
 
+    def status_of(self, failure: errors.ForesailError) -> int:
+        """Return the HTTP status that a failure is answered with, and counted as."""
+        return self._overload_status if isinstance(failure, errors.QueueFull) else failure.http_status
+
     @contextlib.contextmanager
     def counted(self, model: Model, way: str) -> Iterator[None]:
         """Count what is done within as one request of a model, with its time and how it ended."""
@@ -327,7 +332,7 @@ class Serving:
             yield
             status = 200
         except errors.ForesailError as failure:
-            status = self.overload_status if isinstance(failure, errors.QueueFull) else failure.http_status
+            status = self.status_of(failure)
             raise
         except (asyncio.CancelledError, ConnectionError):
             status = CLIENT_GONE

@@ -130,12 +130,14 @@ def test_a_request_wakes_a_sleeping_model(models: kit.Models, operators: kit.Ope
     connection.close()
 
 
-def put_to_sleep(models: kit.Models, operator: kit.Operator) -> None:
-    """Have a model that sleeps."""
+def over_a_sleeping_model(models: kit.Models, operators: kit.Operators) -> kit.Operator:
+    """Start an operator, have a model that sleeps, and return the operator."""
+    operator = operators.start(FORESAIL_ACTIVATOR_SERVICE="foresail-activator").wait_until_leading()
     models.apply(scaling={"minReplicas": 0, "maxReplicas": 3})
     models.wait_settled(operator)
     models.kubectl("scale", "deployment/fraud", "--replicas=0")
     kit.eventually(lambda: models.state("Asleep") == ("True", "Asleep"), "it is asleep")
+    return operator
 
 
 def wishes(models: kit.Models) -> dict[str, str]:
@@ -159,8 +161,7 @@ def waits(connection: socket.socket) -> bool:
 def test_the_operator_dies_while_a_request_waits_and_the_next_one_wakes_the_model(
     models: kit.Models, operators: kit.Operators
 ) -> None:
-    operator = operators.start(FORESAIL_ACTIVATOR_SERVICE="foresail-activator").wait_until_leading()
-    put_to_sleep(models, operator)
+    operator = over_a_sleeping_model(models, operators)
     operator.kill()
     connection = kit.eventually(lambda: reach(slice_ports(models)["http"]), "the activator listens")
     kit.eventually(lambda: wishes(models), "the wish is written, though nobody is there to read it")
@@ -176,8 +177,7 @@ def test_the_operator_dies_while_a_request_waits_and_the_next_one_wakes_the_mode
 def test_an_activator_dies_with_the_connections_that_it_held_and_the_next_one_holds_new_ones(
     models: kit.Models, operators: kit.Operators, activating: Activator
 ) -> None:
-    operator = operators.start(FORESAIL_ACTIVATOR_SERVICE="foresail-activator").wait_until_leading()
-    put_to_sleep(models, operator)
+    operator = over_a_sleeping_model(models, operators)
     operator.signal(signal.SIGSTOP)  # or the request would be answered before the activator dies
     connection = kit.eventually(lambda: reach(slice_ports(models)["http"]), "the activator listens")
     assert waits(connection)
@@ -196,8 +196,7 @@ def test_an_activator_dies_with_the_connections_that_it_held_and_the_next_one_ho
 def test_an_activator_that_is_stopped_refuses_who_still_waits_when_its_grace_is_over(
     models: kit.Models, operators: kit.Operators, activating: Activator
 ) -> None:
-    operator = operators.start(FORESAIL_ACTIVATOR_SERVICE="foresail-activator").wait_until_leading()
-    put_to_sleep(models, operator)
+    operator = over_a_sleeping_model(models, operators)
     operator.signal(signal.SIGSTOP)  # nobody wakes the model
     port = kit.eventually(lambda: slice_ports(models).get("http"), "it has a port")
     connection = kit.eventually(lambda: reach(port), "the activator listens")
@@ -218,8 +217,7 @@ def test_an_activator_that_is_stopped_refuses_who_still_waits_when_its_grace_is_
 def test_both_die_while_a_request_waits_and_the_wish_still_wakes_the_model(
     models: kit.Models, operators: kit.Operators, activating: Activator
 ) -> None:
-    operator = operators.start(FORESAIL_ACTIVATOR_SERVICE="foresail-activator").wait_until_leading()
-    put_to_sleep(models, operator)
+    operator = over_a_sleeping_model(models, operators)
     operator.kill()
     connection = kit.eventually(lambda: reach(slice_ports(models)["http"]), "the activator listens")
     kit.eventually(lambda: wishes(models), "the wish is written")
@@ -235,11 +233,7 @@ def test_both_die_while_a_request_waits_and_the_wish_still_wakes_the_model(
 def test_a_new_revision_wakes_a_sleeping_model_and_switching_off_takes_the_activator_out(
     models: kit.Models, operators: kit.Operators
 ) -> None:
-    operator = operators.start(FORESAIL_ACTIVATOR_SERVICE="foresail-activator").wait_until_leading()
-    models.apply(scaling={"minReplicas": 0, "maxReplicas": 3})
-    models.wait_settled(operator)
-    models.kubectl("scale", "deployment/fraud", "--replicas=0")
-    kit.eventually(lambda: models.state("Asleep") == ("True", "Asleep"), "it is asleep")
+    over_a_sleeping_model(models, operators)
     models.apply(scaling={"minReplicas": 0, "maxReplicas": 3}, serving={"maxQueueSize": 7})
     kit.eventually(lambda: size(models) == 1, "it is woken to prove the new revision")
     models.apply(holdRequests=False)

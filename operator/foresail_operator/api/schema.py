@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from foresail_operator.api import conditions, v1alpha1
+from foresail_operator.api import status, v1alpha1
 from foresail_operator.api.base import CEL, PRESERVE
 
 _KEPT: Final = (
@@ -78,7 +78,7 @@ def spec_schema() -> dict[str, Any]:
 
 def status_schema() -> dict[str, Any]:
     """Return the structural schema of `status`."""
-    schema = conditions.Status.model_json_schema(by_alias=True)
+    schema = status.Status.model_json_schema(by_alias=True)
     result = structural(schema, schema.get("$defs", {}))
     result["properties"]["conditions"] |= {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
     return result

@@ -89,7 +89,8 @@ def _reason(replicas: int, wanted: int, fewer: int, reading: Reading, bounds: Bo
         case Kind.QUEUE:
             seen = f"{_number(reading.value)} requests waiting, {_number(reading.target)} a replica wanted"
         case Kind.LATENCY:
-            seen = f"p95 on one replica would be {_number(reading.value)} ms, {_number(reading.target)} ms wanted"
+            load = _number(reading.value / reading.target)
+            seen = f"the load of {load} replicas that answer with a p95 of {_number(reading.target)} ms"
     limit = ""
     if wanted > bounds.maximum:
         limit = f"; {wanted} would be needed, maxReplicas is {bounds.maximum}"

@@ -1,4 +1,4 @@
-"""From a p95 objective to a number that grows with the load: what the p95 would be if one replica had it all.
+"""From a p95 objective to a number that grows with the load: how many replicas it fills, times the objective.
 
 Latency says little about size: it stays at its floor until a pod is nearly full, and then has no bound. How many
 requests a second come does not depend on how many replicas there are, so the question is how many of them one replica
@@ -78,7 +78,7 @@ class LatencyAllowance:
         self._learnt_at = now
 
     def value_milliseconds(self, arriving: float, held: float) -> float:
-        """Return what is served for so many requests a second, of which so many are there.
+        """Return what is served for so many requests a second, of which so many are there: no latency of any request.
 
         While nothing is known of what a replica bears, one request at a time is.
         """

@@ -23,7 +23,6 @@ _FADING: Final = 0.98
 """So much of what the largest message counted is left when a smaller one has come: a hundredth after 228."""
 TURN_SECONDS: Final = 5.0
 """How long a call waits for others to make room before it is refused."""
-_FULL: Final = "the messages of other calls fill the memory there is for them: try again"
 
 _Task = asyncio.Task[Any]
 
@@ -129,7 +128,7 @@ class Gate:
                 del self._coming[task]
                 self._admit()
             if isinstance(error, TimeoutError):
-                raise errors.QueueFull(_FULL) from error
+                raise errors.QueueFull(room.FULL) from error
             raise
 
     def _admit(self) -> None:

@@ -61,24 +61,18 @@ _BROKEN: Final = (
 
 @contextlib.contextmanager
 def decoded(data: bytes, max_pixels: int = MAX_PIXELS, budget: Budget | None = None) -> Iterator[Image.Image]:
-    """Give the picture, as `decode` returns it, for a block; its pixels count in the budget until the block ends.
+    """Give the picture, upright and in RGB, for a block; its pixels count in the budget until the block ends.
 
     Where the budget is used up it is waited for, before anything is decoded.
-    """
-    picture = _open(data, max_pixels)
-    width, height = picture.size
-    with contextlib.nullcontext() if budget is None else budget.taken(width * height * _BYTES_A_PIXEL):
-        yield _decoded(picture)
-
-
-def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Return the picture upright and in RGB.
 
     Raises:
         InvalidRequest: The bytes are no picture of a known format, or not a whole one.
         TooLarge: It has more than `max_pixels` pixels; nothing was decoded.
     """
-    return _decoded(_open(data, max_pixels))
+    picture = _open(data, max_pixels)
+    width, height = picture.size
+    with contextlib.nullcontext() if budget is None else budget.taken(width * height * _BYTES_A_PIXEL):
+        yield _decoded(picture)
 
 
 def _decoded(picture: Image.Image) -> Image.Image:

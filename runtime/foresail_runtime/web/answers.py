@@ -24,9 +24,8 @@ def json(document: Any, status: int = 200, headers: Mapping[str, str] | None = N
     return web.Response(body=orjson.dumps(document), status=status, content_type=JSON, headers=headers)
 
 
-def error(failure: errors.ForesailError, overload_status: int = 429) -> web.Response:
+def error(failure: errors.ForesailError, status: int) -> web.Response:
     """Return the response that a failure is answered with."""
-    status = overload_status if isinstance(failure, errors.QueueFull) else failure.http_status
     headers: dict[str, str] = {}
     if failure.retry_after_seconds is not None:
         headers["Retry-After"] = str(failure.retry_after_seconds)

@@ -62,7 +62,7 @@ class Dispatcher:
             response = await self._handle(request)
         except errors.ForesailError as failure:
             self._serving.metrics.rejected[failure.reason] += 1
-            response = answers.error(failure, self._settings.overload_status)
+            response = answers.error(failure, self._serving.status_of(failure))
             if isinstance(failure, errors.TooLarge | errors.RequestTimeout | errors.BrokenBody):
                 response.force_close()
         except asyncio.CancelledError:

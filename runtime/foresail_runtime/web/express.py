@@ -210,7 +210,7 @@ class Express:
 
     def _failure(self, failure: errors.ForesailError) -> tuple[int, bytes]:
         self._serving.metrics.rejected[failure.reason] += 1
-        made = answers.error(failure, self._settings.overload_status)
+        made = answers.error(failure, self._serving.status_of(failure))
         more = (
             b"" if "Retry-After" not in made.headers else b"Retry-After: %s\r\n" % made.headers["Retry-After"].encode()
         )

@@ -9,20 +9,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import fcntl
 import logging
 import math
 import random
 import socket
-import sys
-import termios
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 from aiohttp.http import RawRequestMessage
 
 from foresail_runtime import contract, early, errors, logs
-from foresail_runtime.web import answers, backlog
+from foresail_runtime.web import answers, backlog, untaken
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -53,12 +50,11 @@ class Connection(web.RequestHandler):
     __slots__ = (
         "_ends",
         "_express",
-        "_left",
         "_listener",
-        "_moved",
         "_opened",
         "_taken",
         "_trip",
+        "_untaken",
         "_wire",
         "certified",
     )
@@ -74,9 +70,7 @@ class Connection(web.RequestHandler):
         self._ends = self._opened + listener.lifetime_seconds()
         self._wire: asyncio.Transport | None = None
         """The transport, which aiohttp forgets when it closes it, though bytes may be left in it."""
-        self._left = 0
-        self._moved = self._opened
-        """What the client had not yet taken of its answers when that was last seen to change, and when."""
+        self._untaken = untaken.Untaken(self._opened)
         self.certified = False
         """Whether the client has shown a certificate that holds."""
 
@@ -143,10 +137,7 @@ class Connection(web.RequestHandler):
 
     def is_stalled(self, now: float, seconds: float) -> bool:
         """Whether the client has taken not a byte of what is sent to it for so long; asked again and again."""
-        left = 0 if self._wire is None else _untaken(self._wire)
-        if left == 0 or left != self._left:
-            self._left, self._moved = left, now
-        return now - self._moved > seconds
+        return self._wire is not None and self._untaken.since(self._wire, now) > seconds
 
     def abort(self) -> None:
         """End it without sending what is left."""
@@ -253,17 +244,6 @@ class _Listener(web.Server):
     def _request(self, message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
         protocol.take()
         return web.BaseRequest(message, payload, protocol, writer, task, self._loop)
-
-
-def _untaken(transport: asyncio.Transport) -> int:
-    """Return how many bytes are left in our memory; of TLS, whose transports don't tell, those in the kernel's, too."""
-    left = transport.get_write_buffer_size()
-    if transport.get_extra_info("sslcontext") is not None:
-        size = bytearray(4)
-        with contextlib.suppress(OSError):  # gone in this moment
-            fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, size)
-        left += int.from_bytes(size, sys.byteorder)
-    return left
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:

@@ -46,7 +46,7 @@ HELD = "1 would do, the size is held until scaleDownDelaySeconds have passed"
         (flight(46), "3 of 10: 46 requests in flight, 16 a replica wanted"),
         (flight(7.26, 2.5), "3 of 10: 7.3 requests in flight, 2.5 a replica wanted"),
         (Reading(Kind.QUEUE, 9, 4), "3 of 10: 9 requests waiting, 4 a replica wanted"),
-        (Reading(Kind.LATENCY, 600, 250), "3 of 10: p95 on one replica would be 600 ms, 250 ms wanted"),
+        (Reading(Kind.LATENCY, 600, 250), "3 of 10: the load of 2.4 replicas that answer with a p95 of 250 ms"),
         (flight(0), "1 of 10: 0 requests in flight, 16 a replica wanted; 0 would do, minReplicas is 1"),
         (Reading(Kind.CONCURRENCY, 48, 16, seen=0.4), f"3 of 10: 0.4 requests in flight, 16 a replica wanted; {HELD}"),
         (Reading(Kind.CONCURRENCY, 46, 16, seen=40), "3 of 10: 40 requests in flight, 16 a replica wanted"),

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from foresail_operator.api.conditions import Reason, Status
+from foresail_operator.api.conditions import Reason
+from foresail_operator.api.status import Status
 from foresail_operator.desired.images import Pin
 from foresail_operator.events import choose, resized
 from foresail_operator.status import build, change

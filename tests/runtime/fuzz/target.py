@@ -122,9 +122,9 @@ class Target:
         assert len(bodies.inflate(data, "deflate", UNPACKED_LIMIT)) <= UNPACKED_LIMIT
 
     def picture(self, data: bytes) -> None:
-        image = images.decode(data, PIXELS_LIMIT)
-        assert image.mode == "RGB"
-        assert image.width * image.height <= PIXELS_LIMIT
+        with images.decoded(data, PIXELS_LIMIT) as image:
+            assert image.mode == "RGB"
+            assert image.width * image.height <= PIXELS_LIMIT
 
     def form(self, data: bytes) -> None:
         multipart.first_file(BOUNDARY, data)

@@ -82,7 +82,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 def under_way(server: Server) -> bool:
-    return any(connection._left for connection in server.app._http._connections())
+    return any(connection._untaken._left for connection in server.app._http._connections())
 
 
 @pytest.mark.parametrize("way", WAYS)
