@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from foresail_testbed import cluster as testbed
 from foresail_testbed import diagnostics, external, images
-from tests import reader
+from tests import objects
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,9 +39,9 @@ class Foresail:
     cluster: Cluster
 
     @functools.cached_property
-    def read(self) -> reader.Reader:
-        """What reads objects again and again."""
-        return reader.Reader(self.cluster)
+    def objects(self) -> objects.Objects:
+        """The cluster's objects by a kept connection."""
+        return objects.Objects(self.cluster)
 
     def apply(self, namespace: str, *files: str) -> None:
         """Apply files of the project, given by their path from its root."""
@@ -67,7 +67,7 @@ class Foresail:
 
     def model(self, namespace: str, name: str) -> dict[str, Any]:
         """Return the ModelDeployment as the API server has it."""
-        found = self.read.get("mdep", namespace, name)
+        found = self.objects.get("mdep", namespace, name)
         assert found is not None, f"there is no model {name}"
         return found
 

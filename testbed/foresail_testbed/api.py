@@ -51,7 +51,7 @@ class Client:
                 raise
             status, text = self._exchange(method, path, payload, headers)
         if status >= 400:
-            raise ApiError(status, text)
+            raise ApiError(status, words(text))
         return text
 
     def _exchange(self, method: str, path: str, payload: str | None, headers: dict[str, str]) -> tuple[int, str]:
@@ -81,6 +81,14 @@ class Client:
             return True
 
         wait_until(answers, seconds, f"an answer from {path}", check)
+
+
+def words(text: str) -> str:
+    """Return the message of a Status object, or the text where it is none."""
+    try:
+        return str(json.loads(text)["message"])
+    except (ValueError, KeyError, TypeError):
+        return text
 
 
 def collection(manifest: dict[str, Any]) -> str:

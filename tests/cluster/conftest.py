@@ -27,22 +27,33 @@ def plane(control_plane: Access) -> Access:
     return control_plane
 
 
+@pytest.fixture(scope="module")
+def lasting(plane: Access, tmp_path_factory: pytest.TempPathFactory) -> Iterator[kit.Lasting]:
+    started = kit.Lasting(plane, tmp_path_factory.mktemp("operator"))
+    yield started
+    started.stop()
+
+
 @pytest.fixture
-def operators(plane: Access, namespace: str, tmp_path: pathlib.Path) -> Iterator[kit.Operators]:
+def operators(plane: Access, namespace: str, lasting: kit.Lasting, tmp_path: pathlib.Path) -> Iterator[kit.Operators]:
+    """Return what starts operators of the test's own; no other one runs beside them."""
+    lasting.stop()
     starter = kit.Operators(plane, tmp_path, namespace)
     yield starter
     starter.stop_all()
 
 
 @pytest.fixture
-def operator(operators: kit.Operators) -> kit.Operator:
-    """Return a leading operator."""
-    return operators.start().wait_until_leading()
+def operator(lasting: kit.Lasting) -> kit.Operator:
+    """Return a leading operator, which may have been at work for the tests before."""
+    return lasting.leading()
 
 
 @pytest.fixture
-def models(plane: Access, namespace: str) -> kit.Models:
-    return kit.Models(plane, namespace)
+def models(plane: Access, namespace: str) -> Iterator[kit.Models]:
+    made = kit.Models(plane, namespace)
+    yield made
+    made.clear()
 
 
 @pytest.fixture

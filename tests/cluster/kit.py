@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests import reader
+from tests import objects
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,6 +78,10 @@ class Operator:
         sent = self.samples("foresail_operator_requests_total{")
         return int(sum(n for label, n in sent.items() if 'method="GET"' in label and 'kind="Lease"' not in label))
 
+    def sent(self) -> int:
+        """Return how many requests it has sent, those of the Lease left out."""
+        return self.writes() + self.reads()
+
     def looks(self) -> float:
         """Return how often it has looked at a key."""
         return sum(self.samples("foresail_operator_looks_total{").values())
@@ -125,23 +129,55 @@ class Operators:
             operator.stop()
 
 
+class Lasting:
+    """One operator for all namespaces, as the chart installs it: it lasts from one test that uses it to the next."""
+
+    def __init__(self, plane: Access, folder: pathlib.Path) -> None:
+        self._plane = plane
+        self._folder = folder
+        self._running: Operator | None = None
+
+    def leading(self) -> Operator:
+        """Return it, started if it does not run."""
+        if self._running is None:
+            self._running = Operator(self._plane, self._folder, next(PORTS))
+        return self._running.wait_until_leading()
+
+    def stop(self) -> None:
+        """End it, for a test whose operators are its own."""
+        if self._running is not None:
+            self._running.stop()
+            self._running = None
+
+
 class Models:
     """ModelDeployments of the test's namespace."""
 
     def __init__(self, plane: Access, namespace: str) -> None:
         self.plane = plane
         self.namespace = namespace
-        self.read = reader.Reader(plane)
+        self.objects = objects.Objects(plane)
 
-    def apply(self, name: str = "fraud", **spec: Any) -> None:
-        """Apply one, as `kubectl apply` does."""
-        manifest = {
+    def manifest(self, name: str = "fraud", **spec: Any) -> dict[str, Any]:
+        """Return one as a user writes it."""
+        return {
             "apiVersion": "foresail.dev/v1alpha1",
             "kind": "ModelDeployment",
-            "metadata": {"name": name},
+            "metadata": {"name": name, "namespace": self.namespace},
             "spec": {"model": {"uri": "https://models.example.com/fraud.onnx"}} | spec,
         }
-        self.kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
+
+    def apply(self, name: str = "fraud", **spec: Any) -> None:
+        """Apply one; fields that an apply before had and this one lacks go."""
+        self.objects.apply(self.manifest(name, **spec))
+
+    def try_apply(self, name: str = "fraud", **spec: Any) -> None:
+        """Apply one as a user does, by `kubectl apply`; raises TestbedError with its words where it is refused."""
+        self.kubectl("apply", "-f", "-", stdin=json.dumps(self.manifest(name, **spec)))
+
+    def clear(self) -> None:
+        """Delete all of them: an operator at work makes the children anew while only these go with the namespace."""
+        self.objects.delete_all("mdep", self.namespace)
 
     def kubectl(self, *words: str, stdin: str | None = None) -> str:
         """Run kubectl in the namespace."""
@@ -149,11 +185,11 @@ class Models:
 
     def get(self, kind: str, name: str = "fraud") -> dict[str, Any] | None:
         """Return an object; None when there is none."""
-        return self.read.get(kind, self.namespace, name)
+        return self.objects.get(kind, self.namespace, name)
 
     def pods(self, name: str = "fraud") -> list[dict[str, Any]]:
         """Return a model's pods."""
-        return self.read.pods(self.namespace, f"foresail.dev/model={name}")
+        return self.objects.pods(self.namespace, f"foresail.dev/model={name}")
 
     def status(self, name: str = "fraud") -> dict[str, Any]:
         """Return a model's status; empty until one is written."""
@@ -169,9 +205,15 @@ class Models:
         found = self.conditions(name).get(kind, {})
         return found.get("status"), found.get("reason")
 
-    def wait_ready(self, name: str = "fraud") -> None:
-        """Wait as a user does."""
-        self.kubectl("wait", "--for=condition=Ready", f"mdep/{name}", f"--timeout={SECONDS:g}s")
+    def wait_ready(self, name: str = "fraud", seconds: float = SECONDS) -> None:
+        """Wait as `kubectl wait --for=condition=Ready` does."""
+        eventually(lambda: self._ready(name), f"{name} is ready", seconds)
+
+    def _ready(self, name: str) -> bool:
+        model = self.get("mdep", name) or {}
+        found = {one["type"]: one for one in (model.get("status") or {}).get("conditions") or ()}.get("Ready", {})
+        seen = found.get("observedGeneration", 0)
+        return bool(found.get("status") == "True" and seen >= model["metadata"]["generation"])
 
     def wait_settled(self, operator: Operator, name: str = "fraud") -> None:
         """Wait until it is ready and nothing is under way."""
@@ -183,19 +225,19 @@ class Models:
 
 
 def wait_quiet(operator: Operator) -> None:
-    """Wait until an operator has nothing to do."""
-    eventually(_Quiet(operator), "the operator has nothing to do", pause=0.25)
+    """Wait until an operator has nothing to do: it has sent nothing for two seconds."""
+    eventually(_Still(operator.sent), "the operator has nothing to do", pause=0.25)
 
 
-class _Quiet:
-    """Holds once the operator has looked at nothing for two seconds."""
+class _Still:
+    """Holds once a number has been the same for two seconds."""
 
-    def __init__(self, operator: Operator) -> None:
-        self._operator = operator
-        self._looks = -1.0
+    def __init__(self, number: Callable[[], float]) -> None:
+        self._number = number
+        self._last = -1.0
         self._since = time.monotonic()
 
     def __call__(self) -> bool:
-        if (looks := self._operator.looks()) != self._looks:
-            self._looks, self._since = looks, time.monotonic()
+        if (now := self._number()) != self._last:
+            self._last, self._since = now, time.monotonic()
         return time.monotonic() - self._since > 2

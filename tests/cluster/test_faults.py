@@ -121,7 +121,7 @@ def test_an_operator_works_again_soon_after_the_api_server_was_away(
         models.apply("other")
         eventually(lambda: len(relay.refused) > tried + 3, "it tries again and again", seconds=30)
     assert relay.most_refused_in_a_second() < 40, "but without haste"
-    models.kubectl("wait", "--for=condition=Ready", "mdep/other", "--timeout=30s")
+    models.wait_ready("other", 30)
     eventually(lambda: (models.get("deployment") or {})["spec"]["replicas"] == 2, "what changed meanwhile is done", 5)
 
 
@@ -132,7 +132,7 @@ def test_a_watch_that_says_nothing_any_more_is_left(operators: Operators, models
     relay.hush()
     models.apply("other")
     models.kubectl("delete", "deployment/fraud")
-    models.kubectl("wait", "--for=condition=Ready", "mdep/other", "--timeout=35s")
+    models.wait_ready("other", 35)
     eventually(lambda: models.get("deployment"), "what was deleted unseen is back", seconds=15)
     assert operator.get("/healthz") == "ok\n"
 
@@ -178,7 +178,7 @@ def test_etcd_may_end_and_come_back(operators: Operators, models: Models, plane:
     eventually(lambda: plane.execute(["kubectl", "get", "--raw", "/readyz"]).returncode == 0, "the API server is back")
     models.apply(replicas=2)
     models.apply("other")
-    models.kubectl("wait", "--for=condition=Ready", "mdep/other", "--timeout=30s")
+    models.wait_ready("other", 30)
     eventually(lambda: (models.get("deployment") or {})["spec"]["replicas"] == 2, "the change is carried out", 30)
     assert operator.get("/healthz") == "ok\n"
 

@@ -26,8 +26,8 @@ NODES: Final = {
 
 
 @pytest.fixture
-def gpu_nodes(plane: Access) -> Iterator[None]:
-    """Add the nodes, and take them away afterwards."""
+def gpu_nodes(plane: Access, models: Models) -> Iterator[None]:
+    """Add the nodes, and take them away once the test's pods have left them."""
     for name, (cards, labels) in NODES.items():
         node = manifests.kwok_node(int(name.removeprefix("kwok-")))
         metadata = node["metadata"] | {"labels": node["metadata"]["labels"] | labels}
@@ -42,6 +42,8 @@ def gpu_nodes(plane: Access) -> Iterator[None]:
     for name in NODES:
         plane.kubectl("wait", "--for=condition=Ready", f"node/{name}", "--timeout=60s")
     yield
+    models.clear()
+    eventually(lambda: not models.kubectl("get", "pods", "-o", "name"), "the pods are gone", 90)
     plane.kubectl("delete", "node", *NODES)
 
 
@@ -89,7 +91,7 @@ def test_replicas_spread_over_nodes_and_a_rollout_without_a_spare_card_gets_thro
     models.apply("spread", gpu={}, replicas=2)
     models.wait_settled(operator, "spread")
     assert places(models, "spread") == ["kwok-91", "kwok-92"]
-    models.kubectl("delete", "mdep", "spread", "--wait=true")
+    models.clear()
     eventually(lambda: not models.pods("spread"), "the cards are free", 90)
     models.apply("full", gpu={"product": "A100"}, replicas=4)
     models.wait_settled(operator, "full")

@@ -60,8 +60,8 @@ def webhook_nobody_answers(name: str, namespace: str) -> dict[str, Any]:
 
 
 def test_a_model_becomes_ready_and_nothing_of_the_users_is_changed(operator: Operator, models: Models) -> None:
-    models.apply(scaling=SCALING)
-    models.wait_ready()
+    models.try_apply(scaling=SCALING)
+    models.kubectl("wait", "--for=condition=Ready", "mdep/fraud", "--timeout=60s")
     assert all(models.get(*child.split("/")) for child in CHILDREN)
     eventually(lambda: spec(models, "deployment")["replicas"] == 2, "the autoscaler lifts it to its minimum")
     model = models.get("mdep")
@@ -72,7 +72,8 @@ def test_a_model_becomes_ready_and_nothing_of_the_users_is_changed(operator: Ope
     }
 
 
-def test_a_fresh_model_costs_few_requests_and_rest_costs_none(operator: Operator, models: Models) -> None:
+def test_a_fresh_model_costs_few_requests_and_rest_costs_none(operators: Operators, models: Models) -> None:
+    operator = operators.start().wait_until_leading()
     reads = operator.reads()
     models.apply(scaling={"maxReplicas": 3} | ON_CPU)
     eventually(lambda: models.state("ScalingActive")[0] == "False", "the autoscaler has looked for metrics in vain")
@@ -239,7 +240,6 @@ def test_zero_replicas_are_said_to_be_what_was_asked_for(operator: Operator, mod
     assert models.state("Stalled")[0] == models.state("Reconciling")[0] == "False"
 
 
-@pytest.mark.windows
 def test_a_restarted_operator_writes_nothing(operators: Operators, models: Models) -> None:
     first = operators.start().wait_until_leading()
     models.apply(scaling=SCALING | ON_CPU)
@@ -293,27 +293,29 @@ def test_a_new_version_is_rolled_out_and_the_old_description_is_removed(operator
     assert model["status"]["model"]["version"] == "2"
 
 
-@pytest.mark.windows
 def test_of_many_quick_edits_the_first_goes_out_at_once_and_the_last_wins(operator: Operator, models: Models) -> None:
     models.apply()
     models.wait_settled(operator)
-    for size in range(1, 51):  # about ten seconds
-        models.kubectl(
-            "patch", "mdep/fraud", "--type=merge", "-p", json.dumps({"spec": {"serving": {"maxQueueSize": size}}})
-        )
-
-    def queue_size() -> int | None:
-        names = configmaps(models)
-        if len(names) != 1:
-            return None
-        found = json.loads(models.kubectl("get", names[0], "-o", "json"))
-        size: int = json.loads(found["data"]["model.json"]).get("max_queue_size")
-        return size
-
-    eventually(lambda: queue_size() == 50, "the last edit runs")
+    edit_queue_size(models, 1)
+    eventually(lambda: 1 in described_queue_sizes(models), "the first edit is under way", seconds=2)
+    for size in range(2, 51):  # about ten seconds
+        edit_queue_size(models, size)
+    eventually(lambda: described_queue_sizes(models) == {50}, "the last edit runs, and no other is left")
     models.wait_settled(operator)
     revisions = models.kubectl("get", "replicasets", "-l", "foresail.dev/model=fraud", "-o", "name").split()
     assert len(revisions) <= 16, "edits between are skipped"
+
+
+def edit_queue_size(models: Models, size: int) -> None:
+    """Change a model as a user does."""
+    patch = {"spec": {"serving": {"maxQueueSize": size}}}
+    models.kubectl("patch", "mdep/fraud", "--type=merge", "-p", json.dumps(patch))
+
+
+def described_queue_sizes(models: Models) -> set[int | None]:
+    """Return what the descriptions of all the model's revisions say."""
+    items = json.loads(models.kubectl("get", "configmaps", "-l", "foresail.dev/model", "-o", "json"))["items"]
+    return {json.loads(one["data"]["model.json"]).get("max_queue_size") for one in items}
 
 
 def test_deleted_and_applied_again_within_a_second(operator: Operator, models: Models) -> None:
@@ -355,7 +357,6 @@ def test_an_exhausted_quota_is_named(operator: Operator, models: Models) -> None
     assert "exceeded quota: small" in models.conditions()["Ready"]["message"]
 
 
-@pytest.mark.windows
 def test_a_child_that_a_quota_refused_is_made_once_there_is_room(operator: Operator, models: Models) -> None:
     models.kubectl("create", "quota", "none", "--hard=count/deployments.apps=0")
     models.apply()

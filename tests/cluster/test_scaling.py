@@ -73,7 +73,7 @@ class Scene:
 
     def raw(self, path: str) -> Any:
         """Ask the aggregator; None while it has no answer."""
-        return self.models.read.raw(path)
+        return self.models.objects.raw(path)
 
     def number(self) -> float | None:
         """Return the number as the aggregator has it, None while it has none."""

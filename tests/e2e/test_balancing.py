@@ -19,7 +19,7 @@ REPLICAS = "foresail.dev/model=mlp"
 
 def addresses(foresail: Foresail, namespace: str, selector: str) -> set[str]:
     """Return the addresses of the ready pods with a label."""
-    found = foresail.read.pods(namespace, selector)
+    found = foresail.objects.pods(namespace, selector)
     return {pod["status"]["podIP"] for pod in found if ready(pod)}
 
 
@@ -49,7 +49,7 @@ def behind_proxies(foresail: Foresail, namespace: str) -> None:
 
 def ready_replicas(foresail: Foresail, namespace: str, count: int) -> None:
     def pods() -> int:
-        return len(foresail.read.pods(namespace, REPLICAS))
+        return len(foresail.objects.pods(namespace, REPLICAS))
 
     eventually(pods, lambda found: found == count, 120, f"{count} replicas and no other")
 

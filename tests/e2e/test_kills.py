@@ -35,7 +35,7 @@ def machine(foresail: Foresail) -> testbed.Cluster:
 
 
 def pods(foresail: Foresail, namespace: str) -> list[dict[str, Any]]:
-    return foresail.read.pods(namespace, f"foresail.dev/model={models.NAME}")
+    return foresail.objects.pods(namespace, f"foresail.dev/model={models.NAME}")
 
 
 def restarts(foresail: Foresail, namespace: str) -> int:

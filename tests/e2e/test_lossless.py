@@ -21,7 +21,7 @@ def settled(foresail: Foresail, namespace: str, replicas: int, version: str) -> 
     """Wait until exactly these replicas run the version and no other pod of the model is left."""
 
     def pods() -> list[Any]:
-        found = foresail.read.pods(namespace, f"foresail.dev/model={models.NAME}")
+        found = foresail.objects.pods(namespace, f"foresail.dev/model={models.NAME}")
         return [
             (
                 pod["metadata"]["labels"]["app.kubernetes.io/version"],
@@ -57,7 +57,7 @@ def test_fewer_replicas_lose_no_request(foresail: Foresail, namespace: str) -> N
 def test_deleted_pod_loses_no_request_and_is_replaced(foresail: Foresail, namespace: str) -> None:
     models.start(foresail, namespace, replicas=2)
     with load.on(foresail, namespace, models.NAME) as seen:
-        name = foresail.read.pods(namespace, f"foresail.dev/model={models.NAME}")[0]
+        name = foresail.objects.pods(namespace, f"foresail.dev/model={models.NAME}")[0]
         foresail.cluster.kubectl("delete", "pod", "-n", namespace, name["metadata"]["name"], "--wait=false")
         settled(foresail, namespace, 2, "1")
     assert seen.failures == {}
@@ -81,7 +81,7 @@ def test_drained_node_loses_no_request(foresail: Foresail, namespace: str) -> No
 
 def nodes(foresail: Foresail, namespace: str) -> set[str]:
     """Return the nodes that the model's replicas are on."""
-    found = foresail.read.pods(namespace, f"foresail.dev/model={models.NAME}")
+    found = foresail.objects.pods(namespace, f"foresail.dev/model={models.NAME}")
     return {pod["spec"].get("nodeName", "") for pod in found}
 
 

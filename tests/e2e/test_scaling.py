@@ -23,13 +23,13 @@ SCALING = {
 
 def test_replicas_follow_the_load_up_and_down_without_a_lost_request(foresail: Foresail, namespace: str) -> None:
     def autoscaler() -> dict[str, Any]:
-        return foresail.read.get("hpa", namespace, models.NAME) or {}
+        return foresail.objects.get("hpa", namespace, models.NAME) or {}
 
     def size() -> int:
-        return int((foresail.read.get("deployment", namespace, models.NAME) or {})["spec"]["replicas"])
+        return int((foresail.objects.get("deployment", namespace, models.NAME) or {})["spec"]["replicas"])
 
     def pods() -> list[Any]:
-        return foresail.read.pods(namespace, f"foresail.dev/model={models.NAME}")
+        return foresail.objects.pods(namespace, f"foresail.dev/model={models.NAME}")
 
     def active() -> tuple[str | None, str | None]:
         found = foresail.condition(namespace, models.NAME, "ScalingActive")

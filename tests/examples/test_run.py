@@ -91,7 +91,7 @@ def test_04_load_makes_the_autoscaler_add_replicas(foresail: Foresail, namespace
     foresail.apply(namespace, "examples/04-autoscaling-cpu/load.yaml")
 
     def ready() -> int:
-        found = foresail.read.get("deployment", namespace, "busy-shelf") or {}
+        found = foresail.objects.get("deployment", namespace, "busy-shelf") or {}
         return int(found.get("status", {}).get("readyReplicas", 0))
 
     began = time.monotonic()
@@ -115,7 +115,7 @@ def test_05_gpu_model_says_what_no_node_offers_and_goes_where_the_card_is(foresa
     cluster.pretend_gpus(node, 1, "NVIDIA-A100-SXM4-80GB", 81559)
 
     def places() -> list[str | None]:
-        pods = foresail.read.pods(namespace, "foresail.dev/model=gpu-shelf")
+        pods = foresail.objects.pods(namespace, "foresail.dev/model=gpu-shelf")
         return [pod["spec"].get("nodeName") for pod in pods]
 
     eventually(places, lambda seen: seen == [node], 60, "the pod to be placed on the node with the card")
