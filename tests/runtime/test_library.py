@@ -299,6 +299,16 @@ async def test_changing_what_is_served_is_off_unless_enabled(
     assert await index(single) == {("m", "1"): ("READY", "")}
 
 
+async def test_the_description_has_what_may_be_called(root: pathlib.Path, begin: Begin) -> None:
+    put(root, "a", "1")
+    for tokens, expected in ((str(root.parent / "tokens"), {"load", "unload"}), (None, set())):
+        server = await begin(repository_tokens=tokens)
+        _, found, _ = await server.call("GET", "/openapi.json")
+        assert "/v2/repository/index" in found["paths"]
+        base = "/v2/repository/models/{name}/"
+        assert {path.removeprefix(base) for path in found["paths"] if path.startswith(base)} == expected
+
+
 async def test_a_poll_takes_up_what_has_settled_and_lets_go_of_what_is_gone(root: pathlib.Path, begin: Begin) -> None:
     put(root, "a", "1", 1.0)
     server = await begin()

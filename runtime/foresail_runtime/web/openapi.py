@@ -25,6 +25,7 @@ _VERSION: Final = "3.1.0"
 _OBJECT: Final = {"type": "object"}
 _TEXT: Final = {"type": "string"}
 _SIZE: Final = {"type": "integer", "minimum": 0}
+_READY_ONLY: Final = {**_OBJECT, "properties": {"ready": {"type": "boolean"}}}
 _ERROR: Final = {
     "description": "A sentence says what is wrong and what to do.",
     "content": {
@@ -42,12 +43,13 @@ class OpenApiHandler:
 
     async def __call__(self, _request: web.BaseRequest, _values: Mapping[str, str]) -> web.Response:
         """Answer with the document."""
-        return answers.json(document(self._serving.models(), secured=self._secured))
+        loading = self._serving.library is not None and self._serving.keys is not None
+        return answers.json(document(self._serving.models(), secured=self._secured, loading=loading))
 
 
-def document(models: Iterable[Model], *, secured: bool) -> dict[str, Any]:
-    """Return the document; `secured` says that a bearer token is asked for."""
-    paths = _server_paths()
+def document(models: Iterable[Model], *, secured: bool, loading: bool) -> dict[str, Any]:
+    """Return the document; `secured` says that a bearer token is asked for, `loading` that calls may load models."""
+    paths = _server_paths() | (_repository_paths() if loading else {})
     for model in models:
         base = f"/v2/models/{_quote(model.name)}"
         for prefix in (base, f"{base}/versions/{_quote(model.version)}"):
@@ -80,11 +82,27 @@ def _server_paths() -> dict[str, Any]:
         contract.LIVE_PATH: _get("Whether the process answers", _answer("It does.", _OBJECT)),
         contract.READY_PATH: _get("Whether every model answers", ready),
         "/v2": _get("What this server is", _answer("Name, version, extensions.", _OBJECT)),
+        "/v2/models/stats": _get("Statistics of every model in Triton's words", _answer("They.", _OBJECT)),
+        "/v2/repository/index": _optional(
+            _post("The models there are", {answers.JSON: {"schema": _READY_ONLY}}, {"type": "array", "items": _OBJECT})
+        ),
         contract.LOAD_PATH: _get("What this replica carries now", _answer("One line.", _OBJECT)),
         contract.METRICS_PATH: _get(
             "Prometheus' text", {"200": {"description": "Metrics.", "content": {"text/plain": {"schema": _TEXT}}}}
         ),
     }
+
+
+def _repository_paths() -> dict[str, Any]:
+    """Return what loads and unloads; the path's model need not be loaded, so it is a parameter."""
+    name = {"name": "name", "in": "path", "required": True, "schema": _TEXT}
+    paths = {}
+    for verb in ("load", "unload"):
+        made = _optional(_post(f"{verb.capitalize()} a model", {answers.JSON: {"schema": _OBJECT}}))
+        refused = {str(status): _ERROR for status in (401, 404)}
+        made["post"] |= {"parameters": [name], "responses": made["post"]["responses"] | refused}
+        paths[f"/v2/repository/models/{{name}}/{verb}"] = made
+    return paths
 
 
 def _model_paths(prefix: str, model: Model) -> dict[str, Any]:
@@ -97,6 +115,8 @@ def _model_paths(prefix: str, model: Model) -> dict[str, Any]:
         f"{prefix}/stats": _get(f"Statistics of {name} in Triton's words", _answer("They.", _OBJECT)),
         f"{prefix}/infer": _infer(model),
     }
+    if model.drift is not None:
+        paths[f"{prefix}/drift"] = _get(f"How far {name}'s requests are from its reference", _answer("It.", _OBJECT))
     if model.picture is not None:
         way = "detect" if isinstance(model.picture, detection.Detector) else "classify"
         paths[f"{prefix}/{way}"] = _picture(name, way)
@@ -201,6 +221,12 @@ def _post(summary: str, content: dict[str, Any], answer: Mapping[str, Any] = _OB
     responses = _answer("What it gives.", answer)
     responses |= {str(status): _ERROR for status in (400, 408, 413, 415, 429, 503, 504)}
     return {"post": {"summary": summary, "requestBody": {"required": True, "content": content}, "responses": responses}}
+
+
+def _optional(made: dict[str, Any]) -> dict[str, Any]:
+    """Return a path whose body may be left out."""
+    made["post"]["requestBody"]["required"] = False
+    return made
 
 
 def _answer(words: str, schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -60,6 +60,8 @@ async def test_a_served_model_says_which_features_drifted(
     (psi,) = re.findall(r'^foresail_drift_psi\{.*feature="input\.5".*\} (\S+)', text, re.MULTILINE)
     assert float(psi) == pytest.approx(found["features"][0]["psi"], abs=1e-5)
     assert "foresail_drift_reference_rows{" in text
+    _, description, _ = await server.call("GET", "/openapi.json")
+    assert {"/v2/models/m/drift", "/v2/models/m/versions/1/drift"} <= description["paths"].keys()
 
 
 async def test_a_reference_beside_the_model_is_found(
