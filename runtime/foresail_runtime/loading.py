@@ -15,7 +15,7 @@ from foresail_runtime import errors, health, logs, repository, termination
 from foresail_runtime.batching import batcher, plan
 from foresail_runtime.codec import rest
 from foresail_runtime.drift import attach, watch
-from foresail_runtime.engine import cores, session, warmup
+from foresail_runtime.engine import cores, fixed, session, warmup
 from foresail_runtime.model import Model
 from foresail_runtime.repository import external, fetch
 from foresail_runtime.tasks import choose, pictures, tabular
@@ -26,10 +26,11 @@ if TYPE_CHECKING:
 
     from foresail_runtime.contract import ModelDescription
     from foresail_runtime.engine.session import Engine
-    from foresail_runtime.engine.warmup import Profile
+    from foresail_runtime.engine.warmup import Profile, Runner
     from foresail_runtime.serving import Serving
     from foresail_runtime.settings import Settings
     from foresail_runtime.tasks import classification, detection
+    from foresail_runtime.tensors import Signature
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,8 @@ class Loaded:
 
     path: Path
     engine: Engine
+    runner: Runner
+    """The engine, or what fills its batches up."""
     profile: Profile
     task: str
     picture: detection.Detector | classification.Classifier | None
@@ -108,7 +111,9 @@ def serve(
     profile, engine = loaded.profile, loaded.engine
     counts = door.metrics.model(description.name, description.version, engine.providers)
     wished = description.batching.max_size
-    watched = engine if loaded.drift is None else watch.Watched(engine, loaded.drift)
+    if wished and loaded.runner is not engine:
+        wished = min(wished, profile.max_rows)
+    watched = loaded.runner if loaded.drift is None else watch.Watched(loaded.runner, loaded.drift)
     rows = batcher.Batcher(
         watched if door.board is None else termination.Watched(watched, door.board, description.name),
         plan.Limits(
@@ -128,7 +133,7 @@ def serve(
     properties = {"execution_provider": engine.providers[0], "task": loaded.task}
     if description.digest is not None:
         properties["digest"] = description.digest
-    info = ModelInfo(description.name, (description.version,), engine.signature, properties=properties)
+    info = ModelInfo(description.name, (description.version,), loaded.runner.signature, properties=properties)
     largest = (wished or profile.max_rows) if profile.batchable else 0
     return Model(
         info,
@@ -156,37 +161,48 @@ def _open(path: Path, description: ModelDescription, settings: Settings, threads
 
 
 def _warm(path: Path, engine: Engine, description: ModelDescription, settings: Settings, threads: int) -> Loaded:
-    task = description.task if description.task != "auto" else choose.task(engine.signature)
-    picture = pictures.describe(task, engine.signature, path.parent)
-    table = tabular.Table(engine.signature) if task == choose.TABULAR else None
-    outputs = engine.output_names if picture is None else picture.outputs
-    drift = attach.attach(path.parent, engine.signature, outputs, tabular.named(engine.signature), settings)
     if not description.warmup:
-        return Loaded(path, engine, warmup.unmeasured(engine.signature), task, picture, table, drift)
-    sample = _sample(description, engine, path)
-    profile = warmup.warm(engine, time.perf_counter, sample)
+        return _loaded(path, engine, (engine, warmup.unmeasured(engine.signature)), description, settings)
+
+    def warm_up(runner: Runner) -> Profile:
+        return warmup.warm(runner, time.perf_counter, _sample(description, runner.signature, path))
+
+    found = _, profile = fixed.warm(engine, warm_up)
     slow = profile.run_seconds is None or profile.run_seconds > batcher.INLINE_SECONDS
     if slow and threads > 1 and path.stat().st_size < SMALL_FILE_BYTES:
         options = session.Options(
             threads, description.execution_providers, settings.allow_fallback, name=description.name
         )
         engine = session.open_engine(path, options)
-        profile = warmup.warm(engine, time.perf_counter, sample)
-    return Loaded(path, engine, profile, task, picture, table, drift)
+        found = fixed.warm(engine, warm_up)
+    return _loaded(path, engine, found, description, settings)
 
 
-def _sample(description: ModelDescription, engine: Engine, path: Path) -> warmup.Feed | None:
+def _loaded(
+    path: Path, engine: Engine, found: tuple[Runner, Profile], description: ModelDescription, settings: Settings
+) -> Loaded:
+    runner, profile = found
+    signature = runner.signature
+    task = description.task if description.task != "auto" else choose.task(signature)
+    picture = pictures.describe(task, signature, path.parent)
+    table = tabular.Table(signature) if task == choose.TABULAR else None
+    outputs = engine.output_names if picture is None else picture.outputs
+    drift = attach.attach(path.parent, signature, outputs, tabular.named(signature), settings)
+    return Loaded(path, engine, runner, profile, task, picture, table, drift)
+
+
+def _sample(description: ModelDescription, signature: Signature, path: Path) -> warmup.Feed | None:
     """Return what the model is to be warmed with; None: anything that fits."""
     match description.warmup_data:
         case "random":
             return None
         case "zeros":
-            return warmup.zeros(engine.signature)
+            return warmup.zeros(signature)
     file = path.parent / description.warmup_data
     try:
         if not file.resolve().is_relative_to(path.parent.resolve()):
             raise errors.ModelUnusable("WarmupFailed", f"the warm-up's file {description.warmup_data!r} lies outside")
-        wanted, _ = rest.decode(engine.signature, file.read_bytes(), None)
+        wanted, _ = rest.decode(signature, file.read_bytes(), None)
     except OSError as error:
         message = f"the warm-up's file {description.warmup_data!r} can't be read: {error.strerror}"
         raise errors.ModelUnusable("WarmupFailed", message) from error

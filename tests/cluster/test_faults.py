@@ -183,6 +183,7 @@ def test_etcd_may_end_and_come_back(operators: Operators, models: Models, plane:
     assert operator.get("/healthz") == "ok\n"
 
 
+@pytest.mark.windows
 def test_a_leader_cut_off_from_the_api_server_gives_way_and_comes_back_as_a_standby(
     operators: Operators, models: Models, relay: Relay
 ) -> None:

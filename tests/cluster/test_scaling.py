@@ -284,6 +284,9 @@ def test_one_operator_dies_and_the_number_is_still_served_all_die_and_nothing_mo
     second = scene.replica()
     scene.carry(40)
     eventually(lambda: scene.size() == 3 and scene.active() == READS, "it has grown", seconds=60)
+    eventually(
+        lambda: (now := scene.number()) is not None and abs(now - 40) < 0.5, "what growing swept in is forgotten"
+    )
     scene.kill(first)
     served: list[float | None] = []
 

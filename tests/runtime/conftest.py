@@ -16,7 +16,7 @@ import pytest
 from foresail_runtime import app, contract, settings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 HERE = pathlib.Path(__file__).parent
 MODELS = HERE / "models"
@@ -42,8 +42,8 @@ def nanodet() -> pathlib.Path:
 def save_model(
     path: pathlib.Path,
     nodes: Sequence[onnx.NodeProto],
-    inputs: dict[str, tuple[int, Sequence[int | str]]],
-    outputs: dict[str, tuple[int, Sequence[int | str]]],
+    inputs: Mapping[str, tuple[int, Sequence[int | str]]],
+    outputs: Mapping[str, tuple[int, Sequence[int | str]]],
     **metadata: str,
 ) -> pathlib.Path:
     """Write a model; `inputs` and `outputs` are name → (element type, shape)."""

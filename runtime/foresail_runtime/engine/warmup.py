@@ -8,18 +8,17 @@ where the answers agree do requests share a run. Batches are worth it only where
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
 from foresail_runtime import errors, tensors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy.typing as npt
 
-    from foresail_runtime.engine.session import Engine
     from foresail_runtime.tensors import Datatype, Signature, TensorSpec
 
     Feed = Mapping[str, npt.NDArray[Any]]
@@ -40,6 +39,21 @@ MIXING: Final = "rows of a batch change each other's answers: every request runs
 UNTOLD: Final = "the warm-up's data has no two unlike rows, so every request runs alone"
 SLOW_SECONDS: Final = 1.0
 """Models slower than this are not probed for the use of batches: it would hold up the start."""
+
+
+class Runner(Protocol):
+    """What is run: an Engine, or whatever answers like one."""
+
+    @property
+    def signature(self) -> Signature:
+        """What it takes and gives."""
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """Names of all outputs."""
+
+    def run(self, inputs: Feed, outputs: Sequence[str]) -> list[npt.NDArray[Any]]:
+        """Run once."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -68,7 +82,7 @@ def is_batched(signature: Signature) -> bool:
     return bool(signature.inputs) and all(spec.shape[:1] == (-1,) for spec in specs)
 
 
-def warm(engine: Engine, clock: Callable[[], float], sample: Feed | None = None) -> Profile:
+def warm(engine: Runner, clock: Callable[[], float], sample: Feed | None = None) -> Profile:
     """Run the model until it is warm and return what was found; with a sample, on that and on nothing else.
 
     Raises:
@@ -89,7 +103,7 @@ def warm(engine: Engine, clock: Callable[[], float], sample: Feed | None = None)
     return _measure_batch(engine, row, seconds, clock)
 
 
-def _warm_with(engine: Engine, clock: Callable[[], float], sample: Feed) -> Profile:
+def _warm_with(engine: Runner, clock: Callable[[], float], sample: Feed) -> Profile:
     """Run the user's own sample; only one with unlike rows can tell whether rows change each other's answers."""
     try:
         engine.run(sample, engine.output_names)
@@ -150,7 +164,7 @@ def _fill(datatype: Datatype, shape: tuple[int, ...], random: np.random.Generato
     return random.integers(0, 2, shape).astype(datatype.dtype)
 
 
-def _first_that_runs(engine: Engine) -> tuple[int | None, str]:
+def _first_that_runs(engine: Runner) -> tuple[int | None, str]:
     guessed = any(-1 in spec.shape[1:] for spec in engine.signature.inputs)
     failure = ""
     for guess in GUESSES if guessed else GUESSES[:1]:
@@ -165,7 +179,7 @@ def _first_that_runs(engine: Engine) -> tuple[int | None, str]:
     return None, failure
 
 
-def _measure(engine: Engine, feed: Feed, clock: Callable[[], float]) -> float:
+def _measure(engine: Runner, feed: Feed, clock: Callable[[], float]) -> float:
     """Return the shortest of a few runs: what else the machine does only ever makes one longer."""
     taken: list[float] = []
     while len(taken) < MEASURED_RUNS and sum(taken) < ENOUGH_SECONDS:
@@ -175,7 +189,7 @@ def _measure(engine: Engine, feed: Feed, clock: Callable[[], float]) -> float:
     return min(taken)
 
 
-def _rows_are_independent(engine: Engine, row: Feed, other: Feed) -> bool:
+def _rows_are_independent(engine: Runner, row: Feed, other: Feed) -> bool:
     both = {name: np.concatenate((array, other[name])) for name, array in row.items()}
     try:
         together = engine.run(both, engine.output_names)
@@ -200,7 +214,7 @@ def agree(datatype: Datatype, one: npt.NDArray[Any], other: npt.NDArray[Any]) ->
     return bool(np.allclose(one, other, rtol=tolerance, atol=tolerance * 0.1, equal_nan=True))
 
 
-def _measure_batch(engine: Engine, row: Feed, seconds: float, clock: Callable[[], float]) -> Profile:
+def _measure_batch(engine: Runner, row: Feed, seconds: float, clock: Callable[[], float]) -> Profile:
     if seconds > SLOW_SECONDS:
         return Profile(seconds, True, 1, best_rows=1, best_seconds=seconds)
     batch = {name: np.concatenate([array] * PROBE_ROWS) for name, array in row.items()}

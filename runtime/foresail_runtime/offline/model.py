@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from foresail_runtime import errors
-from foresail_runtime.engine import cores, session, warmup
+from foresail_runtime.engine import cores, fixed, session, warmup
 from foresail_runtime.repository import digest, external, fetch
 from foresail_runtime.tensors import BYTES, Tensor
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from foresail_runtime.contract import ModelDescription
-    from foresail_runtime.engine.session import Engine
+    from foresail_runtime.engine.warmup import Runner
     from foresail_runtime.offline.chunks import Column
     from foresail_runtime.tensors import Signature
 
@@ -42,7 +42,7 @@ class Model:
 
     path: Path
     digest: str
-    engine: Engine
+    engine: Runner
     run_rows: int
     """Rows that share a run; 1 where rows would change each other's answers."""
 
@@ -106,9 +106,9 @@ def open_model(description: ModelDescription, folder: Path, threads: int | None)
         log_severity=SILENT,
     )
     engine = session.open_engine(path, options)
-    _check_rows(engine.signature)
-    profile = warmup.warm(engine, time.perf_counter)
-    return Model(path, digest.of_file(path), engine, _run_rows(engine.signature) if profile.batchable else 1)
+    runner, profile = fixed.warm(engine, lambda runner: warmup.warm(runner, time.perf_counter))
+    _check_rows(runner.signature)
+    return Model(path, digest.of_file(path), runner, _run_rows(runner.signature) if profile.batchable else 1)
 
 
 def _check_rows(signature: Signature) -> None:
