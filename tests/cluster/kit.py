@@ -217,11 +217,12 @@ class Models:
 
     def wait_settled(self, operator: Operator, name: str = "fraud") -> None:
         """Wait until it is ready and nothing is under way."""
-        eventually(
-            lambda: (self.state("Ready", name)[0], self.state("Reconciling", name)[0]) == ("True", "False"),
-            f"{name} settles",
-        )
+        eventually(lambda: self.is_settled(name), f"{name} settles")
         wait_quiet(operator)
+
+    def is_settled(self, name: str = "fraud") -> bool:
+        """Tell whether its status says that it is ready and that nothing is under way."""
+        return self._ready(name) and self.state("Reconciling", name)[0] == "False"
 
 
 def wait_quiet(operator: Operator) -> None:
