@@ -49,13 +49,19 @@ async def rest(log: Log, operator: Operator, seconds: float) -> dict[str, Any]:
 
 
 async def repairs(watcher: Watcher, each: int) -> dict[str, dict[str, float]]:
-    """Delete, then edit, so many children of each kind by hand; return how long until each was back."""
+    """Delete, then edit, so many children of each kind by hand; return how long until each was back.
+
+    One follows on the other at once, so the controllers are still at work on the last one's pods; Deployments are
+    deleted once more at the pace of a person.
+    """
     found = {}
     for kind in kinds.CHILDREN:
         names = sorted(name for known, name in watcher.live if known == kind.name)[:each]
         if not names:  # a kind that these models do not have
             continue
         found[f"{kind.name} deleted"] = spread([await _deleted(watcher, kind, name) for name in names])
+        if kind is kinds.DEPLOYMENT:
+            found[f"{kind.name} deleted, one a second"] = spread([await _unhurried(watcher, name) for name in names])
         found[f"{kind.name} edited"] = spread([await _edited(watcher, kind, name) for name in names])
     return found
 
@@ -67,6 +73,11 @@ async def _deleted(watcher: Watcher, kind: Kind, name: str) -> float:
     await watcher.client.call("DELETE", kind.path(NAMESPACE, name))
     back = await watcher.seen(lambda: watcher.live.get(where, {"uid": uid})["uid"] != uid, _REPAIR_SECONDS)
     return time.monotonic() - begun if back else float("inf")
+
+
+async def _unhurried(watcher: Watcher, name: str) -> float:
+    await asyncio.sleep(1)
+    return await _deleted(watcher, kinds.DEPLOYMENT, name)
 
 
 async def _edited(watcher: Watcher, kind: Kind, name: str) -> float:
