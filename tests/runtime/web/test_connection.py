@@ -230,6 +230,19 @@ async def test_an_idle_connection_is_closed(serve: Start, mlp: pathlib.Path) -> 
     await wire.close()
 
 
+async def test_of_too_many_connections_the_newest_idle_ones_are_closed(serve: Start, mlp: pathlib.Path) -> None:
+    server = await serve(mlp, max_connections=2)
+    wires = []
+    for _ in range(4):
+        wires.append(await Wire.open(server))
+        await wires[-1].send(post(body("a")))
+        assert (await wires[-1].answer())[0] == 200
+    assert [await wire.ended() for wire in wires[2:]] == [True, True]
+    for wire in wires[:2]:
+        await wire.send(post(body("b")))
+        assert (await wire.answer())[0] == 200
+
+
 async def test_a_connection_of_age_ends_politely_on_either_way(serve: Start, mlp: pathlib.Path) -> None:
     server = await serve(mlp, connection_seconds=0.05)
     for data in (post(body("short way")), get("/v2/health/live")):
