@@ -39,6 +39,16 @@ SMALL_FILE_BYTES: Final = 2**20
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Use:
+    """What a model is for, by its description and what it takes and gives."""
+
+    task: str
+    picture: detection.Detector | classification.Classifier | None
+    table: tabular.Table | None
+    drift: watch.Watch | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Loaded:
     """A model in memory, warm; not served yet."""
 
@@ -47,10 +57,7 @@ class Loaded:
     runner: Runner
     """The engine, or what fills its batches up."""
     profile: Profile
-    task: str
-    picture: detection.Detector | classification.Classifier | None
-    table: tabular.Table | None
-    drift: watch.Watch | None = None
+    use: Use
 
 
 def unseen(_state: health.State, _message: str) -> None:
@@ -110,15 +117,17 @@ def serve(
     """Put a batcher before a loaded model; on the loop's thread."""
     profile, engine = loaded.profile, loaded.engine
     counts = door.metrics.model(description.name, description.version, engine.providers)
+    padded = loaded.runner is not engine
     wished = description.batching.max_size
-    if wished and loaded.runner is not engine:
+    if wished and padded:
         wished = min(wished, profile.max_rows)
-    watched = loaded.runner if loaded.drift is None else watch.Watched(loaded.runner, loaded.drift)
+    watched = loaded.runner if loaded.use.drift is None else watch.Watched(loaded.runner, loaded.use.drift)
     rows = batcher.Batcher(
         watched if door.board is None else termination.Watched(watched, door.board, description.name),
         plan.Limits(
             merge_rows=wished or profile.max_rows,
-            split_rows=wished or profile.split_rows,
+            # A smaller piece of a padded batch would cost as much as the whole.
+            split_rows=profile.split_rows if padded else wished or profile.split_rows,
             queue_count=description.max_queue_size,
             queue_bytes=settings.max_queue_bytes,
         ),
@@ -130,7 +139,7 @@ def serve(
         delay_seconds=description.batching.max_delay_milliseconds / 1000,
     )
     counts.pending = lambda: rows.queued
-    properties = {"execution_provider": engine.providers[0], "task": loaded.task}
+    properties = {"execution_provider": engine.providers[0], "task": loaded.use.task}
     if description.digest is not None:
         properties["digest"] = description.digest
     info = ModelInfo(description.name, (description.version,), loaded.runner.signature, properties=properties)
@@ -140,12 +149,12 @@ def serve(
         rows,
         counts,
         description.timeout_seconds,
-        picture=loaded.picture,
+        picture=loaded.use.picture,
         max_batch_size=largest,
-        table=loaded.table,
+        table=loaded.use.table,
         best_rows=profile.best_rows,
         best_seconds=profile.best_seconds,
-        drift=loaded.drift,
+        drift=loaded.use.drift,
         engine=engine,
         release=functools.partial(executor.shutdown, wait=False, cancel_futures=True),
     )
@@ -161,34 +170,34 @@ def _open(path: Path, description: ModelDescription, settings: Settings, threads
 
 
 def _warm(path: Path, engine: Engine, description: ModelDescription, settings: Settings, threads: int) -> Loaded:
+    use = _use(path, engine.signature, description, settings)  # what is wrong with it is told before the model is run
     if not description.warmup:
-        return _loaded(path, engine, (engine, warmup.unmeasured(engine.signature)), description, settings)
+        return Loaded(path, engine, engine, warmup.unmeasured(engine.signature), use)
 
-    def warm_up(runner: Runner) -> Profile:
-        return warmup.warm(runner, time.perf_counter, _sample(description, runner.signature, path))
+    def warm_up(runner: Runner, together: int) -> Profile:
+        sample = _sample(description, runner.signature, path)
+        return warmup.warm(runner, time.perf_counter, sample, together=together)
 
-    found = _, profile = fixed.warm(engine, warm_up)
+    runner, profile = fixed.warm(engine, warm_up)
     slow = profile.run_seconds is None or profile.run_seconds > batcher.INLINE_SECONDS
     if slow and threads > 1 and path.stat().st_size < SMALL_FILE_BYTES:
         options = session.Options(
             threads, description.execution_providers, settings.allow_fallback, name=description.name
         )
         engine = session.open_engine(path, options)
-        found = fixed.warm(engine, warm_up)
-    return _loaded(path, engine, found, description, settings)
+        runner, profile = fixed.warm(engine, warm_up)
+    if runner is not engine:
+        use = _use(path, runner.signature, description, settings)
+    return Loaded(path, engine, runner, profile, use)
 
 
-def _loaded(
-    path: Path, engine: Engine, found: tuple[Runner, Profile], description: ModelDescription, settings: Settings
-) -> Loaded:
-    runner, profile = found
-    signature = runner.signature
+def _use(path: Path, signature: Signature, description: ModelDescription, settings: Settings) -> Use:
     task = description.task if description.task != "auto" else choose.task(signature)
     picture = pictures.describe(task, signature, path.parent)
     table = tabular.Table(signature) if task == choose.TABULAR else None
-    outputs = engine.output_names if picture is None else picture.outputs
+    outputs = tuple(spec.name for spec in signature.outputs) if picture is None else picture.outputs
     drift = attach.attach(path.parent, signature, outputs, tabular.named(signature), settings)
-    return Loaded(path, engine, runner, profile, task, picture, table, drift)
+    return Use(task, picture, table, drift)
 
 
 def _sample(description: ModelDescription, signature: Signature, path: Path) -> warmup.Feed | None:
@@ -220,7 +229,7 @@ def _log(loaded: Loaded, model: Model) -> None:
             model=model.name,
             version=model.version,
             provider=loaded.engine.providers[0],
-            task=loaded.task,
+            task=loaded.use.task,
             run_milliseconds=None if seconds is None else round(seconds * 1000, 3),
             batch_rows=loaded.profile.max_rows if loaded.profile.batchable else 1,
             note=loaded.profile.note or None,

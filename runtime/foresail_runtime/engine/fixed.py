@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from foresail_runtime import errors
 from foresail_runtime.tensors import Signature, TensorSpec
 
 if TYPE_CHECKING:
@@ -24,11 +25,11 @@ def rows(signature: Signature) -> int | None:
     """Return the fixed size of the first dimension, where all inputs and outputs have the same; else None.
 
     1 counts as none: such a model is run request by request. So does an input of one dimension, which is no batch of
-    rows but a row.
+    rows but a row, and one with another dimension that varies: a raw body would not tell its shape any more.
     """
     specs = (*signature.inputs, *signature.outputs)
     sizes = {spec.shape[0] if spec.shape else 0 for spec in specs}
-    if len(sizes) != 1 or not all(len(spec.shape) > 1 for spec in signature.inputs):
+    if len(sizes) != 1 or not all(len(spec.shape) > 1 and -1 not in spec.shape for spec in signature.inputs):
         return None
     (size,) = sizes
     return size if signature.inputs and size > 1 else None
@@ -49,8 +50,18 @@ class Padded:
         )
 
     def run(self, inputs: Mapping[str, npt.NDArray[Any]], outputs: Sequence[str]) -> list[npt.NDArray[Any]]:
-        """Run as often as the rows need, and return the rows' outputs; raises what the engine raises."""
-        count = max((len(array) for array in inputs.values()), default=0)
+        """Run as often as the rows need, and return the rows' outputs.
+
+        Raises:
+            InvalidRequest: The inputs differ in their number of rows.
+            ForesailError: What the engine raises.
+        """
+        counts = {len(array) for array in inputs.values()}
+        if len(counts) != 1:
+            raise errors.InvalidRequest(
+                f"the inputs have {sorted(counts)} rows: the first dimension has to be the same"
+            )
+        (count,) = counts
         if count == self.rows:
             return self._engine.run(inputs, outputs)
         pieces = [self._piece(inputs, outputs, start, count) for start in range(0, max(count, 1), self.rows)]
@@ -78,17 +89,20 @@ def _filled(array: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
     return np.concatenate((array, np.repeat(array[-1:], missing, axis=0)))
 
 
-def warm(engine: Runner, warm_up: Callable[[Runner], Profile]) -> tuple[Runner, Profile]:
+def warm(engine: Runner, warm_up: Callable[[Runner, int], Profile]) -> tuple[Runner, Profile]:
     """Warm a model up, and return what to run and what was found; padded where its batch is fixed and allows it.
+
+    `warm_up` is told how many rows to run together. All places of a fixed batch are tried, as unlike those of a
+    variable one they can be told apart by the model.
 
     Raises:
         ModelUnusable: What the warm-up raises.
     """
     size = rows(engine.signature)
     if size is None:
-        return engine, warm_up(engine)
+        return engine, warm_up(engine, 2)
     padded = Padded(engine, size)
-    found = warm_up(padded)
+    found = warm_up(padded, size)
     if not found.batchable:
         return engine, dataclasses.replace(found, note=f"{found.note}; it takes batches of {size} rows and no others")
     # A run takes as long with one row as with all of them.

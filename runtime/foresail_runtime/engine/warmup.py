@@ -36,7 +36,7 @@ PIECE_SECONDS: Final = 0.005
 """Pieces of a large request are as large as runs in about this time: others wait no longer for it."""
 MAX_PIECE_ROWS: Final = 4096
 MIXING: Final = "rows of a batch change each other's answers: every request runs alone"
-UNTOLD: Final = "the warm-up's data has no two unlike rows, so every request runs alone"
+UNTOLD: Final = "the warm-up's data has no two unlike rows: every request runs alone"
 SLOW_SECONDS: Final = 1.0
 """Models slower than this are not probed for the use of batches: it would hold up the start."""
 
@@ -82,28 +82,27 @@ def is_batched(signature: Signature) -> bool:
     return bool(signature.inputs) and all(spec.shape[:1] == (-1,) for spec in specs)
 
 
-def warm(engine: Runner, clock: Callable[[], float], sample: Feed | None = None) -> Profile:
+def warm(engine: Runner, clock: Callable[[], float], sample: Feed | None = None, *, together: int = 2) -> Profile:
     """Run the model until it is warm and return what was found; with a sample, on that and on nothing else.
+
+    So many rows are run `together` to see whether they change each other's answers.
 
     Raises:
         ModelUnusable: It fails on the sample, or on inputs of the only shape that its signature allows.
     """
     if sample is not None:
-        return _warm_with(engine, clock, sample)
+        return _warm_with(engine, clock, sample, together)
     guess, failure = _first_that_runs(engine)
     if guess is None:
         return Profile(None, False, 1, note=f"no warm-up: none of the guessed shapes ran ({failure})")
     row = example(engine.signature, guess, seed=0)
-    seconds = _measure(engine, row, clock)
     if not is_batched(engine.signature):
+        seconds = _measure(engine, row, clock)
         return Profile(seconds, False, 1, best_rows=1, best_seconds=seconds)
-    other = example(engine.signature, guess, seed=1)
-    if not _rows_are_independent(engine, row, other):
-        return Profile(seconds, False, 1, best_rows=1, best_seconds=seconds, note=MIXING)
-    return _measure_batch(engine, row, seconds, clock)
+    return _compare(engine, clock, row, example(engine.signature, guess, seed=1), together)
 
 
-def _warm_with(engine: Runner, clock: Callable[[], float], sample: Feed) -> Profile:
+def _warm_with(engine: Runner, clock: Callable[[], float], sample: Feed, together: int) -> Profile:
     """Run the user's own sample; only one with unlike rows can tell whether rows change each other's answers."""
     try:
         engine.run(sample, engine.output_names)
@@ -114,12 +113,17 @@ def _warm_with(engine: Runner, clock: Callable[[], float], sample: Feed) -> Prof
         seconds = _measure(engine, sample, clock)
         return Profile(seconds, False, 1, best_rows=1, best_seconds=seconds, note=UNTOLD)
     row = {name: array[:1] for name, array in sample.items()}
-    other = {name: array[-1:] for name, array in sample.items()}
+    return _compare(engine, clock, row, {name: array[-1:] for name, array in sample.items()}, together)
+
+
+def _compare(engine: Runner, clock: Callable[[], float], row: Feed, other: Feed, together: int) -> Profile:
+    """Time a row, and a batch where this and an unlike row show that rows do not change each other's answers."""
     seconds = _measure(engine, row, clock)
+    alone = Profile(seconds, False, 1, best_rows=1, best_seconds=seconds)
     if all(np.array_equal(row[name], other[name]) for name in row):
-        return Profile(seconds, False, 1, best_rows=1, best_seconds=seconds, note=UNTOLD)
-    if not _rows_are_independent(engine, row, other):
-        return Profile(seconds, False, 1, best_rows=1, best_seconds=seconds, note=MIXING)
+        return dataclasses.replace(alone, note=UNTOLD)
+    if not _rows_are_independent(engine, row, other, together):
+        return dataclasses.replace(alone, note=MIXING)
     return _measure_batch(engine, row, seconds, clock)
 
 
@@ -140,10 +144,11 @@ def unmeasured(signature: Signature) -> Profile:
 def example(signature: Signature, guess: int, seed: int) -> dict[str, npt.NDArray[Any]]:
     """Return one row of plausible input; the same for the same seed.
 
-    Whole numbers are 0 and 1 only, since they are often indices into something.
+    Whole numbers are 0 and 1 only, since they are often indices into something; text is one letter.
     """
     random = np.random.default_rng(seed)
-    return {spec.name: _fill(spec.datatype, _shape(spec, guess), random) for spec in signature.inputs}
+    letter = bytes([ord("a") + seed % 26])
+    return {spec.name: _fill(spec.datatype, _shape(spec, guess), random, letter) for spec in signature.inputs}
 
 
 def _shape(spec: TensorSpec, guess: int) -> tuple[int, ...]:
@@ -152,10 +157,10 @@ def _shape(spec: TensorSpec, guess: int) -> tuple[int, ...]:
     )
 
 
-def _fill(datatype: Datatype, shape: tuple[int, ...], random: np.random.Generator) -> npt.NDArray[Any]:
+def _fill(datatype: Datatype, shape: tuple[int, ...], random: np.random.Generator, letter: bytes) -> npt.NDArray[Any]:
     if datatype is tensors.BYTES:
         elements = np.empty(shape, object)
-        elements[...] = b"a"
+        elements[...] = letter
         return elements
     if datatype is tensors.BF16:
         return (random.random(shape, np.float32).view(np.uint32) >> 16).astype(np.uint16)
@@ -189,16 +194,20 @@ def _measure(engine: Runner, feed: Feed, clock: Callable[[], float]) -> float:
     return min(taken)
 
 
-def _rows_are_independent(engine: Runner, row: Feed, other: Feed) -> bool:
-    both = {name: np.concatenate((array, other[name])) for name, array in row.items()}
+def _rows_are_independent(engine: Runner, row: Feed, other: Feed, count: int) -> bool:
+    """Tell whether so many rows, the two in turns, give what each of the two gives alone."""
+    turns = {
+        name: np.concatenate([(array, other[name])[turn % 2] for turn in range(count)]) for name, array in row.items()
+    }
     try:
-        together = engine.run(both, engine.output_names)
-        apart = zip(engine.run(row, engine.output_names), engine.run(other, engine.output_names), strict=True)
+        together = engine.run(turns, engine.output_names)
+        apart = list(zip(engine.run(row, engine.output_names), engine.run(other, engine.output_names), strict=True))
     except errors.ForesailError:
         return False
     return all(
-        len(array) == 2 and agree(spec.datatype, array[:1], first) and agree(spec.datatype, array[1:], second)
-        for spec, array, (first, second) in zip(engine.signature.outputs, together, apart, strict=True)
+        len(array) == count
+        and all(agree(spec.datatype, array[turn : turn + 1], pair[turn % 2]) for turn in range(count))
+        for spec, array, pair in zip(engine.signature.outputs, together, apart, strict=True)
     )
 
 

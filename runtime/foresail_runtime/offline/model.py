@@ -106,9 +106,20 @@ def open_model(description: ModelDescription, folder: Path, threads: int | None)
         log_severity=SILENT,
     )
     engine = session.open_engine(path, options)
-    runner, profile = fixed.warm(engine, lambda runner: warmup.warm(runner, time.perf_counter))
-    _check_rows(runner.signature)
-    return Model(path, digest.of_file(path), runner, _run_rows(runner.signature) if profile.batchable else 1)
+    size = fixed.rows(engine.signature)
+    if size is None:
+        _check_rows(engine.signature)
+    runner, profile = fixed.warm(
+        engine, lambda runner, together: warmup.warm(runner, time.perf_counter, together=together)
+    )
+    if size is not None and runner is engine:
+        raise errors.ModelUnusable(
+            "UnsupportedSignature",
+            f"the model takes batches of {size} rows, and {profile.note}: export it with a first dimension that is "
+            "variable, or 1",
+        )
+    rows = _run_rows(runner.signature) if profile.batchable else 1
+    return Model(path, digest.of_file(path), runner, rows if size is None else -(-rows // size) * size)
 
 
 def _check_rows(signature: Signature) -> None:

@@ -64,8 +64,9 @@ def document(models: Iterable[Model], *, secured: bool, loading: bool) -> dict[s
         },
         "paths": paths,
     }
-    if secured:
+    if secured or loading:
         made["components"] = {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}}
+    if secured:
         made["security"] = [{"token": []}]
         for path in (contract.LIVE_PATH, contract.READY_PATH, contract.LOAD_PATH):
             paths[path]["get"]["security"] = []
@@ -83,8 +84,11 @@ def _server_paths() -> dict[str, Any]:
         contract.READY_PATH: _get("Whether every model answers", ready),
         "/v2": _get("What this server is", _answer("Name, version, extensions.", _OBJECT)),
         "/v2/models/stats": _get("Statistics of every model in Triton's words", _answer("They.", _OBJECT)),
-        "/v2/repository/index": _optional(
-            _post("The models there are", {answers.JSON: {"schema": _READY_ONLY}}, {"type": "array", "items": _OBJECT})
+        "/v2/repository/index": _post(
+            "The models there are",
+            {answers.JSON: {"schema": _READY_ONLY}},
+            {"type": "array", "items": _OBJECT},
+            required=False,
         ),
         contract.LOAD_PATH: _get("What this replica carries now", _answer("One line.", _OBJECT)),
         contract.METRICS_PATH: _get(
@@ -98,10 +102,10 @@ def _repository_paths() -> dict[str, Any]:
     name = {"name": "name", "in": "path", "required": True, "schema": _TEXT}
     paths = {}
     for verb in ("load", "unload"):
-        made = _optional(_post(f"{verb.capitalize()} a model", {answers.JSON: {"schema": _OBJECT}}))
+        made = _post(f"{verb.capitalize()} a model", {answers.JSON: {"schema": _OBJECT}}, required=False)["post"]
         refused = {str(status): _ERROR for status in (401, 404)}
-        made["post"] |= {"parameters": [name], "responses": made["post"]["responses"] | refused}
-        paths[f"/v2/repository/models/{{name}}/{verb}"] = made
+        more = {"parameters": [name], "security": [{"token": []}], "responses": made["responses"] | refused}
+        paths[f"/v2/repository/models/{{name}}/{verb}"] = {"post": made | more}
     return paths
 
 
@@ -217,16 +221,15 @@ def _get(summary: str, responses: dict[str, Any]) -> dict[str, Any]:
     return {"get": {"summary": summary, "responses": dict(responses)}}
 
 
-def _post(summary: str, content: dict[str, Any], answer: Mapping[str, Any] = _OBJECT) -> dict[str, Any]:
+def _post(
+    summary: str, content: dict[str, Any], answer: Mapping[str, Any] = _OBJECT, *, required: bool = True
+) -> dict[str, Any]:
+    """Return a path that takes a body, which may be left out where it is not `required`."""
     responses = _answer("What it gives.", answer)
     responses |= {str(status): _ERROR for status in (400, 408, 413, 415, 429, 503, 504)}
-    return {"post": {"summary": summary, "requestBody": {"required": True, "content": content}, "responses": responses}}
-
-
-def _optional(made: dict[str, Any]) -> dict[str, Any]:
-    """Return a path whose body may be left out."""
-    made["post"]["requestBody"]["required"] = False
-    return made
+    return {
+        "post": {"summary": summary, "requestBody": {"required": required, "content": content}, "responses": responses}
+    }
 
 
 def _answer(words: str, schema: Mapping[str, Any]) -> dict[str, Any]:
