@@ -42,7 +42,7 @@ test-cluster: install ## The tests against a real API server and controllers (no
 
 .PHONY: e2e
 e2e: install ## Real kubelet, real images, real load; FORESAIL_E2E_KUBECONFIG=… runs it on a cluster of yours
-	@THEN=$(THEN) scripts/test e2e
+	@scripts/test e2e
 
 .PHONY: check check-format check-lint check-types check-layers check-shell check-chart
 check: check-format check-lint check-types check-layers check-shell check-chart ## Formatting, lint, types, layers, shell scripts, chart

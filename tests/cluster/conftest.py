@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from foresail_testbed import plugin
 from tests.cluster import kit
 
 if TYPE_CHECKING:
@@ -44,8 +46,14 @@ def operators(plane: Access, namespace: str, lasting: kit.Lasting, tmp_path: pat
 
 
 @pytest.fixture
-def operator(lasting: kit.Lasting) -> kit.Operator:
-    """Return a leading operator, which may have been at work for the tests before."""
+def operator(request: pytest.FixtureRequest, lasting: kit.Lasting) -> kit.Operator:
+    """Return a leading operator, which may have been at work for the tests before.
+
+    On a cluster that was there before the tests it sees the test's namespace and no other: the rest is not ours.
+    """
+    if any(os.environ.get(name) for name in plugin.VARIABLES):
+        starter: kit.Operators = request.getfixturevalue("operators")
+        return starter.start().wait_until_leading()
     return lasting.leading()
 
 

@@ -95,6 +95,11 @@ class Operator:
         eventually(self.leads, f"operator leads; its log: {self.log}")
         return self
 
+    @property
+    def ended(self) -> bool:
+        """Whether the process is no more."""
+        return self._process.returncode is not None
+
     def stop(self) -> None:
         """End it as the kubelet does."""
         self._process.stop()
@@ -138,10 +143,12 @@ class Lasting:
         self._running: Operator | None = None
 
     def leading(self) -> Operator:
-        """Return it, started if it does not run."""
-        if self._running is None:
-            self._running = Operator(self._plane, self._folder, next(PORTS))
-        return self._running.wait_until_leading()
+        """Return it, started if it does not run; where it has ended by itself, this test fails, and no other."""
+        found, self._running = self._running or Operator(self._plane, self._folder, next(PORTS)), None
+        if found.ended:
+            pytest.fail(f"the operator ended by itself; its log: {found.log}")
+        self._running = found
+        return found.wait_until_leading()
 
     def stop(self) -> None:
         """End it, for a test whose operators are its own."""
@@ -176,7 +183,7 @@ class Models:
         self.kubectl("apply", "-f", "-", stdin=json.dumps(self.manifest(name, **spec)))
 
     def clear(self) -> None:
-        """Delete all of them: an operator at work makes the children anew while only these go with the namespace."""
+        """Delete all of them, before their namespace: while that ends, an operator makes anew what it deletes first."""
         self.objects.delete_all("mdep", self.namespace)
 
     def kubectl(self, *words: str, stdin: str | None = None) -> str:
@@ -227,10 +234,10 @@ class Models:
 
 def wait_quiet(operator: Operator) -> None:
     """Wait until an operator has nothing to do: it has sent nothing for two seconds."""
-    eventually(_Still(operator.sent), "the operator has nothing to do", pause=0.25)
+    eventually(Still(operator.sent), "the operator has nothing to do", pause=0.25)
 
 
-class _Still:
+class Still:
     """Holds once a number has been the same for two seconds."""
 
     def __init__(self, number: Callable[[], float]) -> None:

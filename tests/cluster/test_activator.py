@@ -157,6 +157,7 @@ def waits(connection: socket.socket) -> bool:
     return False
 
 
+@pytest.mark.faults
 @pytest.mark.usefixtures("place", "activating")
 def test_the_operator_dies_while_a_request_waits_and_the_next_one_wakes_the_model(
     models: kit.Models, operators: kit.Operators
@@ -173,6 +174,7 @@ def test_the_operator_dies_while_a_request_waits_and_the_next_one_wakes_the_mode
     connection.close()
 
 
+@pytest.mark.faults
 @pytest.mark.usefixtures("place")
 def test_an_activator_dies_with_the_connections_that_it_held_and_the_next_one_holds_new_ones(
     models: kit.Models, operators: kit.Operators, activating: Activator
@@ -213,6 +215,7 @@ def test_an_activator_that_is_stopped_refuses_who_still_waits_when_its_grace_is_
     connection.close()
 
 
+@pytest.mark.faults
 @pytest.mark.usefixtures("place")
 def test_both_die_while_a_request_waits_and_the_wish_still_wakes_the_model(
     models: kit.Models, operators: kit.Operators, activating: Activator

@@ -42,9 +42,11 @@ def gpu_nodes(plane: Access, models: Models) -> Iterator[None]:
     for name in NODES:
         plane.kubectl("wait", "--for=condition=Ready", f"node/{name}", "--timeout=60s")
     yield
-    models.clear()
-    eventually(lambda: not models.kubectl("get", "pods", "-o", "name"), "the pods are gone", 90)
-    plane.kubectl("delete", "node", *NODES)
+    try:
+        models.clear()
+        eventually(lambda: not models.kubectl("get", "pods", "-o", "name"), "the pods are gone", 90)
+    finally:
+        plane.kubectl("delete", "node", *NODES)
 
 
 def places(models: Models, name: str) -> list[str]:

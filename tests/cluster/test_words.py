@@ -64,7 +64,8 @@ def test_a_service_account_that_is_missing_is_named(operator: Operator, models: 
     assert 'serviceaccount "none-such" not found' in said(models, "PodRefused")
     models.kubectl("create", "serviceaccount", "none-such")
     models.wait_ready("fraud", 90)
-    eventually(lambda: models.state("Stalled")[0] == "False", "nothing holds it up, the Deployment says a moment later")
+    # The pod's own word comes a moment before the Deployment's that it is refused no more.
+    eventually(lambda: models.state("Stalled")[0] == "False", "nothing holds it up", seconds=5)
 
 
 @pytest.fixture
