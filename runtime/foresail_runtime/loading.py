@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from foresail_runtime.contract import ModelDescription
     from foresail_runtime.engine.session import Engine
-    from foresail_runtime.engine.warmup import Profile, Runner
+    from foresail_runtime.engine.warmup import Profile, Warmable
     from foresail_runtime.serving import Serving
     from foresail_runtime.settings import Settings
     from foresail_runtime.tasks import classification, detection
@@ -54,7 +54,7 @@ class Loaded:
 
     path: Path
     engine: Engine
-    runner: Runner
+    runner: Warmable
     """The engine, or what fills its batches up."""
     profile: Profile
     use: Use
@@ -174,7 +174,7 @@ def _warm(path: Path, engine: Engine, description: ModelDescription, settings: S
     if not description.warmup:
         return Loaded(path, engine, engine, warmup.unmeasured(engine.signature), use)
 
-    def warm_up(runner: Runner, together: int) -> Profile:
+    def warm_up(runner: Warmable, together: int) -> Profile:
         sample = _sample(description, runner.signature, path)
         return warmup.warm(runner, time.perf_counter, sample, together=together)
 

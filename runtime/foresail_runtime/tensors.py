@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import numpy as np
 
@@ -161,3 +161,14 @@ class InferResponse(NamedTuple):
     model_version: str
     outputs: tuple[Tensor, ...]
     id: str | None = None
+
+
+class Runner(Protocol):
+    """What is run: an Engine, or whatever answers like one."""
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """Names of all outputs."""
+
+    def run(self, inputs: Mapping[str, npt.NDArray[Any]], outputs: Sequence[str]) -> list[npt.NDArray[Any]]:
+        """Run once, and return the outputs in the order of their names."""

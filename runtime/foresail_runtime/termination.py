@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from foresail_runtime import errors
-    from foresail_runtime.batching.ticket import Runner
+    from foresail_runtime.tensors import Runner
 
 log = logging.getLogger(__name__)
 

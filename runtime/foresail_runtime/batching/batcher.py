@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from foresail_runtime.batching.feeder import Observer
-    from foresail_runtime.batching.ticket import Arrays, Done, Runner, Ticket
-    from foresail_runtime.tensors import InferRequest, Tensor
+    from foresail_runtime.batching.ticket import Arrays, Done, Ticket
+    from foresail_runtime.tensors import InferRequest, Runner, Tensor
 
 INLINE_SECONDS: Final = 0.0005
 """Models whose run takes longer than this leave the event loop for a thread."""

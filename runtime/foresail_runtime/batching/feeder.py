@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from foresail_runtime import errors
-    from foresail_runtime.batching.ticket import Arrays, Runner, Ticket
+    from foresail_runtime.batching.ticket import Arrays, Ticket
+    from foresail_runtime.tensors import Runner
 
 STALL_SECONDS: Final = 0.005
 """An inline run that takes longer than this is counted; so many in a row and the model leaves the loop, too."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -14,21 +14,10 @@ from foresail_runtime import errors
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from foresail_runtime.tensors import Tensor
+    from foresail_runtime.tensors import Runner, Tensor
 
 Arrays: TypeAlias = list[npt.NDArray[Any]]
 Done: TypeAlias = Callable[[Arrays | BaseException], None]
-
-
-class Runner(Protocol):
-    """What is run: an Engine, or whatever answers like one."""
-
-    @property
-    def output_names(self) -> tuple[str, ...]:
-        """Names of all outputs."""
-
-    def run(self, inputs: Mapping[str, npt.NDArray[Any]], outputs: Sequence[str]) -> Arrays:
-        """Run once."""
 
 
 @dataclasses.dataclass(slots=True, eq=False)

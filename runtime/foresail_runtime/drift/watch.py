@@ -14,7 +14,7 @@ import dataclasses
 import logging
 import math
 import threading
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from foresail_runtime.drift.features import View
     from foresail_runtime.drift.reference import Reference
+    from foresail_runtime.tensors import Runner
 
 log = logging.getLogger(__name__)
 
@@ -41,17 +42,6 @@ _LARGE_BYTES: Final = 65_536
 ADAPT_SECONDS: Final = 1.0
 """How often the distance between samples is looked at; sooner if they have taken their share of it already."""
 MAX_STRIDE: Final = 100_000
-
-
-class Runner(Protocol):
-    """What is watched: an Engine, or whatever answers like one."""
-
-    @property
-    def output_names(self) -> tuple[str, ...]:
-        """Names of all outputs."""
-
-    def run(self, inputs: Mapping[str, npt.NDArray[Any]], outputs: Sequence[str]) -> list[npt.NDArray[Any]]:
-        """Run once."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from foresail_runtime.engine.warmup import Profile, Runner
+    from foresail_runtime.engine.warmup import Profile, Warmable
 
 
 def rows(signature: Signature) -> int | None:
@@ -38,7 +38,7 @@ def rows(signature: Signature) -> int | None:
 class Padded:
     """An engine of a fixed batch that answers as one of a variable batch does; safe to call as the engine is."""
 
-    def __init__(self, engine: Runner, size: int) -> None:
+    def __init__(self, engine: Warmable, size: int) -> None:
         self._engine = engine
         self.rows: Final = size
         """Rows of one run."""
@@ -89,7 +89,7 @@ def _filled(array: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
     return np.concatenate((array, np.repeat(array[-1:], missing, axis=0)))
 
 
-def warm(engine: Runner, warm_up: Callable[[Runner, int], Profile]) -> tuple[Runner, Profile]:
+def warm(engine: Warmable, warm_up: Callable[[Warmable, int], Profile]) -> tuple[Warmable, Profile]:
     """Warm a model up, and return what to run and what was found; padded where its batch is fixed and allows it.
 
     `warm_up` is told how many rows to run together. All places of a fixed batch are tried, as unlike those of a

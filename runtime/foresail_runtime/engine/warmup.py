@@ -15,7 +15,7 @@ import numpy as np
 from foresail_runtime import errors, tensors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     import numpy.typing as npt
 
@@ -41,19 +41,12 @@ SLOW_SECONDS: Final = 1.0
 """Models slower than this are not probed for the use of batches: it would hold up the start."""
 
 
-class Runner(Protocol):
-    """What is run: an Engine, or whatever answers like one."""
+class Warmable(tensors.Runner, Protocol):
+    """A runner that says what it takes."""
 
     @property
     def signature(self) -> Signature:
         """What it takes and gives."""
-
-    @property
-    def output_names(self) -> tuple[str, ...]:
-        """Names of all outputs."""
-
-    def run(self, inputs: Feed, outputs: Sequence[str]) -> list[npt.NDArray[Any]]:
-        """Run once."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -82,7 +75,7 @@ def is_batched(signature: Signature) -> bool:
     return bool(signature.inputs) and all(spec.shape[:1] == (-1,) for spec in specs)
 
 
-def warm(engine: Runner, clock: Callable[[], float], sample: Feed | None = None, *, together: int = 2) -> Profile:
+def warm(engine: Warmable, clock: Callable[[], float], sample: Feed | None = None, *, together: int = 2) -> Profile:
     """Run the model until it is warm and return what was found; with a sample, on that and on nothing else.
 
     So many rows are run `together` to see whether they change each other's answers.
@@ -102,7 +95,7 @@ def warm(engine: Runner, clock: Callable[[], float], sample: Feed | None = None,
     return _compare(engine, clock, row, example(engine.signature, guess, seed=1), together)
 
 
-def _warm_with(engine: Runner, clock: Callable[[], float], sample: Feed, together: int) -> Profile:
+def _warm_with(engine: Warmable, clock: Callable[[], float], sample: Feed, together: int) -> Profile:
     """Run the user's own sample; only one with unlike rows can tell whether rows change each other's answers."""
     try:
         engine.run(sample, engine.output_names)
@@ -116,7 +109,7 @@ def _warm_with(engine: Runner, clock: Callable[[], float], sample: Feed, togethe
     return _compare(engine, clock, row, {name: array[-1:] for name, array in sample.items()}, together)
 
 
-def _compare(engine: Runner, clock: Callable[[], float], row: Feed, other: Feed, together: int) -> Profile:
+def _compare(engine: Warmable, clock: Callable[[], float], row: Feed, other: Feed, together: int) -> Profile:
     """Time a row, and a batch where this and an unlike row show that rows do not change each other's answers."""
     seconds = _measure(engine, row, clock)
     alone = Profile(seconds, False, 1, best_rows=1, best_seconds=seconds)
@@ -169,7 +162,7 @@ def _fill(datatype: Datatype, shape: tuple[int, ...], random: np.random.Generato
     return random.integers(0, 2, shape).astype(datatype.dtype)
 
 
-def _first_that_runs(engine: Runner) -> tuple[int | None, str]:
+def _first_that_runs(engine: Warmable) -> tuple[int | None, str]:
     guessed = any(-1 in spec.shape[1:] for spec in engine.signature.inputs)
     failure = ""
     for guess in GUESSES if guessed else GUESSES[:1]:
@@ -184,7 +177,7 @@ def _first_that_runs(engine: Runner) -> tuple[int | None, str]:
     return None, failure
 
 
-def _measure(engine: Runner, feed: Feed, clock: Callable[[], float]) -> float:
+def _measure(engine: Warmable, feed: Feed, clock: Callable[[], float]) -> float:
     """Return the shortest of a few runs: what else the machine does only ever makes one longer."""
     taken: list[float] = []
     while len(taken) < MEASURED_RUNS and sum(taken) < ENOUGH_SECONDS:
@@ -194,7 +187,7 @@ def _measure(engine: Runner, feed: Feed, clock: Callable[[], float]) -> float:
     return min(taken)
 
 
-def _rows_are_independent(engine: Runner, row: Feed, other: Feed, count: int) -> bool:
+def _rows_are_independent(engine: Warmable, row: Feed, other: Feed, count: int) -> bool:
     """Tell whether so many rows, the two in turns, give what each of the two gives alone."""
     turns = {
         name: np.concatenate([(array, other[name])[turn % 2] for turn in range(count)]) for name, array in row.items()
@@ -223,7 +216,7 @@ def agree(datatype: Datatype, one: npt.NDArray[Any], other: npt.NDArray[Any]) ->
     return bool(np.allclose(one, other, rtol=tolerance, atol=tolerance * 0.1, equal_nan=True))
 
 
-def _measure_batch(engine: Runner, row: Feed, seconds: float, clock: Callable[[], float]) -> Profile:
+def _measure_batch(engine: Warmable, row: Feed, seconds: float, clock: Callable[[], float]) -> Profile:
     if seconds > SLOW_SECONDS:
         return Profile(seconds, True, 1, best_rows=1, best_seconds=seconds)
     batch = {name: np.concatenate([array] * PROBE_ROWS) for name, array in row.items()}

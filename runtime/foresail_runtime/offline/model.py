@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from foresail_runtime.contract import ModelDescription
-    from foresail_runtime.engine.warmup import Runner
+    from foresail_runtime.engine.warmup import Warmable
     from foresail_runtime.offline.chunks import Column
     from foresail_runtime.tensors import Signature
 
@@ -42,7 +42,7 @@ class Model:
 
     path: Path
     digest: str
-    engine: Runner
+    engine: Warmable
     run_rows: int
     """Rows that share a run; 1 where rows would change each other's answers."""
 

@@ -55,7 +55,7 @@ def test_the_batch_is_the_first_dimension_that_all_share(given: Signature, expec
     assert fixed.rows(given) == expected
 
 
-def warm(path: pathlib.Path) -> tuple[warmup.Runner, warmup.Profile]:
+def warm(path: pathlib.Path) -> tuple[warmup.Warmable, warmup.Profile]:
     engine = session.open_engine(path, session.Options())
     return fixed.warm(engine, lambda runner, together: warmup.warm(runner, time.perf_counter, together=together))
 
