@@ -144,7 +144,7 @@ async def test_one_bad_model_does_not_keep_the_others_from_being_served(root: pa
     assert "how many of the newest" in found["odd", ""][1]
     assert "it has no version" in found["empty", ""][1]
     status, document, _ = await server.call("GET", "/v2/models/bad/ready")
-    assert (status, document["ready"]) == (503, False)
+    assert (status, document["ready"], document["state"]) == (503, False, "failed")
     assert "can't load model.onnx" in document["message"]
     assert "can't load model.onnx" in (await answer(server, "bad"))[1]
     _, ready, _ = await server.call("POST", "/v2/repository/index", json={"ready": True})

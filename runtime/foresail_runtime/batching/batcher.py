@@ -155,6 +155,7 @@ class Batcher:
 
         Raises:
             QueueFull: Too much waits already.
+            TooLarge: It would not fit into an empty queue.
             InvalidRequest: Its inputs differ in their number of rows.
         """
         self._admit(size)
@@ -173,6 +174,7 @@ class Batcher:
 
         Raises:
             QueueFull: Too much waits already.
+            TooLarge: It would not fit into an empty queue.
             DeadlineExceeded: It did not get to the engine, or through it, in time.
             ForesailError: What the engine raised for this request.
         """
@@ -195,6 +197,11 @@ class Batcher:
     def _admit(self, size: int) -> None:
         if self.feeder.closed:
             raise errors.NotReady("the model is being unloaded")
+        if size > self._limits.queue_bytes:
+            raise errors.TooLarge(
+                f"the request holds {size} bytes while it waits, and all that wait may hold "
+                f"{self._limits.queue_bytes}: send it in parts, or raise FORESAIL_MAX_QUEUE_BYTES"
+            )
         if not self._queue.has_room(self._limits, size):
             raise errors.QueueFull(
                 f"{self._queue.count} requests wait already ({self._queue.size} bytes): try again in a second, "

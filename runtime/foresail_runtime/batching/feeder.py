@@ -30,6 +30,8 @@ STALL_SECONDS: Final = 0.005
 """An inline run that takes longer than this is counted; so many in a row and the model leaves the loop, too."""
 STALLS: Final = 20
 """Fewer come in a row by themselves where a machine has more to do than cores, and nothing brings a model back."""
+LONG_SECONDS: Final = 0.25
+"""One that takes longer than this is enough: no machine that is merely busy holds up a run of microseconds so long."""
 CROWD_RUNS: Final = 16
 """Once requests came together, they are queued for a turn of the loop, until so many runs in a row had but one."""
 SWEEP_SECONDS: Final = 0.02
@@ -134,7 +136,7 @@ class Feeder:
             self._slow_runs = 0
             return
         self._slow_runs += 1
-        if self._slow_runs >= STALLS:
+        if self._slow_runs >= STALLS or seconds > LONG_SECONDS:
             self.inline = False
 
     def _leave(self) -> None:
@@ -219,10 +221,12 @@ class Feeder:
         """Answer the requests whose time is up, whether they wait or run; runs while there are any."""
         self._sweep = None
         now = self._clock()
-        under_way = itertools.chain.from_iterable(running.items for running in self._running)
-        for item in [item for item in (*self.queue, *under_way) if now > item.deadline]:
+        for item in [item for item in self.queue if now > item.deadline]:
             self.queue.remove(item)
             item.settle(ticket.too_late(item, now))
+        for item in itertools.chain.from_iterable(running.items for running in self._running):
+            if now > item.deadline:
+                item.settle(ticket.too_slow())
         if self.queue.count or self._running:
             self._sweep = self._loop.call_later(SWEEP_SECONDS, self._expire)
 

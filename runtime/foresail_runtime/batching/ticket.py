@@ -90,7 +90,13 @@ def share_out(batch: Sequence[Ticket], outcome: Arrays | BaseException) -> None:
 
 
 def too_late(ticket: Ticket, now: float) -> errors.DeadlineExceeded:
-    """Return the answer of a request whose deadline has passed."""
+    """Return the answer of a request whose deadline passed in the queue; it may be the last part of a large one."""
     return errors.DeadlineExceeded(
-        f"the request waited {now - ticket.since:.3f} s, longer than its deadline allows: the model is overloaded"
+        f"the request's deadline passed before all of it was run, it last waited {now - ticket.since:.3f} s for the "
+        "engine: the model is overloaded, or the deadline too short"
     )
+
+
+def too_slow() -> errors.DeadlineExceeded:
+    """Return the answer of a request whose deadline passed in the engine."""
+    return errors.DeadlineExceeded("the request's deadline passed while the model ran: allow more time, or ask less")

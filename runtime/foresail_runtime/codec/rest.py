@@ -113,11 +113,17 @@ def _tensor_head(name: str, datatype: str, shape: tuple[int, ...]) -> bytes:
     return orjson.dumps({"name": name, "datatype": datatype, "shape": shape})[:-1]
 
 
+def _hint(words: str) -> str:
+    if "UTF-8" in words:
+        return "; where it is a tensor's bytes, send Inference-Header-Content-Length"
+    return "; no datatype holds so large a number" if "infinity" in words else ""
+
+
 def _parse(text: bytes) -> dict[str, Any]:
     try:
         document = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise errors.InvalidRequest(f"the body is not JSON: {error}") from error
+        raise errors.InvalidRequest(f"the body is not JSON: {error}{_hint(str(error))}") from error
     if type(document) is not dict:
         raise errors.InvalidRequest("the body is not a JSON object with a list of inputs")
     return document
@@ -191,6 +197,8 @@ def _describe(signature: Signature, entry: dict[str, Any]) -> tuple[TensorSpec, 
 
 def _binary_size(name: str, parameters: Any) -> int | None:
     _check_parameters(f"input {name!r}", parameters)
+    if "shared_memory_region" in parameters:
+        raise errors.InvalidRequest(f"input {name!r}: shared memory is not offered, send the data in the body")
     size = parameters.get("binary_data_size")
     if size is None:
         return None

@@ -51,13 +51,13 @@ def decode(
         decode_all = _decode_strings if datatype is tensors.BYTES else _decode_booleans
         return decode_all(name, flat).reshape(shape)
     if may_hold_booleans and bool in set(map(type, flat)):
-        raise errors.InvalidRequest(f"input {name!r}: true or false in data of {datatype.name}, which takes numbers")
+        raise _explain(name, datatype, flat)
     try:
         packed = pack(*flat)
     except (struct.error, OverflowError, TypeError) as error:
         raise _explain(name, datatype, flat) from error
     if datatype is tensors.BF16:
-        bits = _round_to_bf16(np.frombuffer(packed, np.uint32))
+        bits = _round_to_bf16(_to_odd(np.array(flat, np.float64)))
         if (bits & _BF16_INFINITY == _BF16_INFINITY).any():  # FP32 holds it, and it rounds to infinity
             raise _explain(name, datatype, flat)
         return bits.reshape(shape)
@@ -135,6 +135,17 @@ def _decode_booleans(name: str, flat: list[Any]) -> npt.NDArray[Any]:
     if flat and set(map(type, flat)) != {bool}:
         raise _explain(name, tensors.BOOL, flat)
     return np.array(flat, np.bool_)
+
+
+def _to_odd(numbers: npt.NDArray[np.float64]) -> npt.NDArray[np.uint32]:
+    """Return FP32's bits of numbers that it can hold, cut and the last bit set where they are not exact.
+
+    What is rounded from that to fewer bits is rounded once (Boldo and Melquiond, "When double rounding is odd").
+    """
+    nearest = numbers.astype(np.float32)
+    bits = nearest.view(np.uint32)
+    away = np.abs(nearest.astype(np.float64)) > np.abs(numbers)
+    return np.where(nearest == numbers, bits, (bits - away) | np.uint32(1)).astype(np.uint32)
 
 
 def _round_to_bf16(bits: npt.NDArray[np.uint32]) -> npt.NDArray[Any]:

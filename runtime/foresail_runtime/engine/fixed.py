@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from foresail_runtime import errors
+from foresail_runtime.engine import warmup
 from foresail_runtime.tensors import Signature, TensorSpec
 
 if TYPE_CHECKING:
@@ -105,7 +106,12 @@ def warm(engine: Warmable, warm_up: Callable[[Warmable, int], Profile]) -> tuple
     found = warm_up(padded, size)
     if not found.batchable:
         return engine, dataclasses.replace(found, note=f"{found.note}; it takes batches of {size} rows and no others")
-    # A run takes as long with one row as with all of them.
+    # A run takes as long with one row as with all of them; a large request is cut into as many as take a moment.
+    runs = max(1, int(warmup.PIECE_SECONDS / max(found.run_seconds or warmup.PIECE_SECONDS, 1e-6)))
     return padded, dataclasses.replace(
-        found, max_rows=size, split_rows=size, best_rows=size, best_seconds=found.run_seconds
+        found,
+        max_rows=size,
+        split_rows=size * min(runs, max(1, warmup.MAX_PIECE_ROWS // size)),
+        best_rows=size,
+        best_seconds=found.run_seconds,
     )

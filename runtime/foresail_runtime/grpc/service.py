@@ -277,9 +277,14 @@ class Service:
             try:
                 return await answer(context)
             except Exception as error:  # noqa: BLE001  # every failure is an answer
+                if _is_gone(error):
+                    raise asyncio.CancelledError from None
                 ending = (*self._explain(error), _trailers(error))
             # Out here: grpcio keeps what is raised, which would keep the failure, its frames and the message in them.
-            return await context.abort(*ending)
+            try:
+                return await context.abort(*ending)
+            except grpc.aio.InternalError:
+                raise asyncio.CancelledError from None
 
         return call
 
@@ -292,6 +297,13 @@ class Service:
         log.error("a call failed because of a mistake of ours; failure=%s", number, exc_info=error)
         self._serving.metrics.rejected["internal"] += 1
         return grpc.StatusCode.INTERNAL, f"internal error {number}: the server's log has more"
+
+
+def _is_gone(error: BaseException) -> bool:
+    """Tell whether a call failed because its client had left: there was nobody to write to."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(_is_gone, error.exceptions))
+    return isinstance(error, grpc.aio.InternalError)
 
 
 def _authorization(context: Context) -> str | None:

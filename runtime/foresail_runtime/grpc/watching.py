@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import grpc
 from grpc_health.v1 import health
 
 
@@ -18,6 +19,10 @@ class Health(health.aio.HealthServicer):  # type: ignore[misc]  # grpcio has no 
     def end(self) -> None:
         """End each watch well: those who watch ask the next server."""
         self._ended.set()
+
+    async def List(self, _request: Any, context: Any) -> None:  # noqa: N802  # the name of the call
+        """Say that services are asked for by their name; the library's own answer is a failure without words."""
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "ask Check or Watch for a service by its name")
 
     async def Watch(self, request: Any, context: Any) -> None:  # noqa: N802  # the name of the call
         """Tell the status of a service, and each change of it."""

@@ -11,7 +11,7 @@ from aiohttp import web
 import foresail_runtime
 from foresail_runtime import metrics
 from foresail_runtime.codec import extensions
-from foresail_runtime.health import State
+from foresail_runtime.health import REASONS, State
 from foresail_runtime.web import answers
 
 if TYPE_CHECKING:
@@ -64,10 +64,13 @@ class StatusHandlers:
         """Answer 200 when this model is ready; 503 while it is not, 404 if nobody knows it."""
         ready = self._serving.model_ready(values["name"], values.get("version", ""))
         document: dict[str, Any] = {"name": values["name"], "ready": ready}
-        if not ready:
-            document |= {"state": self._serving.health.status.state, "reason": self._serving.health.status.reason}
-            if problem := self._serving.problem(values["name"]):
-                document["message"] = problem
+        if not ready and (problem := self._serving.problem(values["name"])):
+            document |= {"state": State.FAILED, "message": problem}
+        elif not ready:
+            whole = self._serving.health.status
+            # A server that is ready says nothing of a model that is on its way.
+            state = State.LOADING if whole.state is State.READY else whole.state
+            document |= {"state": state, "reason": REASONS.get(state, whole.reason)}
         return answers.json(document, 200 if ready else 503)
 
     async def server(self, _request: web.BaseRequest, _values: Mapping[str, str]) -> web.Response:

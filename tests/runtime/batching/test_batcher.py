@@ -425,6 +425,25 @@ async def test_a_model_that_turns_out_slow_leaves_the_loop(bench: Callable[..., 
     assert values(await one.ask(4)) == [8]
 
 
+async def test_one_long_run_is_enough_to_leave_the_loop(bench: Callable[..., Bench], clock: Clock) -> None:
+    one = bench(inline=True)
+    original = one.engine.run
+
+    def slow(inputs: Mapping[str, Any], outputs: Sequence[str]) -> list[Any]:
+        clock.now += 2 * feeder.LONG_SECONDS
+        return original(inputs, outputs)
+
+    one.engine.run = slow  # type: ignore[method-assign]  # a model whose values decide how long it takes
+    assert values(await one.ask(1)) == [2]
+    assert not one.batcher.inline
+
+
+async def test_a_request_that_no_empty_queue_would_take_is_not_asked_to_come_again(bench: Callable[..., Bench]) -> None:
+    one = bench(queue_bytes=1000)
+    with pytest.raises(errors.TooLarge, match="FORESAIL_MAX_QUEUE_BYTES"):
+        await one.ask(1, size=1001)
+
+
 class Doors:
     """Runs that begin, and end once they may."""
 

@@ -71,7 +71,7 @@ REFUSED = {
     "too many elements": (body(entry(data=[1, 2, 3])), "'x': 3 elements"),
     "text in numbers": (body(entry(data=[1, "2"])), "'x': element 1 is a string, FP32 can't hold it"),
     "null in numbers": (body(entry(data=[None, 2])), "'x': element 0 is null"),
-    "true in numbers": (body(entry(data=[True, 2])), "'x': true or false"),
+    "true in numbers": (body(entry(data=[True, 2])), "'x': element 0 is true, FP32 can't hold it"),
     "a number out of range": (body(entry(data=[1e39, 2])), "'x': element 0 is the number 1e"),
     "ragged rows": (body(entry(shape=[2, 2], data=[[1, 2], [3]])), "'x': nested data does not have the shape"),
     "rows too deep": (body(entry(data=[[[1, 2]]])), "'x'"),
@@ -94,6 +94,10 @@ REFUSED = {
     "binary size without a header length": (
         body(entry(data=..., parameters={"binary_data_size": 8})),
         "'x' says binary_data_size, the request has no Inference-Header-Content-Length",
+    ),
+    "data that lies in shared memory as well": (
+        body(entry(parameters={"shared_memory_region": "r", "shared_memory_byte_size": 8})),
+        "'x': shared memory is not offered",
     ),
     "classification, which is not offered": (
         body(outputs=[{"name": "y", "parameters": {"classification": 3}}]),

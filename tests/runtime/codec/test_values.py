@@ -80,6 +80,18 @@ def test_bf16_rounds_to_the_nearest_and_ties_to_even() -> None:
     assert bits.tolist() == [0x3F80, 0x3F80, 0x3F82]
 
 
+def test_bf16_is_rounded_once() -> None:
+    """Each lies so near to the middle between two that FP32 is that middle; by FP32 they would go to the even one."""
+    bits = values.decode(
+        "x", DATATYPES["BF16"], (4,), 4, [1.00390625000001, 1.01171874999999, 257.0000001, -257.0000001]
+    )
+    assert bits.tolist() == [0x3F81, 0x3F81, 0x4381, 0xC381]
+    random = np.random.default_rng(0).normal(size=1000)
+    found = values.decode("x", DATATYPES["BF16"], (1000,), 1000, random.tolist()).astype(np.uint32) << 16
+    back = found.view(np.float32).astype(np.float64)
+    assert (np.abs(back - random) <= np.abs(random) * 2.0**-8).all()
+
+
 def test_a_scalar_is_a_list_of_one() -> None:
     array = values.decode("x", DATATYPES["INT64"], (), 1, [3])
     assert array.shape == ()

@@ -66,7 +66,8 @@ def test_any_number_of_rows_gets_as_many_answers(rows: int, tmp_path: pathlib.Pa
     array = np.arange(rows * 2, dtype=np.float32).reshape(rows, 2)
     (found,) = runner.run({"x": array}, ["y"])
     np.testing.assert_array_equal(found, -array)
-    assert (profile.batchable, profile.max_rows, profile.split_rows, profile.best_rows) == (True, SIZE, SIZE, SIZE)
+    assert (profile.batchable, profile.max_rows, profile.best_rows) == (True, SIZE, SIZE)
+    assert profile.split_rows % SIZE == 0, "a large request is cut into whole batches"
     assert profile.best_seconds == profile.run_seconds
     assert runner.signature.inputs[0].shape == (-1, 2)
 
@@ -137,7 +138,7 @@ async def test_callers_share_batches_of_the_models_size(serve: Callable[..., Any
     _, found, _ = await server.call("GET", "/v2/models/m/stats")
     counts = found["model_stats"][0]
     assert counts["inference_count"] == sum(1 + number % 6 for number in range(24))
-    assert counts["execution_count"] < 24 + 8, "those of five and six rows alone are two pieces"
+    assert counts["execution_count"] < 24, "those of up to three rows share runs"
     _, config, _ = await server.call("GET", "/v2/models/m/config")
     assert config["max_batch_size"] == SIZE
     _, metadata, _ = await server.call("GET", "/v2/models/m")
@@ -162,7 +163,7 @@ async def test_a_batch_wished_for_is_no_larger_than_the_models_and_cuts_nothing_
     assert config["max_batch_size"] == largest
     assert await ask(server, 8) == (200, True)
     _, found, _ = await server.call("GET", "/v2/models/m/stats")
-    assert found["model_stats"][0]["execution_count"] == 2
+    assert found["model_stats"][0]["execution_count"] == 1, "of all rows, in one piece: two runs inside"
 
 
 def test_files_are_run_in_whole_batches(tmp_path: pathlib.Path) -> None:

@@ -13,7 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from foresail_runtime import errors, health
-from foresail_runtime.grpc import oip_pb2, reflect, server
+from foresail_runtime.grpc import oip_pb2, reflect, server, service
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -169,7 +169,7 @@ async def test_the_timeout_parameter_is_a_deadline(bench: Any, make_request: Any
     parameters = {"timeout": oip_pb2.InferParameter(int64_param=30_000)}
     code, details = await refused(call(make_request(parameters=parameters)))
     assert code is Code.DEADLINE_EXCEEDED
-    assert "longer than its deadline allows" in details
+    assert "deadline passed" in details
     bench.engine.go.set()
     await first
 
@@ -314,6 +314,26 @@ async def test_statistics_count_good_and_bad_requests(bench: Any, make_request: 
 async def test_a_call_that_is_not_offered_is_unimplemented(bench: Any) -> None:
     call = bench.channel.unary_unary(f"/{reflect.SERVICE}/CudaSharedMemoryStatus")
     assert (await refused(call(b"")))[0] is Code.UNIMPLEMENTED
+
+
+async def test_a_list_of_services_is_told_not_to_be_offered(bench: Any) -> None:
+    stub = health_pb2_grpc.HealthStub(bench.channel)
+    code, details = await refused(stub.List(health_pb2.HealthListRequest()))
+    assert (code, "Check or Watch" in details) == (Code.UNIMPLEMENTED, True)
+
+
+async def test_a_caller_whom_no_answer_reaches_is_no_mistake_of_ours(
+    bench: Any, make_request: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def hang_up(_requests: Any) -> Any:
+        raise grpc.aio.InternalError('Failed "ExecuteBatch"')
+
+    assert service._is_gone(ExceptionGroup("stream", [grpc.aio.InternalError("a"), grpc.aio.InternalError("b")]))
+    assert not service._is_gone(ExceptionGroup("stream", [grpc.aio.InternalError("a"), ValueError("b")]))
+    with pytest.raises(asyncio.CancelledError):
+        await bench.server._service._guarded(hang_up)(None, None)
+    assert bench.door.metrics.rejected["internal"] == 0
+    assert caplog.records == []
 
 
 async def test_health_follows_the_server_and_tells_those_who_watch(bench: Any) -> None:
