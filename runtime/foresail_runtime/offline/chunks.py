@@ -19,6 +19,20 @@ CHUNK_BYTES: Final = 8 * 2**20
 """A chunk ends with the row that reaches either."""
 
 
+AS_IT_IS: Final = "\0"
+"""Ends the name of a wanted column that is to come unread, beside the one that is read; no column's name holds it."""
+
+
+def column_of(name: str) -> str:
+    """Return the input's column that a wanted one is."""
+    return name.removesuffix(AS_IT_IS)
+
+
+def clean(text: str) -> str:
+    """Return text that can be UTF-8: bytes of the input that are not become U+FFFD, and nothing else changes."""
+    return text.encode(errors="surrogateescape").decode(errors="replace")
+
+
 class Refused(ValueError):  # noqa: N818  # read as such where it is raised
     """What was asked for can't be done; the message is a sentence with the fix."""
 
@@ -91,7 +105,7 @@ class Source(Protocol):
         """Yield the chunks from a position on, the row there being number `first`.
 
         `wanted` are the columns to read; where the source has nothing but text, the function reads a value or raises
-        ValueError.
+        ValueError. A name that ends in AS_IT_IS is the column without that ending, once more.
         """
 
 

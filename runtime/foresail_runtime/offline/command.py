@@ -15,7 +15,7 @@ from foresail_runtime import contract, errors, settings
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from foresail_runtime.offline.chunks import Job, Source
     from foresail_runtime.offline.model import Model
@@ -122,11 +122,13 @@ def _batch(options: argparse.Namespace) -> int:
     from foresail_runtime.offline import journal, progress, results, scoring  # noqa: PLC0415
 
     source = open_source(options.input)
+    files = journal.Files(options.output)
+    _check_apart(options, files.all)
     model = open_model(options.model, options.threads)
     job = choose_job(model, source, options)
     kept = _kept(options.keep, source)
+    _check_names(kept, job)
     output = results.choose(options.output, (*_kept_fields(kept), *job.fields), source)
-    files = journal.Files(options.output)
     identity = {
         "model": model.digest,
         "input": source.identity,
@@ -149,6 +151,8 @@ def _reference(options: argparse.Namespace) -> int:
     from foresail_runtime.offline import learning, progress  # noqa: PLC0415
 
     source = open_source(options.input)
+    _check_apart(options, (options.output,))
+    learning.check_target(options.output)
     model = open_model(options.model, options.threads)
     job = choose_job(model, source, options)
     bar = progress.Bar(sys.stderr, time.monotonic)
@@ -251,7 +255,32 @@ def _kept(text: str | None, source: Source) -> tuple[str, ...]:
     missing = [name for name in kept if name not in source.names]
     if missing:
         raise Refused(f"--keep names {', '.join(map(repr, missing))}: the input has {', '.join(source.names[:20])}")
-    return tuple(kept)
+    return tuple(dict.fromkeys(kept))
+
+
+def _check_apart(options: argparse.Namespace, written: Sequence[Path]) -> None:
+    """Refuse to write over what is read.
+
+    Raises:
+        Refused: The input or the model is among the files that are written.
+    """
+    from foresail_runtime.offline.chunks import Refused  # noqa: PLC0415
+
+    for what, path in (("input", options.input), ("model", Path(options.model))):
+        if path.exists() and any(one.exists() and one.samefile(path) for one in written):
+            raise Refused(f"{options.output} would be written over the {what} {path}: name another output")
+
+
+def _check_names(kept: tuple[str, ...], job: Job) -> None:
+    from foresail_runtime.offline.chunks import Refused  # noqa: PLC0415
+
+    made = [field.name for field in job.fields]
+    twice = [name for name in kept if name in made]
+    if twice:
+        raise Refused(
+            f"the input and what the model gives both have a column {twice[0]!r}: leave it out of --keep, or give it "
+            "another name in the input"
+        )
 
 
 def _kept_fields(kept: tuple[str, ...]) -> list[Any]:

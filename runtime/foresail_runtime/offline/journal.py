@@ -44,6 +44,11 @@ class Files:
         self.errors: Final = _beside(target, ".errors.jsonl")
         self.journal: Final = _beside(target, ".resume.json")
 
+    @property
+    def all(self) -> tuple[Path, ...]:
+        """All of them, the output itself first."""
+        return self.target, self.partial, self.errors, self.journal
+
     def begin(self, identity: Mapping[str, str], *, overwrite: bool) -> Progress:
         """Return where to begin.
 
@@ -51,7 +56,9 @@ class Files:
             Refused: The output is there already, or what lies beside it belongs to another run.
         """
         if overwrite:
-            for path in (self.journal, self.partial, self.errors, self.target):
+            if self.partial.exists():
+                Appender(self.partial, 0, cut=False).close()  # refuses where another run is at work
+            for path in reversed(self.all):
                 path.unlink(missing_ok=True)
         if self.journal.exists():
             return self._continue(identity)
@@ -93,8 +100,8 @@ class Files:
 class Appender:
     """A file that grows; opened at a length, what lay behind it is cut off."""
 
-    def __init__(self, path: Path, length: int) -> None:
-        """Open and lock the file.
+    def __init__(self, path: Path, length: int, *, cut: bool = True) -> None:
+        """Open and lock the file, and `cut` off what lies behind its length.
 
         Raises:
             Refused: It is shorter than that, or another process writes to it.
@@ -108,7 +115,8 @@ class Appender:
         if path.stat().st_size < length:
             self._file.close()
             raise Refused(f"{path} is shorter than its journal says: say --overwrite to begin anew")
-        self._file.truncate(length)
+        if cut:
+            self._file.truncate(length)
         self.length = length
 
     def write(self, data: bytes) -> None:

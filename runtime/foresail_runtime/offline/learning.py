@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from foresail_runtime.drift import collect, features
+from foresail_runtime import errors
+from foresail_runtime.drift import collect, features, reference
 from foresail_runtime.offline.chunks import Chunk, Ran, Refused, pick
 from foresail_runtime.tasks import tabular
 
@@ -79,11 +80,26 @@ def _even(ran: Ran) -> Iterator[tuple[Sequence[Any], Sequence[Any]]]:
         )
 
 
-def write(reference: Any, target: Path) -> None:
+def check_target(target: Path) -> None:
+    """Refuse a target that can't be written, or that holds something else than a reference.
+
+    Raises:
+        Refused: As said.
+    """
+    if not target.parent.is_dir():
+        raise Refused(f"there is no folder {target.parent}: make it, or name another file")
+    if target.exists():
+        try:
+            reference.Reference.decode(target.read_text(encoding="utf-8"))
+        except (errors.ModelUnusable, OSError, ValueError) as error:
+            raise Refused(f"{target} is there and is no reference: name another file") from error
+
+
+def write(found: Reference, target: Path) -> None:
     """Write the document in one step."""
     made = target.with_name(f"{target.name}.tmp")
     with made.open("w", encoding="utf-8") as file:
-        file.write(reference.encode() + "\n")
+        file.write(found.encode() + "\n")
         file.flush()
         os.fsync(file.fileno())
     made.replace(target)

@@ -11,7 +11,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from foresail_runtime.offline.chunks import CHUNK_BYTES, CHUNK_ROWS, Chunk, Column, Field, Refused
+from foresail_runtime.offline.chunks import CHUNK_BYTES, CHUNK_ROWS, Chunk, Column, Field, Refused, clean, column_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -43,6 +43,9 @@ class ParquetSource:
         except pa.ArrowException as error:
             raise Refused(f"{path} is no Parquet file: {error}") from error
         self.names: Final = tuple(self.schema.names)
+        twice = [name for index, name in enumerate(self.names) if name in self.names[:index]]
+        if twice:
+            raise Refused(f"{path} has two columns {twice[0]!r}: give each its own name")
         self._starts = [0, *itertools.accumulate(group.num_rows for group in groups)]
         self.rows: Final = self._starts[-1]
         size = sum(group.total_byte_size for group in groups) / max(1, self.rows)
@@ -55,8 +58,8 @@ class ParquetSource:
     def chunks(self, position: int, first: int, wanted: Mapping[str, Callable[[str], Any] | None]) -> Iterator[Chunk]:
         """Yield the chunks from a row on; see `Source`."""
         del first  # the position says it
-        for batch in self._batches(position, list(wanted)):
-            columns = {name: _column(batch.column(name)) for name in wanted}
+        for batch in self._batches(position, list(dict.fromkeys(map(column_of, wanted)))):
+            columns = {name: _column(batch.column(column_of(name))) for name in wanted}
             yield Chunk(position, batch.num_rows, columns, {}, position + batch.num_rows)
             position += batch.num_rows
 
@@ -83,6 +86,8 @@ class ParquetSource:
 
 
 def _column(array: pa.Array) -> Column:
+    if pa.types.is_timestamp(array.type) and array.type.unit == "ns":  # which Python's own times can't hold
+        array = array.cast(pa.timestamp("us", array.type.tz), safe=False)
     kind = array.type
     plain = pa.types.is_integer(kind) or pa.types.is_floating(kind)
     if plain and not array.null_count:
@@ -121,8 +126,17 @@ _STRUCTS: Final[Mapping[str, Any]] = {
 def schema(fields: Sequence[Field], source: object) -> pa.Schema:
     """Return the columns of the output; those of kind `kept` have the type they have in the source."""
     own = source.schema if isinstance(source, ParquetSource) else pa.schema([])
-    kept = {field.name: own.field(field.name).type if field.name in own.names else pa.string() for field in fields}
+    kept = {
+        field.name: _plain(own.field(field.name).type) if field.name in own.names else pa.string() for field in fields
+    }
     return pa.schema([(field.name, kept[field.name] if field.kind == "kept" else _type(field)) for field in fields])
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    """Return the type that values have once they were read: a stream's batches share no dictionary."""
+    if pa.types.is_dictionary(kind):
+        return kind.value_type
+    return pa.timestamp("us", kind.tz) if pa.types.is_timestamp(kind) and kind.unit == "ns" else kind
 
 
 def _type(field: Field) -> pa.DataType:
@@ -154,7 +168,9 @@ def _array(column: Column, kind: pa.DataType) -> pa.Array:
 
 def _text(value: object) -> str | None:
     """Return text as it is and anything else, which JSON lines may hold in a column that is kept, as JSON."""
-    return value if value is None or isinstance(value, str) else orjson.dumps(value).decode()
+    if isinstance(value, str):
+        return clean(value)
+    return value if value is None else orjson.dumps(value).decode()
 
 
 def convert(stream: Path, target: Path) -> None:

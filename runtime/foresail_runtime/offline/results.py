@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import numpy as np
 import orjson
 
-from foresail_runtime.offline.chunks import Column, Field, Refused, Scored
+from foresail_runtime.offline.chunks import Column, Field, Refused, Scored, clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -60,7 +60,7 @@ class JsonLines:
         names = [field.name for field in self._fields]
         rows = zip(*[columns[name] for name in names], strict=True)
         how = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
-        return b"".join(orjson.dumps(dict(zip(names, row, strict=True)), _plain, how) for row in rows)
+        return b"".join(_line(dict(zip(names, row, strict=True)), how) for row in rows)
 
     def finish(self, partial: Path, target: Path) -> None:
         """Give the file its name."""
@@ -100,8 +100,15 @@ class Csv:
 
     def _text(self, rows: Any) -> bytes:
         buffer = io.StringIO()
-        csv.writer(buffer, lineterminator="\n").writerows(rows)
+        plain, quoting = csv.writer(buffer, lineterminator="\n"), csv.writer(buffer, _Quoting)
+        for row in map(tuple, rows):  # a lone CR ends a line for most readers, and Python's writer does not quote it
+            (quoting if any("\r" in value for value in row) else plain).writerow(row)
         return buffer.getvalue().encode(errors="surrogateescape")
+
+
+class _Quoting(csv.excel):
+    lineterminator = "\n"
+    quoting = csv.QUOTE_ALL
 
 
 class Parquet:
@@ -163,6 +170,13 @@ def _not_finite(column: Column) -> list[int]:
         flat = column.reshape(len(column), -1)
         return np.flatnonzero(~np.isfinite(flat).all(axis=1)).tolist()
     return [row for row, value in enumerate(column) if value is not None and not np.isfinite(value).all()]
+
+
+def _line(row: dict[str, Any], how: int) -> bytes:
+    try:
+        return orjson.dumps(row, _plain, how)
+    except orjson.JSONEncodeError:  # text of the input that is no UTF-8
+        return orjson.dumps({name: clean(v) if isinstance(v, str) else v for name, v in row.items()}, _plain, how)
 
 
 def _parts(column: Column, width: int) -> Iterator[list[Any]]:

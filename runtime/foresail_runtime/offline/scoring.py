@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
 from foresail_runtime.offline import journal, pictures
-from foresail_runtime.offline.chunks import Chunk, pick, spread
+from foresail_runtime.offline.chunks import AS_IT_IS, Chunk, pick, spread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -34,8 +34,12 @@ class Run:
     """What has to be the same for a run to go on."""
 
     def wanted(self) -> dict[str, Callable[[str], Any] | None]:
-        """Return the columns to read."""
-        return {**dict.fromkeys(self.kept), **self.job.wanted}
+        """Return the columns to read; one that is kept comes as it is, whatever the model makes of it."""
+        return {**dict.fromkeys(map(self.place, self.kept)), **self.job.wanted}
+
+    def place(self, kept: str) -> str:
+        """Return the name under which a kept column is read."""
+        return kept + AS_IT_IS if kept in self.job.wanted else kept
 
 
 def run(work: Run, progress: Progress, bar: Bar, clock: Callable[[], float]) -> Progress:
@@ -87,7 +91,7 @@ class _Writer:
         scored = self._work.job.score(chunk)
         spoiled = self._work.format.check(scored)
         faults = dict(sorted({**spoiled, **scored.faults}.items()))
-        columns = {**{name: chunk.columns[name] for name in self._work.kept}, **scored.columns}
+        columns = {**{name: chunk.columns[self._work.place(name)] for name in self._work.kept}, **scored.columns}
         if spoiled:
             rows = [row for row in range(chunk.count) if row not in faults]
             columns.update(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from foresail_runtime.offline.chunks import CHUNK_BYTES, CHUNK_ROWS, Chunk, Refused
+from foresail_runtime.offline.chunks import CHUNK_BYTES, CHUNK_ROWS, Chunk, Refused, clean, column_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -92,7 +92,10 @@ class CsvSource(TextSource):
         csv.field_size_limit(_MAX_FIELD)
         with path.open("rb") as file:
             lines = _Lines(file, 0)
-            self.names = tuple(name.strip() for name in next(csv.reader(lines), ()))
+            try:
+                self.names = tuple(clean(name.strip()) for name in next(csv.reader(lines, strict=True), ()))
+            except csv.Error as error:
+                raise Refused(f"the first line of {path} is no CSV ({error}): lines end in LF or CR LF") from error
             self._body = lines.offset
         if not self.names:
             raise Refused(f"{path} is empty: a CSV file begins with a line of column names")
@@ -102,10 +105,10 @@ class CsvSource(TextSource):
 
     def chunks(self, position: int, first: int, wanted: Mapping[str, Callable[[str], Any] | None]) -> Iterator[Chunk]:
         """Yield the chunks from a position on; see `Source`."""
-        columns = [(name, self.names.index(name), read or str) for name, read in wanted.items()]
+        columns = [(name, self.names.index(column_of(name)), read or str) for name, read in wanted.items()]
         with self._path.open("rb") as file:
             lines = _Lines(file, position or self._body)
-            rows = self._rows(csv.reader(lines), columns)
+            rows = self._rows(csv.reader(lines, strict=True), columns)
             yield from self._chunks(lines, first, rows, tuple(wanted))
 
     def _rows(
@@ -135,7 +138,7 @@ def _read(row: list[str], columns: list[tuple[str, int, Callable[[str], Any]]]) 
         try:
             values.append(read(row[index]))
         except ValueError as error:
-            fault = fault or f"column {name!r}: {error}"
+            fault = fault or f"column {column_of(name)!r}: {error}"
             values.append(None)
     return values, fault
 
@@ -191,10 +194,11 @@ class JsonLinesSource(TextSource):
         if self._lists:
             if not isinstance(row, list) or len(row) != len(self.names):
                 return [], f"is not a list of {len(self.names)} values, as the first is"
-            return [row[int(name)] for name in names], None
+            return [row[int(column_of(name))] for name in names], None
         if not isinstance(row, dict):
             return [], "is not an object, as the first is"
-        missing = [name for name in names if name not in row]
+        places = [column_of(name) for name in names]
+        missing = [name for name in dict.fromkeys(places) if name not in row]
         if missing:
-            return [row.get(name) for name in names], f"lacks {', '.join(map(repr, missing[:10]))}"
-        return [row[name] for name in names], None
+            return [row.get(name) for name in places], f"lacks {', '.join(map(repr, missing[:10]))}"
+        return [row[name] for name in places], None

@@ -210,7 +210,10 @@ def _shape(spec: tensors.TensorSpec) -> tuple[int, ...]:
 
 def _strings(values: list[str]) -> npt.NDArray[Any]:
     array = np.empty(len(values), object)
-    array[:] = [value.encode() for value in values]
+    try:
+        array[:] = [value.encode() for value in values]
+    except UnicodeEncodeError as error:
+        raise errors.InvalidRequest("a text is no UTF-8") from error
     return array
 
 
