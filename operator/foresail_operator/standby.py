@@ -116,10 +116,14 @@ class Standby:
         self._ports.free(key)
 
     async def act(self, model: ModelDeployment, seen: Observed, *, idle: bool, proved: bool) -> None:
-        """Let a model sleep or wake where that is due, and take granted wishes back."""
-        if not self.installed or model.spec.scaling is None:
+        """Let a model sleep or wake where that is due.
+
+        One that nobody lets sleep is woken without an activator, too: an autoscaler leaves alone what is at 0.
+        """
+        if model.spec.scaling is None:
             return
-        turn = zero.decide(self._situation(model, seen, idle=idle, proved=proved), sleepy=zero.sleepy(model))
+        sleepy = self.installed and zero.sleepy(model)
+        turn = zero.decide(self._situation(model, seen, idle=idle, proved=proved), sleepy=sleepy)
         match turn:
             case zero.Turn.WAKE:
                 await self._resize(model, before=0, after=1)

@@ -431,6 +431,15 @@ def test_a_standby_takes_over_and_only_one_writes(operators: Operators, models: 
     eventually(lambda: spec(models, "deployment")["replicas"] == 2, "it does the work")
 
 
+def test_scaling_takes_up_a_model_at_zero(operator: Operator, models: Models) -> None:
+    models.apply(replicas=0)
+    eventually(lambda: models.state("Ready") == ("False", "ScaledToZero"), "zero is said")
+    models.apply(scaling={"minReplicas": 1, "maxReplicas": 2})
+    models.wait_ready()
+    models.kubectl("scale", "deployment/fraud", "--replicas=0")
+    eventually(lambda: spec(models, "deployment")["replicas"] == 1, "a hand-made zero is no sleep")
+
+
 @pytest.mark.windows
 def test_a_frozen_leader_writes_nothing_once_its_lease_is_over_and_leads_again_when_the_next_one_is_killed(
     operators: Operators, models: Models

@@ -100,6 +100,7 @@ class Bench:
         """Let a pod of the newest revision be there, and the Deployment say so."""
         template = self.api.objects[DEPLOYMENT]["spec"]["template"]
         metadata = {"name": name, "namespace": "team", "uid": f"pod-{name}", "labels": template["metadata"]["labels"]}
+        metadata["ownerReferences"] = [{"kind": "ReplicaSet", "name": "fraud-1", "uid": "rs", "controller": True}]
         conditions = [{"type": "Ready", "status": str(ready)}]
         pod = {"metadata": metadata | {"annotations": template["metadata"]["annotations"]}, "spec": template["spec"]}
         self.api.put(f"/api/v1/namespaces/team/pods/{name}", pod | {"status": {"conditions": conditions}})

@@ -141,12 +141,12 @@ async def test_the_ports_of_a_slice_are_kept_by_the_next_process(make_model: Mak
         assert b.standby.slice_of(make_model(holdRequests=False), b.cache.observe(KEY)) is None
 
 
-async def test_an_install_without_activator_neither_holds_nor_resizes(make_model: MakeModel) -> None:
+async def test_an_install_without_activator_holds_nothing_and_lets_nothing_stay_at_zero(make_model: MakeModel) -> None:
     async with bench(place=None) as b:
         b.size(0)
         assert not b.standby.installed
         assert b.standby.slice_of(make_model(), b.cache.observe(KEY)) is None
-        assert await b.act(make_model(scaling=ZERO), proved=False) == 0
+        assert await b.act(make_model(scaling={"minReplicas": 1, "maxReplicas": 3})) == 1
 
 
 async def test_a_wish_at_the_service_past_the_proxies_wakes_the_model_and_is_taken_back(make_model: MakeModel) -> None:

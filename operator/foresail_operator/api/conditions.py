@@ -256,6 +256,11 @@ class Reason(enum.StrEnum):
         "The runtime was not told which model to serve.",
         "Look whether something changes the pods: its volumes or environment are not as written.",
     )
+    PAUSED = (
+        "DeploymentPaused",
+        "Somebody has paused the Deployment, so nothing is rolled out.",
+        "Let it go on: `kubectl rollout resume deployment/NAME`.",
+    )
     NOT_PROGRESSING = (
         "ProgressDeadlineExceeded",
         "The rollout made no progress for half an hour.",

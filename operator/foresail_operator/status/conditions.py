@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from foresail_operator.api.conditions import FROM_RUNTIME, Reason, Type
 
 if TYPE_CHECKING:
-    from foresail_operator.status.facts import Facts
+    from foresail_operator.status.facts import Facts, Scaler
     from foresail_operator.status.pods import Pod, Trouble
 
 _STALLING: Final = (FROM_RUNTIME - {Reason.DOWNLOAD_FAILED, Reason.MODEL_HUNG}) | {
@@ -79,19 +79,27 @@ def _state(facts: Facts) -> _State | None:
         return _worded(trouble.reason, trouble.words, again=pod.restarts >= _CRASHES_TO_STALL)
     if rollout.stuck is not None:
         return _worded(Reason.NOT_PROGRESSING, rollout.stuck)
-    if rollout.complete or facts.asleep:
-        return None
+    if facts.asleep or (rollout.complete and (rollout.wanted == 0 or any(pod.ready for pod in facts.pods))):
+        return None  # a pod's end is seen before the Deployment counts one less
     return _moving(facts) if facts.hint is None else _worded(facts.hint.reason, facts.hint.words)
 
 
 def _moving(facts: Facts) -> _State:
-    rollout = facts.rollout
-    counted = f"{rollout.updated} of {rollout.wanted} replicas are of this revision, {rollout.ready} answer"
-    if rollout.ready == 0:
+    rollout, counted = facts.rollout, _counted(facts)
+    if rollout.paused:
+        return _State(Reason.PAUSED, f"{counted}; {Reason.PAUSED.meaning} {Reason.PAUSED.remedy}", stalled=True)
+    if rollout.ready == 0 or rollout.complete:
         return _State(Reason.PODS_STARTING, f"{counted}; pods are starting", stalled=False)
     if not rollout.current or rollout.updated < rollout.replicas:
         return _State(Reason.ROLLING_OUT, counted, stalled=False)
     return _State(Reason.SCALING, counted, stalled=False)
+
+
+def _counted(facts: Facts) -> str:
+    rollout = facts.rollout
+    made = sum(pod.revision == facts.revision and not pod.ending for pod in facts.pods)
+    updated = rollout.updated if rollout.current else min(made, rollout.wanted)
+    return f"{updated} of {rollout.wanted} replicas are of this revision, {rollout.ready} answer"
 
 
 def _worded(reason: Reason, words: str, *, again: bool = False) -> _State:
@@ -189,8 +197,14 @@ def _scaling(facts: Facts) -> Statement:
         return Statement(Type.SCALING_ACTIVE, "False", Reason.FIXED_SIZE, Reason.FIXED_SIZE.meaning)
     if facts.asleep:
         return Statement(Type.SCALING_ACTIVE, "False", Reason.SCALING_DISABLED, Reason.SCALING_DISABLED.meaning)
-    if facts.load is not None and facts.load.by_bounds:
+    if scaler.there and facts.load is not None and facts.load.by_bounds:
         return Statement(Type.SCALING_ACTIVE, "True", Reason.BOUNDS_SET, facts.load.words)
+    return _by_autoscaler(facts, scaler)
+
+
+def _by_autoscaler(facts: Facts, scaler: Scaler) -> Statement:
+    if not scaler.there and facts.problem is not None:
+        return Statement(Type.SCALING_ACTIVE, "False", facts.problem.reason, facts.problem.message)
     waiting = facts.load is not None and not any(pod.ready for pod in facts.pods)  # for a pod that says its load
     if scaler.active is None or (waiting and not scaler.active):
         words = f"{Reason.SCALING_STARTING.meaning}{_way(facts)}"

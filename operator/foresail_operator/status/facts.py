@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from foresail_operator.api.conditions import Reason
 
 if TYPE_CHECKING:
     from foresail_operator.status.pods import Pod, Trouble
+
+
+_NO_REPLICA_SET: Final = "ReplicaSetCreateError"
+"""What the Deployment's controller says, which then sets no number any more."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -32,7 +36,9 @@ class Rollout:
     stuck: str | None = None
     """The words of an exceeded deadline."""
     refused: str | None = None
-    """Why the ReplicaSet can't create pods, in the API server's words."""
+    """Why the ReplicaSet, or its pods, can't be created, in the API server's words."""
+    paused: bool = False
+    """Somebody has told the controller to roll nothing out."""
 
     @property
     def complete(self) -> bool:
@@ -47,6 +53,8 @@ class Scaler:
     active: bool | None = None
     """None: it has not looked yet, or not since the size was 0."""
     words: str = ""
+    there: bool = True
+    """Whether there is one."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -126,7 +134,7 @@ def rollout(deployment: dict[str, Any] | None) -> Rollout:
         return Rollout()
     status, spec = deployment.get("status") or {}, deployment["spec"]
     conditions = {one["type"]: one for one in status.get("conditions") or ()}
-    progressing, failure = conditions.get("Progressing", {}), conditions.get("ReplicaFailure", {})
+    progressing = conditions.get("Progressing", {})
     late = progressing.get("reason") == Reason.NOT_PROGRESSING
     return Rollout(
         wanted=spec.get("replicas", 1),
@@ -135,13 +143,23 @@ def rollout(deployment: dict[str, Any] | None) -> Rollout:
         ready=status.get("readyReplicas", 0),
         current=status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0),
         stuck=progressing.get("message", "") if late else None,
-        refused=failure.get("message", "") if failure.get("status") == "True" else None,
+        refused=_refused(progressing, conditions.get("ReplicaFailure", {})),
+        paused=spec.get("paused", False),
     )
+
+
+def _refused(progressing: dict[str, Any], failure: dict[str, Any]) -> str | None:
+    """Return the words of what could not be created: pods, else the ReplicaSet itself."""
+    if failure.get("status") == "True":
+        return str(failure.get("message", ""))
+    return progressing.get("message", "") if progressing.get("reason") == _NO_REPLICA_SET else None
 
 
 def scaler(autoscaler: dict[str, Any] | None) -> Scaler:
     """Read a HorizontalPodAutoscaler."""
-    status = (autoscaler or {}).get("status") or {}
+    if autoscaler is None:
+        return Scaler(there=False)
+    status = autoscaler.get("status") or {}
     active = next((one for one in status.get("conditions") or () if one["type"] == "ScalingActive"), None)
     if active is None or active.get("reason") == Reason.SCALING_DISABLED:
         return Scaler()

@@ -35,6 +35,7 @@ class Pod:
     uid: str
     version: int
     revision: str
+    """"" for a pod that no ReplicaSet has: it is a replica of none."""
     ready: bool
     ending: bool
     description: str | None = None
@@ -62,7 +63,7 @@ def read(raw: dict[str, Any]) -> Pod:
         name=metadata["name"],
         uid=metadata["uid"],
         version=int(metadata["resourceVersion"]),
-        revision=labels.get(meta.REVISION_LABEL, ""),
+        revision=labels.get(meta.REVISION_LABEL, "") if _is_replica(metadata) else "",
         ready=ready,
         ending="deletionTimestamp" in metadata or status.get("phase") in {"Succeeded", "Failed"},
         description=_description(raw),
@@ -72,6 +73,12 @@ def read(raw: dict[str, Any]) -> Pod:
         proxy=meta.PROXY_LABEL in labels,
         deletion_cost=_deletion_cost(metadata),
     )
+
+
+def _is_replica(metadata: dict[str, Any]) -> bool:
+    """Tell whether a ReplicaSet has made a pod and still has it; whoever copies its labels makes no replica of his."""
+    owners = metadata.get("ownerReferences") or ()
+    return any(owner.get("controller") and owner["kind"] == "ReplicaSet" for owner in owners)
 
 
 def _deletion_cost(metadata: dict[str, Any]) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -297,7 +298,8 @@ def test_an_autoscalers_words_are_read() -> None:
     def read(**condition: str) -> Scaler:
         return facts.scaler({"status": {"conditions": [{"type": "ScalingActive"} | condition]}})
 
-    assert facts.scaler(None) == facts.scaler({}) == Scaler()
+    assert facts.scaler({}) == Scaler()
+    assert facts.scaler(None) == Scaler(there=False)
     assert read(status="True") == Scaler(active=True)
     assert read(status="False", reason="FailedGetResourceMetric", message="m") == Scaler(active=False, words="m")
     assert read(status="False", reason="ScalingDisabled") == Scaler()
@@ -312,3 +314,36 @@ def test_a_model_whose_proxies_do_not_start_says_so_while_its_replicas_answer() 
     assert said() == "requests are answered, balanced by connection as no proxy is ready; proxies are starting"
     assert said(broken).endswith("ImagePullFailed: not found")
     assert said(broken, pod(proxy=True)) == "requests are answered"
+
+
+def test_a_replica_set_that_can_t_be_created_is_told_like_its_pods() -> None:
+    words = 'replicasets.apps "fraud-1" is forbidden: exceeded quota: q'
+    condition = {"type": "Progressing", "status": "False", "reason": "ReplicaSetCreateError", "message": words}
+    deployment = {"metadata": {"generation": 2}, "spec": {"replicas": 1}}
+    read = facts.rollout(deployment | {"status": {"observedGeneration": 1, "conditions": [condition]}})
+    assert state(read)[Type.READY][1] is Reason.QUOTA
+
+
+def test_numbers_of_an_older_generation_are_not_told_of_this_one() -> None:
+    old = Rollout(wanted=2, replicas=2, updated=2, ready=2, current=False)
+    found = state(old, (pod(revision="old"), pod(name="q", revision="old")))
+    assert found[Type.RECONCILING][2] == "0 of 2 replicas are of this revision, 2 answer"
+
+
+def test_a_paused_deployment_is_told_with_the_way_on() -> None:
+    held = Rollout(wanted=1, replicas=1, updated=0, ready=1, current=True, paused=True)
+    found = state(held, (pod(revision="old"),))
+    assert found[Type.STALLED][:2] == ("True", Reason.PAUSED)
+    assert "kubectl rollout resume" in found[Type.STALLED][2]
+    assert short(state(dataclasses.replace(DONE, paused=True), (pod(),))) == ("True", "False", "False")
+
+
+def test_the_end_of_the_only_replica_is_told_before_the_deployment_counts_it() -> None:
+    assert short(state(DONE, (pod(ending=True, ready=False),))) == ("False", "True", "False")
+
+
+def test_an_autoscaler_that_was_refused_sets_no_bounds() -> None:
+    problem = Problem(Reason.REFUSED, "HorizontalPodAutoscaler x: no")
+    load = LoadScaling("bounds", "why", by_bounds=True)
+    found = state(DONE, (pod(),), Scaler(there=False), problem, load)
+    assert found[Type.SCALING_ACTIVE] == ("False", Reason.REFUSED, "HorizontalPodAutoscaler x: no")

@@ -21,6 +21,7 @@ def raw(
             "uid": "u",
             "resourceVersion": "7",
             "labels": {"foresail.dev/revision": "r1"},
+            "ownerReferences": [{"kind": "ReplicaSet", "name": "fraud-1", "uid": "rs", "controller": True}],
         },
         "spec": {
             "containers": [{"name": "runtime", "resources": {"limits": {"memory": "1Gi"}}}],
@@ -49,6 +50,14 @@ def test_a_ready_pod_has_no_trouble_whatever_happened_before() -> None:
     )
     assert (pod.ready, pod.trouble, pod.restarts, pod.address) == (True, None, 3, "10.0.0.1")
     assert (pod.revision, pod.description) == ("r1", "fraud-model-1")
+
+
+def test_a_pod_that_no_replica_set_has_is_of_no_revision() -> None:
+    copied = raw({"Ready": {"status": "True"}})
+    del copied["metadata"]["ownerReferences"]
+    assert pods.read(copied).revision == ""
+    copied["metadata"]["ownerReferences"] = [{"kind": "Node", "name": "n", "uid": "n", "controller": True}]
+    assert pods.read(copied).revision == ""
 
 
 def test_a_pod_that_only_starts_has_no_trouble() -> None:
