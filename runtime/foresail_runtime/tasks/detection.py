@@ -15,6 +15,8 @@ from foresail_runtime.tasks import images, labels, layouts, letterbox, options, 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import numpy.typing as npt
+
     from foresail_runtime.room import Budget
 
 SCALING: Final = pixels.Scaling((0.0,), (255.0,), Image.Resampling.BILINEAR)
@@ -117,11 +119,13 @@ class Detector:
         if wanted.classes is not None:
             chosen = np.isin(found.classes, list(wanted.classes))
             found = found.pick(chosen)
-        kept = _surest(found, wanted) if layout is layouts.Layout.END_TO_END else _suppressed(found, wanted)
         box = prepared.box
+        # Nothing is left of a box that lies in the padding. It suppresses others, but takes no place among the surest.
+        most = wanted.top_k + int(np.count_nonzero(~_is_left(box.undo(found.boxes))))
+        is_done = layout is layouts.Layout.END_TO_END
+        kept = _surest(found, most) if is_done else found.pick(suppression.keep(found, wanted.iou, most))
         kept = kept._replace(boxes=box.undo(kept.boxes))
-        # Nothing is left of a box that lay in the padding.
-        kept = kept.pick((kept.boxes[:, 2] > kept.boxes[:, 0]) & (kept.boxes[:, 3] > kept.boxes[:, 1]))
+        kept = kept.pick(np.flatnonzero(_is_left(kept.boxes))[: wanted.top_k])
         detections = self._detections(kept)
         for name, values in self._parts(kept, box, outputs, wanted).items():
             for detection, value in zip(detections, values, strict=True):
@@ -168,14 +172,14 @@ def fits(signature: tensors.Signature) -> bool:
     return spec is not None and layouts.choose(spec.shape, layouts.Head((0, 0), None, _extra(signature))) is not None
 
 
-def _suppressed(found: layouts.Candidates, wanted: options.DetectionOptions) -> layouts.Candidates:
-    kept = suppression.keep(found, wanted.iou, wanted.top_k)
-    return found.pick(kept)
+def _is_left(boxes: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    """Tell of clipped boxes which have an area."""
+    left: npt.NDArray[np.bool_] = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+    return left
 
 
-def _surest(found: layouts.Candidates, wanted: options.DetectionOptions) -> layouts.Candidates:
-    kept = np.argsort(-found.scores, kind="stable")[: wanted.top_k]
-    return found.pick(kept)
+def _surest(found: layouts.Candidates, most: int) -> layouts.Candidates:
+    return found.pick(np.argsort(-found.scores, kind="stable")[:most])
 
 
 def _points(signature: tensors.Signature, class_count: int | None) -> tuple[int, int] | None:

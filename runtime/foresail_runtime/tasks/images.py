@@ -17,6 +17,7 @@ import struct
 import zlib
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 from PIL import Image
 
 from foresail_runtime import errors
@@ -139,4 +140,6 @@ def _over_white(picture: Image.Image) -> Image.Image:
 def _grey_of_16_bits(picture: Image.Image) -> Image.Image:
     # A plain convert() would clip every value over 255 to white.
     grey = picture.convert("I").point(lambda value: value * (1 / 256), "L")
+    if isinstance(clear := picture.info.get("transparency"), int):  # one value is transparent, and lies on white
+        grey.paste(255, mask=Image.fromarray(np.asarray(picture) == clear))
     return grey.convert("RGB")

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _STRIDES: Final = ((8, 16, 32), (8, 16, 32, 64), (16, 32))
 _ANCHORS_A_CELL: Final = 3
+_PAIR: Final = 2
+_MOST_CLASSES: Final = 2**20
 _WELL_KNOWN: Final = 80
 """Classes of COCO, which most exports score: of two readings the one that gives this many is right."""
 
@@ -104,7 +106,8 @@ def read(output: npt.NDArray[np.floating], layout: Layout, head: Head, confidenc
             scored = sure[:, 5:end] * sure[:, 4:5]
             return _best(sure[:, :4], scored, scored.max(axis=1, initial=0), sure[:, end:], confidence)
         case Layout.END_TO_END:
-            sure = output[output[:, 4] > confidence].astype(np.float32)
+            sure = output[(output[:, 4] > confidence) & (output[:, 5] >= 0) & (output[:, 5] < _MOST_CLASSES)]
+            sure = sure.astype(np.float32)  # a row of no class is how some exports fill up
             return _finite(sure[:, :4], sure[:, 4], sure[:, 5], sure[:, 6:])
 
 
@@ -162,8 +165,12 @@ def _by_length(rows: int, columns: int, head: Head) -> Layout | None:
 
 
 def _six_columns(rows: int, head: Head) -> Layout | None:
-    """Tell [N, K, 6] from one class with objectness, which has a row for each anchor of the input's grid."""
-    if head.end_to_end or head.class_count not in (None, 1):
+    """Tell [N, K, 6] from one class with objectness, and from two without: they have a row for each anchor."""
+    if head.end_to_end:
+        return Layout.END_TO_END
+    if head.class_count == _PAIR and rows in _anchors(head.input_size, 1):
+        return Layout.ROWS
+    if head.class_count not in (None, 1):
         return Layout.END_TO_END
     if rows < 0:
         return None

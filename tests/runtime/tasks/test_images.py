@@ -83,6 +83,12 @@ def test_16_bit_grey_keeps_its_upper_8_bits() -> None:
     assert np.asarray(picture)[0, :, 0].tolist() == [0, 0, 1, 128, 255]
 
 
+def test_16_bit_grey_of_which_one_value_is_transparent_lies_on_white() -> None:
+    values = np.array([[1000, 1001, 65535]], dtype=np.uint16)
+    picture = decode(encode(Image.fromarray(values), transparency=1000))
+    assert np.asarray(picture)[0, :, 0].tolist() == [255, 3, 255]
+
+
 def test_16_bit_colour_keeps_its_upper_8_bits() -> None:
     row = b"\0" + struct.pack(">6H", 0x1234, 0x8000, 0xFFFF, 0, 0x00FF, 0x0100)
     picture = decode(png_of(2, 1, 16, 2, row))

@@ -179,3 +179,27 @@ def test_odd_sizes_are_cut_as_plain_numpy_does(efficientnet: Any, size: tuple[in
     (tensor,) = classification.Classifier(efficientnet.signature).prepare(png(view)).inputs
     (output,) = efficientnet.session.run(None, {"images": tensor.array})
     assert output[0].tolist() == pytest.approx(probabilities(efficientnet, view), abs=1e-5)
+
+
+@pytest.mark.parametrize("end_to_end", [False, True])
+def test_a_box_in_the_padding_takes_no_place_among_the_surest(*, end_to_end: bool) -> None:
+    """The picture is twice as wide as high: the rectangle's upper and lower quarter are padding."""
+    outside, inside, less = (0, 0, 20, 10, 0.99), (20, 40, 60, 60, 0.9), (60, 30, 80, 50, 0.8)
+    if end_to_end:
+        array = np.array([[[*row, 0] for row in (outside, inside, less)]], np.float32)
+    else:
+        rows = [
+            [(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1, score] for x1, y1, x2, y2, score in (outside, inside, less)
+        ]
+        array = np.array([rows], np.float32).transpose(0, 2, 1)
+    spec = tensors.TensorSpec("y", tensors.FP32, (1, -1, 6) if end_to_end else (1, 5, -1))
+    given = tensors.TensorSpec("x", tensors.FP32, (1, 3, 100, 100))
+    detector = detection.Detector(
+        tensors.Signature((given,), (spec,), {"names": "{0: 'a'}", "end2end": str(end_to_end)})
+    )
+    prepared = detector.prepare(png(Image.new("RGB", (100, 50))))
+    for most, scores in (("1", [0.9]), ("2", [0.9, 0.8]), ("9", [0.9, 0.8])):
+        found = detector.answer(
+            prepared, (tensors.Tensor("y", tensors.FP32, array),), detector.read_options({"top_k": most})
+        )
+        assert [round(one["confidence"], 2) for one in found["detections"]] == scores
