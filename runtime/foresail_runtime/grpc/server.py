@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import errno
+import logging
 from typing import TYPE_CHECKING, Final
 
 import grpc
@@ -92,6 +93,7 @@ class GrpcServer:
         Raises:
             OSError: The address can't be had; the message says what to do.
         """
+        logging.getLogger("grpc._cython.cygrpc").addFilter(service.is_news)
         self._server = server = grpc.aio.server(
             interceptors=self._interceptors,
             options=self._options,

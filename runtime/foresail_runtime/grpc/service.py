@@ -299,11 +299,16 @@ class Service:
         return grpc.StatusCode.INTERNAL, f"internal error {number}: the server's log has more"
 
 
-def _is_gone(error: BaseException) -> bool:
+def _is_gone(error: BaseException | None) -> bool:
     """Tell whether a call failed because its client had left: there was nobody to write to."""
     if isinstance(error, BaseExceptionGroup):
         return all(map(_is_gone, error.exceptions))
     return isinstance(error, grpc.aio.InternalError)
+
+
+def is_news(record: logging.LogRecord) -> bool:
+    """Tell whether a record of grpcio's is worth a line: that an answer found its client gone is none."""
+    return not (record.exc_info and _is_gone(record.exc_info[1]))
 
 
 def _authorization(context: Context) -> str | None:
