@@ -116,7 +116,8 @@ class Reason(enum.StrEnum):
     UNSCHEDULABLE = (
         "Unschedulable",
         "No node takes the pod; the message is the scheduler's.",
-        "Add a node, or ask for less or for another card in spec.resources, spec.gpu or spec.pod.",
+        "Add a node, or ask for less or for another card in spec.resources, spec.gpu or spec.pod; where it names a claim, "
+        "create that, or see why it is not bound.",
     )
     QUOTA = (
         "QuotaExceeded",
@@ -126,7 +127,8 @@ class Reason(enum.StrEnum):
     POD_REFUSED = (
         "PodRefused",
         "The pods can't be created; the message has the API server's words.",
-        "Change what it names: an admission policy, PodSecurity, a limit range or a missing service account.",
+        "Change what it names: an admission policy, PodSecurity, a limit range, or a service account, priority class or "
+        "runtime class that is missing.",
     )
     CONFIG = (
         "ContainerConfigFailed",

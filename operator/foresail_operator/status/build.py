@@ -64,7 +64,7 @@ def stamp(
 
 def _model(model: ModelDeployment) -> dict[str, Any]:
     spec = model.spec.model
-    address = spec.uri.partition("?")[0]  # a signed address carries its secret in the query
+    address = spec.uri.partition("?")[0].partition("#")[0]  # a signed address carries its secret in the query
     return {"version": spec.version, "uri": address} | ({"digest": spec.digest} if spec.digest else {})
 
 

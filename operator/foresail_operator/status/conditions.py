@@ -5,7 +5,8 @@
     Stalled       not as the spec says, and someone has to change something
 
 Ready and Reconciling may both be true: the first replica of a rollout answers while the others are replaced. kstatus
-reads that as in progress, `kubectl wait --for=condition=Ready` as ready; both are right.
+reads that as in progress, `kubectl wait --for=condition=Ready` as ready; both are right. So may Ready and Stalled: a
+replica of this revision answers, and something else of the spec can't be done, its Service for one.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ def test_a_spec_that_can_not_be_carried_out_keeps_the_revision(make_model: Calla
 
 
 def test_a_signed_address_is_shown_without_its_signature(make_model: Callable[..., ModelDeployment]) -> None:
-    model = make_model(model={"uri": "https://host/a.onnx?signature=secret", "digest": "sha256:" + "0" * 64})
+    model = make_model(model={"uri": "https://host/a.onnx#more?signature=secret", "digest": "sha256:" + "0" * 64})
     status = build.build(model, known(), PIN, {}, "now")
     assert status["model"] == {"version": "1", "uri": "https://host/a.onnx", "digest": "sha256:" + "0" * 64}
 
