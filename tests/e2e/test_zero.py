@@ -126,7 +126,7 @@ def test_an_activator_is_killed_and_the_other_ones_requests_are_answered_by_an_o
         lambda: foresail.condition(namespace, NAME, "Asleep").get("status"), lambda found: found == "True", 60, "sleep"
     )
     of_model = ("pods", "-n", namespace, "-l", f"foresail.dev/model={NAME}")
-    kubectl("wait", *of_model, "--for=delete", "--timeout=60s")  # while it ends it still answers
+    kubectl("wait", *of_model, "--for=delete", "--timeout=120s")  # while it ends it still answers
     kubectl("scale", "-n", NAMESPACE, "deployment/foresail", "--replicas=0")
     kubectl(
         "wait",

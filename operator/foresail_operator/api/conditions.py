@@ -116,8 +116,7 @@ class Reason(enum.StrEnum):
     UNSCHEDULABLE = (
         "Unschedulable",
         "No node takes the pod; the message is the scheduler's.",
-        "Add a node, or ask for less or for another card in spec.resources, spec.gpu or spec.pod; where it names a claim, "
-        "create that, or see why it is not bound.",
+        "Add a node or the claim, or ask for less or for another card in spec.resources, spec.gpu or spec.pod.",
     )
     QUOTA = (
         "QuotaExceeded",
@@ -127,8 +126,7 @@ class Reason(enum.StrEnum):
     POD_REFUSED = (
         "PodRefused",
         "The pods can't be created; the message has the API server's words.",
-        "Change what it names: an admission policy, PodSecurity, a limit range, or a service account, priority class or "
-        "runtime class that is missing.",
+        "Change what it names: an admission policy, PodSecurity, a limit range, a missing service account or class.",
     )
     CONFIG = (
         "ContainerConfigFailed",
