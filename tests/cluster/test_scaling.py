@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import itertools
 import json
+import math
 import ssl
 import time
 import urllib.error
@@ -284,9 +285,6 @@ def test_one_operator_dies_and_the_number_is_still_served_all_die_and_nothing_mo
     second = scene.replica()
     scene.carry(40)
     eventually(lambda: scene.size() == 3 and scene.active() == READS, "it has grown", seconds=60)
-    eventually(
-        lambda: (now := scene.number()) is not None and abs(now - 40) < 0.5, "what growing swept in is forgotten"
-    )
     scene.kill(first)
     served: list[float | None] = []
 
@@ -295,7 +293,8 @@ def test_one_operator_dies_and_the_number_is_still_served_all_die_and_nothing_mo
         return [number is not None for number in served[-5:]] == [True] * 5
 
     eventually(serves, "the other operator serves it")
-    assert [number for number in served if number is not None and abs(number - 40) >= 0.5] == []
+    # One that began a moment ago keeps the size that is there until it has seen a whole delay: 3 of 16 then, not 40.
+    assert {math.ceil(number / 16) for number in served if number is not None} == {3}
     assert scene.size() == 3
     scene.kill(second)
     eventually(lambda: scene.active() == "False FailedGetObjectMetric", "the HPA says so", seconds=60)

@@ -28,6 +28,13 @@ def test_it_hears_from_its_first_import_on_that_it_is_to_end() -> None:
             process.kill()
 
 
+@pytest.mark.cluster
+def test_who_hears_already_goes_on_to_hear_in_his_own_way() -> None:
+    program = "import signal; signal.signal(15, print); import foresail_runtime; print(signal.getsignal(15) is print)"
+    command = ["unshare", "--pid", "--fork", "--kill-child", sys.executable, "-c", program]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "True\n"
+
+
 def test_any_other_process_keeps_its_own_ways() -> None:
     program = (
         "import signal; before = signal.getsignal(15); import foresail_runtime; print(signal.getsignal(15) is before)"
