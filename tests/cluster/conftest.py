@@ -25,7 +25,7 @@ POD_ADDRESSES: Final = "10.128.0.0/10"
 def plane(control_plane: Access) -> Access:
     """Return the control plane with the CRD installed and served."""
     control_plane.kubectl("apply", "-f", str(kit.ROOT / "crds"))
-    control_plane.kubectl("wait", "--for=condition=Established", "crd/modeldeployments.foresail.dev", "--timeout=20s")
+    kit.wait_for_definition(control_plane)
     return control_plane
 
 

@@ -35,6 +35,13 @@ def eventually(holds: Callable[[], Any], what: str, seconds: float = SECONDS, pa
     return found
 
 
+def wait_for_definition(plane: Access) -> None:
+    """Wait until ModelDeployments are served; kubectl's wait fails at once where there is no condition yet."""
+    name = "crd/modeldeployments.foresail.dev"
+    established = ["kubectl", "wait", "--for=condition=Established", name, "--timeout=20s"]
+    eventually(lambda: plane.execute(established).returncode == 0, "the definition is served", pause=0.2)
+
+
 class Operator:
     """One running operator process, and what it says of itself."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.cluster import kit
 from tests.examples import examples
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ STRICT = ("apply", "--dry-run=server", "--validate=strict")
 def plane(control_plane: access.Access) -> access.Access:
     """A control plane that knows ModelDeployments."""
     control_plane.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(DEFINITION))
-    control_plane.kubectl("wait", "--for=condition=Established", "crd/modeldeployments.foresail.dev", "--timeout=30s")
+    kit.wait_for_definition(control_plane)
     return control_plane
 
 
