@@ -53,7 +53,7 @@ def start(name: str, nodes: int, kubernetes: str = options.KUBERNETES_VERSION) -
     shipped = list(yaml.safe_load_all(plane.kubectl("kustomize", str(ROOT / "deploy"))))
     kept = [one for one in shipped if one["kind"] not in _RUNS_ELSEWHERE]
     plane.kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all(kept))
-    plane.kubectl("wait", "--for=condition=Established", "crd/modeldeployments.foresail.dev", "--timeout=20s")
+    plane.wait_for_definition("modeldeployments.foresail.dev")
     return plane
 
 

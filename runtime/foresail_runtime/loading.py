@@ -117,20 +117,11 @@ def serve(
     """Put a batcher before a loaded model; on the loop's thread."""
     profile, engine = loaded.profile, loaded.engine
     counts = door.metrics.model(description.name, description.version, engine.providers)
-    padded = loaded.runner is not engine
-    wished = description.batching.max_size
-    if wished and padded:
-        wished = min(wished, profile.max_rows)
+    limits = _limits(profile, description, settings)
     watched = loaded.runner if loaded.use.drift is None else watch.Watched(loaded.runner, loaded.use.drift)
     rows = batcher.Batcher(
         watched if door.board is None else termination.Watched(watched, door.board, description.name),
-        plan.Limits(
-            merge_rows=wished or profile.max_rows,
-            # A smaller piece of a padded batch would cost as much as the whole.
-            split_rows=profile.split_rows if padded else wished or profile.split_rows,
-            queue_count=description.max_queue_size,
-            queue_bytes=settings.max_queue_bytes,
-        ),
+        limits,
         counts,
         batched=profile.batchable,
         inline=profile.run_seconds is not None and profile.run_seconds <= batcher.INLINE_SECONDS,
@@ -143,20 +134,31 @@ def serve(
     if description.digest is not None:
         properties["digest"] = description.digest
     info = ModelInfo(description.name, (description.version,), loaded.runner.signature, properties=properties)
-    largest = (wished or profile.max_rows) if profile.batchable else 0
     return Model(
         info,
         rows,
         counts,
         description.timeout_seconds,
         picture=loaded.use.picture,
-        max_batch_size=largest,
+        max_batch_size=limits.merge_rows if profile.batchable else 0,
         table=loaded.use.table,
         best_rows=profile.best_rows,
         best_seconds=profile.best_seconds,
         drift=loaded.use.drift,
         engine=engine,
         release=functools.partial(executor.shutdown, wait=False, cancel_futures=True),
+    )
+
+
+def _limits(profile: Profile, description: ModelDescription, settings: Settings) -> plan.Limits:
+    """Return how many rows share a run, and how much may wait: what is wished, else what the warm-up found."""
+    wished, fixed_rows = description.batching.max_size, profile.fixed_rows
+    return plan.Limits(
+        merge_rows=min(wished or profile.max_rows, fixed_rows) if fixed_rows else wished or profile.max_rows,
+        # A smaller piece of a batch that is filled up would cost as much as the whole.
+        split_rows=profile.split_rows if fixed_rows else wished or profile.split_rows,
+        queue_count=description.max_queue_size,
+        queue_bytes=settings.max_queue_bytes,
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from foresail_testbed import errors, process
+from foresail_testbed import api, errors, process
 
 COMMAND_SECONDS = 120.0
 
@@ -57,6 +57,14 @@ class Access(abc.ABC):
         if done.returncode != 0:
             raise errors.TestbedError(f"kubectl {' '.join(words)}: {done.stderr.strip()}")
         return done.stdout
+
+    def wait_for_definition(self, name: str, seconds: float = 30.0) -> None:
+        """Wait until the kind of a CustomResourceDefinition is served; raises TestbedError if it never is.
+
+        `kubectl wait` alone fails at once where the definition is so new that it has no conditions yet.
+        """
+        command = ["kubectl", "wait", "--for=condition=Established", f"crd/{name}", "--timeout=5s"]
+        api.wait_until(lambda: self.execute(command).returncode == 0, seconds, f"{name} to be served")
 
     def get(self, *words: str) -> Any:
         """Return what `kubectl get WORDS -o json` prints, decoded."""

@@ -25,7 +25,7 @@ POD_ADDRESSES: Final = "10.128.0.0/10"
 def plane(control_plane: Access) -> Access:
     """Return the control plane with the CRD installed and served."""
     control_plane.kubectl("apply", "-f", str(kit.ROOT / "crds"))
-    kit.wait_for_definition(control_plane)
+    control_plane.wait_for_definition(kit.DEFINITION)
     return control_plane
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from foresail_testbed.access import Access
 
 ROOT = pathlib.Path(__file__).parents[2]
+DEFINITION = "modeldeployments.foresail.dev"
 SECONDS = 60.0
 PORTS = itertools.count(18100)
 
@@ -33,13 +34,6 @@ def eventually(holds: Callable[[], Any], what: str, seconds: float = SECONDS, pa
             pytest.fail(f"not within {seconds:g} s: {what}")
         time.sleep(pause)
     return found
-
-
-def wait_for_definition(plane: Access) -> None:
-    """Wait until ModelDeployments are served; kubectl's wait fails at once where there is no condition yet."""
-    name = "crd/modeldeployments.foresail.dev"
-    established = ["kubectl", "wait", "--for=condition=Established", name, "--timeout=20s"]
-    eventually(lambda: plane.execute(established).returncode == 0, "the definition is served", pause=0.2)
 
 
 class Operator:
@@ -185,7 +179,7 @@ class Models:
         """Apply one; fields that an apply before had and this one lacks go."""
         self.objects.apply(self.manifest(name, **spec))
 
-    def try_apply(self, name: str = "fraud", **spec: Any) -> None:
+    def apply_by_kubectl(self, name: str = "fraud", **spec: Any) -> None:
         """Apply one as a user does, by `kubectl apply`; raises TestbedError with its words where it is refused."""
         self.kubectl("apply", "-f", "-", stdin=json.dumps(self.manifest(name, **spec)))
 

@@ -21,7 +21,7 @@ URI = "https://models.example.com/fraud.onnx"
 
 def refused(models: kit.Models, **spec: Any) -> str:
     with pytest.raises(TestbedError) as caught:
-        models.try_apply(**spec)
+        models.apply_by_kubectl(**spec)
     return str(caught.value)
 
 

@@ -60,7 +60,7 @@ def webhook_nobody_answers(name: str, namespace: str) -> dict[str, Any]:
 
 
 def test_a_model_becomes_ready_and_nothing_of_the_users_is_changed(operator: Operator, models: Models) -> None:
-    models.try_apply(scaling=SCALING)
+    models.apply_by_kubectl(scaling=SCALING)
     models.kubectl("wait", "--for=condition=Ready", "mdep/fraud", "--timeout=60s")
     assert all(models.get(*child.split("/")) for child in CHILDREN)
     eventually(lambda: spec(models, "deployment")["replicas"] == 2, "the autoscaler lifts it to its minimum")
@@ -355,6 +355,28 @@ def test_an_exhausted_quota_is_named(operator: Operator, models: Models) -> None
     models.apply()
     eventually(lambda: models.state("Ready") == ("False", "QuotaExceeded"), "it is said", seconds=10)
     assert "exceeded quota: small" in models.conditions()["Ready"]["message"]
+
+
+def test_a_replica_set_that_a_quota_refuses_is_told_of(operator: Operator, models: Models) -> None:
+    models.kubectl("create", "quota", "none", "--hard=count/replicasets.apps=0")
+    models.apply()
+    eventually(lambda: models.state("Ready") == ("False", "QuotaExceeded"), "it is said", seconds=10)
+    assert "Failed to create new replica set" in models.conditions()["Ready"]["message"]
+    assert models.state("Progressing") == ("False", "QuotaExceeded")
+
+
+def test_a_pause_is_told_of_while_it_holds_something_up(operator: Operator, models: Models) -> None:
+    models.apply()
+    models.wait_settled(operator)
+    models.kubectl("rollout", "pause", "deployment/fraud")
+    wait_quiet(operator)
+    assert models.state("Stalled")[0] == "False", "there is nothing to roll out"
+    models.apply(serving={"maxQueueSize": 7})
+    eventually(lambda: models.state("Stalled") == ("True", "DeploymentPaused"), "it is said", seconds=10)
+    events = models.kubectl("get", "events", "--field-selector=reason=DeploymentPaused", "-o", "name")
+    assert len(events.split()) == 1
+    models.kubectl("rollout", "resume", "deployment/fraud")
+    models.wait_ready()
 
 
 def test_a_child_that_a_quota_refused_is_made_once_there_is_room(operator: Operator, models: Models) -> None:

@@ -28,7 +28,7 @@ def test_of_a_pods_own_fields_none_but_the_chosen_ones_is_a_field_of_ours(models
     fields = set(schemas["io.k8s.api.core.v1.PodSpec"]["properties"]) | {"hostPath", "privileged", "capabilities"}
     assert POD_DOORS | {"hostPID", "volumes", "securityContext", "automountServiceAccountToken"} <= fields
     with pytest.raises(TestbedError) as caught:
-        models.try_apply(pod={key: {} for key in sorted(fields - POD_DOORS)})
+        models.apply_by_kubectl(pod={key: {} for key in sorted(fields - POD_DOORS)})
     refused = {field for field in fields if f'unknown field "spec.pod.{field}"' in str(caught.value)}
     assert refused == fields - POD_DOORS
 
@@ -47,7 +47,7 @@ def test_of_a_pods_own_fields_none_but_the_chosen_ones_is_a_field_of_ours(models
 )  # fmt: skip
 def test_a_pod_cant_be_made_to_do_more(models: Models, pod: dict[str, Any], words: str) -> None:
     with pytest.raises(TestbedError, match=words):
-        models.try_apply(pod=pod)
+        models.apply_by_kubectl(pod=pod)
 
 
 def test_another_service_account_gives_a_pod_no_token(operator: Operator, models: Models) -> None:

@@ -24,7 +24,7 @@ STRICT = ("apply", "--dry-run=server", "--validate=strict")
 def plane(control_plane: access.Access) -> access.Access:
     """A control plane that knows ModelDeployments."""
     control_plane.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(DEFINITION))
-    kit.wait_for_definition(control_plane)
+    control_plane.wait_for_definition(kit.DEFINITION)
     return control_plane
 
 

@@ -25,9 +25,12 @@ _STALLING: Final = (FROM_RUNTIME - {Reason.DOWNLOAD_FAILED, Reason.MODEL_HUNG}) 
     Reason.CONFLICT,
     Reason.REFUSED,
     Reason.POD_REFUSED,
+    Reason.PAUSED,
     Reason.NOT_PROGRESSING,
 }
 """Reasons that time does not heal; a crash joins them once it has happened again and again."""
+_HOLDING: Final = frozenset({Reason.PAUSED, Reason.QUOTA, Reason.POD_REFUSED})
+"""Reasons for which no replica is being started or replaced."""
 _CRASHES_TO_STALL: Final = 3
 _CRASHES: Final = frozenset({Reason.CRASH, Reason.OUT_OF_MEMORY})
 
@@ -61,7 +64,7 @@ def compute(facts: Facts) -> tuple[Statement, ...]:
         _stalled(state),
         _loaded(facts, answering, state),
         _available(facts),
-        _progressing(facts),
+        _progressing(facts, state),
         _scaling(facts),
         *((_asleep(facts),) if facts.sleepy else ()),
     )
@@ -86,9 +89,10 @@ def _state(facts: Facts) -> _State | None:
 
 
 def _moving(facts: Facts) -> _State:
-    rollout, counted = facts.rollout, _counted(facts)
-    if rollout.paused:
-        return _State(Reason.PAUSED, f"{counted}; {Reason.PAUSED.meaning} {Reason.PAUSED.remedy}", stalled=True)
+    rollout, updated = facts.rollout, _updated(facts)
+    counted = f"{updated} of {rollout.wanted} replicas are of this revision, {rollout.ready} answer"
+    if rollout.paused and updated < rollout.wanted:
+        return _worded(Reason.PAUSED, f"{counted}; the Deployment is paused")
     if rollout.ready == 0 or rollout.complete:
         return _State(Reason.PODS_STARTING, f"{counted}; pods are starting", stalled=False)
     if not rollout.current or rollout.updated < rollout.replicas:
@@ -96,11 +100,10 @@ def _moving(facts: Facts) -> _State:
     return _State(Reason.SCALING, counted, stalled=False)
 
 
-def _counted(facts: Facts) -> str:
-    rollout = facts.rollout
+def _updated(facts: Facts) -> int:
+    """Return how many replicas are of this revision; the Deployment's number may still be of the one before."""
     made = sum(pod.revision == facts.revision and not pod.ending for pod in facts.pods)
-    updated = rollout.updated if rollout.current else min(made, rollout.wanted)
-    return f"{updated} of {rollout.wanted} replicas are of this revision, {rollout.ready} answer"
+    return facts.rollout.updated if facts.rollout.current else min(made, facts.rollout.wanted)
 
 
 def _worded(reason: Reason, words: str, *, again: bool = False) -> _State:
@@ -184,9 +187,11 @@ def _unproxied(facts: Facts) -> str:
     return f", balanced by connection as no proxy is ready; {why}"
 
 
-def _progressing(facts: Facts) -> Statement:
+def _progressing(facts: Facts, state: _State | None) -> Statement:
     if facts.rollout.stuck is not None:
         return Statement(Type.PROGRESSING, "False", Reason.NOT_PROGRESSING, facts.rollout.stuck)
+    if state is not None and state.reason in _HOLDING:
+        return Statement(Type.PROGRESSING, "False", state.reason, state.message)
     if facts.rollout.complete:
         return Statement(Type.PROGRESSING, "True", Reason.COMPLETE, Reason.COMPLETE.meaning)
     return Statement(Type.PROGRESSING, "True", Reason.ROLLING_OUT, "replicas are being started or replaced")

@@ -105,7 +105,8 @@ def warm(engine: Warmable, warm_up: Callable[[Warmable, int], Profile]) -> tuple
     padded = Padded(engine, size)
     found = warm_up(padded, size)
     if not found.batchable:
-        return engine, dataclasses.replace(found, note=f"{found.note}; it takes batches of {size} rows and no others")
+        why = found.note.removesuffix(warmup.ALONE)
+        return engine, dataclasses.replace(found, note=f"{why}: it takes batches of {size} rows and no others")
     # A run takes as long with one row as with all of them; a large request is cut into as many as take a moment.
     runs = max(1, int(warmup.PIECE_SECONDS / max(found.run_seconds or warmup.PIECE_SECONDS, 1e-6)))
     return padded, dataclasses.replace(
@@ -114,4 +115,5 @@ def warm(engine: Warmable, warm_up: Callable[[Warmable, int], Profile]) -> tuple
         split_rows=size * min(runs, max(1, warmup.MAX_PIECE_ROWS // size)),
         best_rows=size,
         best_seconds=found.run_seconds,
+        fixed_rows=size,
     )

@@ -35,8 +35,10 @@ ENOUGH_SECONDS: Final = 0.03
 PIECE_SECONDS: Final = 0.005
 """Pieces of a large request are as large as runs in about this time: others wait no longer for it."""
 MAX_PIECE_ROWS: Final = 4096
-MIXING: Final = "rows of a batch change each other's answers: every request runs alone"
-UNTOLD: Final = "the warm-up's data has no two unlike rows: every request runs alone"
+MIXING: Final = "rows of a batch change each other's answers"
+UNTOLD: Final = "the warm-up's data has no two unlike rows"
+ALONE: Final = ": every request runs alone"
+"""What follows from either."""
 SLOW_SECONDS: Final = 1.0
 """Models slower than this are not probed for the use of batches: it would hold up the start."""
 
@@ -65,6 +67,8 @@ class Profile:
     """Rows of the batch with the best throughput seen."""
     best_seconds: float | None = None
     """How long it takes."""
+    fixed_rows: int | None = None
+    """Rows of one run, where a batch of fewer is filled up and one of more is several runs."""
     note: str = ""
     """What was not as hoped, for the log."""
 
@@ -104,7 +108,7 @@ def _warm_with(engine: Warmable, clock: Callable[[], float], sample: Feed, toget
         raise errors.ModelUnusable("WarmupFailed", message) from error
     if not is_batched(engine.signature) or min(len(array) for array in sample.values()) < 2:
         seconds = _measure(engine, sample, clock)
-        return Profile(seconds, False, 1, best_rows=1, best_seconds=seconds, note=UNTOLD)
+        return Profile(seconds, False, 1, best_rows=1, best_seconds=seconds, note=UNTOLD + ALONE)
     row = {name: array[:1] for name, array in sample.items()}
     return _compare(engine, clock, row, {name: array[-1:] for name, array in sample.items()}, together)
 
@@ -114,9 +118,9 @@ def _compare(engine: Warmable, clock: Callable[[], float], row: Feed, other: Fee
     seconds = _measure(engine, row, clock)
     alone = Profile(seconds, False, 1, best_rows=1, best_seconds=seconds)
     if all(np.array_equal(row[name], other[name]) for name in row):
-        return dataclasses.replace(alone, note=UNTOLD)
+        return dataclasses.replace(alone, note=UNTOLD + ALONE)
     if not _rows_are_independent(engine, row, other, together):
-        return dataclasses.replace(alone, note=MIXING)
+        return dataclasses.replace(alone, note=MIXING + ALONE)
     return _measure_batch(engine, row, seconds, clock)
 
 

@@ -115,8 +115,7 @@ def open_model(description: ModelDescription, folder: Path, threads: int | None)
     if size is not None and runner is engine:
         raise errors.ModelUnusable(
             "UnsupportedSignature",
-            f"the model takes batches of {size} rows, and {profile.note}: export it with a first dimension that is "
-            "variable, or 1",
+            f"{profile.note}; export the model with a first dimension that is variable, or 1",
         )
     rows = _run_rows(runner.signature) if profile.batchable else 1
     return Model(path, digest.of_file(path), runner, rows if size is None else -(-rows // size) * size)

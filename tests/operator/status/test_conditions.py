@@ -322,6 +322,7 @@ def test_a_replica_set_that_can_t_be_created_is_told_like_its_pods() -> None:
     deployment = {"metadata": {"generation": 2}, "spec": {"replicas": 1}}
     read = facts.rollout(deployment | {"status": {"observedGeneration": 1, "conditions": [condition]}})
     assert state(read)[Type.READY][1] is Reason.QUOTA
+    assert state(read)[Type.PROGRESSING][:2] == ("False", Reason.QUOTA)
 
 
 def test_numbers_of_an_older_generation_are_not_told_of_this_one() -> None:
@@ -334,7 +335,13 @@ def test_a_paused_deployment_is_told_with_the_way_on() -> None:
     held = Rollout(wanted=1, replicas=1, updated=0, ready=1, current=True, paused=True)
     found = state(held, (pod(revision="old"),))
     assert found[Type.STALLED][:2] == ("True", Reason.PAUSED)
+    assert found[Type.STALLED][2].startswith(
+        "0 of 1 replicas are of this revision, 1 answer; the Deployment is paused. "
+    )
     assert "kubectl rollout resume" in found[Type.STALLED][2]
+    assert found[Type.PROGRESSING][:2] == ("False", Reason.PAUSED)
+    unseen = dataclasses.replace(DONE, paused=True, current=False)
+    assert short(state(unseen, (pod(),))) == ("True", "True", "False"), "nothing is held up: all are of this revision"
     assert short(state(dataclasses.replace(DONE, paused=True), (pod(),))) == ("True", "False", "False")
 
 

@@ -171,5 +171,8 @@ def test_files_are_run_in_whole_batches(tmp_path: pathlib.Path) -> None:
     found = model.open_model(contract.ModelDescription("m", path.as_uri(), path=str(path)), tmp_path, 1)
     assert found.run_rows % SIZE == 0
     mixing = make(tmp_path / "mixing.onnx", "Softmax", axis=0)
-    with pytest.raises(errors.ModelUnusable, match="takes batches of 4 rows, and rows of a batch change each other"):
+    with pytest.raises(
+        errors.ModelUnusable,
+        match="rows of a batch change each other's answers: it takes batches of 4 rows and no others; export",
+    ):
         model.open_model(contract.ModelDescription("m", mixing.as_uri(), path=str(mixing)), tmp_path, 1)
