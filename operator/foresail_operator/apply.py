@@ -32,8 +32,14 @@ class Belongs(enum.Enum):
 
 
 def belongs(body: dict[str, Any], owner: dict[str, Any]) -> Belongs:
-    """Tell whose a live object is; `owner` is the reference that ours carry."""
+    """Tell whose a live object is; `owner` is the reference that ours carry.
+
+    What we made and `kubectl delete --cascade=orphan` left without a controller is ours again, so that a
+    ModelDeployment can be taken away and put back under running pods.
+    """
     found = live.controller(body["metadata"])
+    if found is None and live.orphaned(body["metadata"], owner["name"]):
+        return Belongs.TO_US
     if found is None or found["kind"] != owner["kind"] or found["name"] != owner["name"]:
         return Belongs.TO_SOMEONE_ELSE
     if found["uid"] != owner["uid"]:
@@ -60,7 +66,7 @@ class Applier:
             return None
         body = seen.read()
         if "deletionTimestamp" in body["metadata"]:
-            return Problem(Reason.WAITING_FOR_REMOVAL, f"{_call(wanted)} is being deleted and will be made again")
+            return Problem(Reason.WAITING_FOR_REMOVAL, f"{_being_removed(wanted, body)} and will be made again")
         if belongs(body, owner) is not Belongs.TO_US:
             return _foreign(wanted, body, owner)
         path = compare.difference(body, wanted)
@@ -138,7 +144,7 @@ def _digest(wanted: Manifest) -> str:
 
 def _foreign(wanted: Manifest, body: dict[str, Any], owner: dict[str, Any]) -> Problem:
     if belongs(body, owner) is not Belongs.TO_SOMEONE_ELSE:
-        return Problem(Reason.WAITING_FOR_REMOVAL, f"{_call(wanted)} of the model's predecessor is still being removed")
+        return Problem(Reason.WAITING_FOR_REMOVAL, f"{_being_removed(wanted, body)}; it is the model's predecessor's")
     found = live.controller(body["metadata"])
     whose = f"{found['kind']} {found['name']}" if found else _managers(body["metadata"])
     return Problem(
@@ -146,6 +152,12 @@ def _foreign(wanted: Manifest, body: dict[str, Any], owner: dict[str, Any]) -> P
         f"{_call(wanted)} is there already and belongs to {whose}; it was not touched. "
         f"Delete or rename it, or give this {v1alpha1.KIND} another name.",
     )
+
+
+def _being_removed(wanted: Manifest, body: dict[str, Any]) -> str:
+    finalizers = ", ".join(body["metadata"].get("finalizers") or ())
+    held = f" once its finalizers are gone ({finalizers})" if finalizers else ""
+    return f"{_call(wanted)} is being deleted{held}"
 
 
 def _managers(metadata: dict[str, Any]) -> str:

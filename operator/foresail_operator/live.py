@@ -22,6 +22,7 @@ _METADATA: Final = (
     "ownerReferences",
     "generation",
     "deletionTimestamp",
+    "finalizers",
 )
 _CONTENT: Final = ("spec", "data", "immutable", "addressType", "endpoints", "ports")
 
@@ -82,6 +83,13 @@ def _owns_size(metadata: dict[str, Any]) -> bool:
 def controller(metadata: dict[str, Any]) -> dict[str, Any] | None:
     """Return the owner reference of an object's controller."""
     return next((owner for owner in metadata.get("ownerReferences") or () if owner.get("controller")), None)
+
+
+def orphaned(metadata: dict[str, Any], name: str) -> bool:
+    """Tell whether we made an object for the ModelDeployment of this name and nobody controls it any more."""
+    annotations = metadata.get("annotations") or {}
+    made = meta.APPLIED_ANNOTATION in annotations and annotations.get(meta.MODEL_ANNOTATION) == name
+    return made and controller(metadata) is None
 
 
 def key_of(metadata: dict[str, Any]) -> Key | None:

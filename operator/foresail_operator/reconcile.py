@@ -233,8 +233,11 @@ class Reconciler:
 
 
 def _ours(found: Live, model: ModelDeployment) -> bool:
-    owner = live.controller(found.read()["metadata"])
-    return owner is not None and owner["uid"] == model.metadata.uid
+    metadata = found.read()["metadata"]
+    owner = live.controller(metadata)
+    if owner is None:
+        return live.orphaned(metadata, model.metadata.name)
+    return bool(owner["uid"] == model.metadata.uid)
 
 
 def _conflicts(problem: Problem | None) -> bool:

@@ -87,6 +87,8 @@ class ModelMetrics:
         self.pre = Histogram(_SHORT_SECONDS)
         self.post = Histogram(_SHORT_SECONDS)
         self.rows = Histogram(ROWS)
+        self.failed_rows = 0
+        """Those of `rows` whose run gave no answer: Triton's dashboards do not count them as inferences."""
         self.requests = 0
         """Requests that were in a run."""
         self.outcomes: collections.Counter[tuple[str, int]] = collections.Counter()
@@ -102,6 +104,10 @@ class ModelMetrics:
         self.compute.observe(seconds)
         self.rows.observe(rows)
         self.requests += requests
+
+    def failed(self, rows: int) -> None:
+        """Count that the rows of a run got no answer."""
+        self.failed_rows += rows
 
     def waited(self, seconds: float) -> None:
         """Count the time of a request in the queue."""
@@ -139,7 +145,7 @@ def _failures(model: ModelMetrics) -> dict[str, int]:
 
 _TRITON: Final[dict[str, Callable[[ModelMetrics], float]]] = {
     "nv_inference_request_success": _good,
-    "nv_inference_count": lambda model: model.rows.total,
+    "nv_inference_count": lambda model: model.rows.total - model.failed_rows,
     "nv_inference_exec_count": lambda model: model.rows.count,
     "nv_inference_request_duration_us": lambda model: model.total.total * 1e6,
     "nv_inference_queue_duration_us": lambda model: model.queue.total * 1e6,

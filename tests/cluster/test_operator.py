@@ -493,6 +493,28 @@ def test_a_leading_operator_says_that_it_is_healthy_ready_and_leading(operator: 
     assert "foresail_operator_leading 1.0" in operator.get("/metrics")
 
 
+def test_children_that_were_orphaned_are_adopted_with_their_pods(operator: Operator, models: Models) -> None:
+    models.apply(scaling=SCALING)
+    models.wait_settled(operator)
+    kinds = ["deployment", "service", "hpa", "pdb"]
+
+    def uids() -> dict[str, str]:
+        found = {kind: models.get(kind) for kind in kinds}
+        return {kind: one["metadata"]["uid"] for kind, one in found.items() if one is not None}
+
+    before, pods = uids(), models.kubectl("get", "pods", "-o", "name")
+    models.kubectl("delete", "mdep", "fraud", "--cascade=orphan")
+    assert uids() == before
+    models.apply(scaling=SCALING)
+    models.wait_settled(operator)
+    model = models.get("mdep")
+    assert model is not None
+    owners = {kind: (models.get(kind) or {})["metadata"]["ownerReferences"][0]["uid"] for kind in kinds}
+    assert owners == dict.fromkeys(kinds, model["metadata"]["uid"])
+    assert uids() == before
+    assert models.kubectl("get", "pods", "-o", "name") == pods
+
+
 def test_everything_of_a_deleted_model_goes(operator: Operator, models: Models) -> None:
     models.apply(scaling=SCALING)
     models.wait_ready()

@@ -313,15 +313,35 @@ async def test_children_of_a_predecessor_are_waited_for() -> None:
         assert b.api.objects[DEPLOYMENT]["metadata"]["ownerReferences"][0]["uid"] == raw["metadata"]["uid"]
 
 
+async def test_children_that_were_orphaned_are_adopted_and_not_made_again() -> None:
+    async with bench() as b:
+        b.model()
+        await b.look()
+        left = {path: value["metadata"]["uid"] for path, value in b.api.objects.items() if path != MODEL}
+        for path, uid in left.items():
+            metadata = {name: value for name, value in b.api.objects[path]["metadata"].items() if name != "uid"}
+            b.api.put(path, b.api.objects[path] | {"metadata": metadata | {"uid": uid, "ownerReferences": []}})
+        raw = make_raw()
+        raw["metadata"] |= {"uid": "22222222-2222-4222-8222-222222222222"}
+        b.api.put(MODEL, raw)
+        b.restart()
+        await b.settle()
+        assert {path: value["metadata"]["uid"] for path, value in b.api.objects.items() if path != MODEL} == left
+        owners = {
+            value["metadata"]["ownerReferences"][0]["uid"] for path, value in b.api.objects.items() if path in left
+        }
+        assert owners == {raw["metadata"]["uid"]}
+
+
 async def test_a_child_that_is_being_deleted_is_waited_for() -> None:
     async with bench() as b:
         b.model()
         await b.look()
-        metadata = b.api.objects[SERVICE]["metadata"] | {"deletionTimestamp": "now"}
+        metadata = b.api.objects[SERVICE]["metadata"] | {"deletionTimestamp": "now", "finalizers": ["example.com/keep"]}
         b.api.put(SERVICE, b.api.objects[SERVICE] | {"metadata": metadata})
         b.watch()
         assert await b.look() == 1
-        assert "is being deleted" in b.condition("Reconciling")[2]
+        assert "is being deleted once its finalizers are gone (example.com/keep)" in b.condition("Reconciling")[2]
 
 
 async def test_a_child_whose_event_is_late_is_met_and_not_written_again() -> None:

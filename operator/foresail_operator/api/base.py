@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
-_QUANTITY_PATTERN: Final = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]{1,2})?$"
+_QUANTITY_PATTERN: Final = r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]{1,2})?$"
 CEL: Final = "x-kubernetes-validations"
 PRESERVE: Final = "x-kubernetes-preserve-unknown-fields"
 
@@ -44,11 +44,15 @@ Quantity = Annotated[
             "anyOf": [{"type": "integer"}, {"type": "string"}],
             "x-kubernetes-int-or-string": True,
             "pattern": _QUANTITY_PATTERN,
+            "minimum": 0,
             "maxLength": 32,
         }
     ),
 ]
-"""A Kubernetes quantity as it was written: 500m, 2, 1.5Gi."""
+"""A Kubernetes quantity as it was written: 500m, 2, 1.5Gi. None that we read may be negative."""
+
+ObjectName = Annotated[str, Field(max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
+"""The name of another object of the Kubernetes API."""
 
 Open = Annotated[dict[str, Any], WithJsonSchema({"type": "object", PRESERVE: True})]
 """An object of the Kubernetes API that is passed on as it is; the API server checks it where it lands."""

@@ -96,7 +96,7 @@ class Reason(enum.StrEnum):
     WAITING_FOR_REMOVAL = (
         "WaitingForRemoval",
         "Children of a deleted ModelDeployment of the same name are still being removed.",
-        "Nothing: it goes on when they are gone.",
+        "Nothing, unless the message names finalizers: what put them there has to take them away.",
     )
     IMAGE = (
         "ImagePullFailed",

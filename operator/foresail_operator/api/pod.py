@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from pydantic import Field
 
-from foresail_operator.api.base import Open, Resource, rule, text
+from foresail_operator.api.base import ObjectName, Open, Resource, rule, text
 
 OWN_LABELS: Final = ("name", "instance", "component", "managed-by", "version")
 """Labels under app.kubernetes.io/ that we set ourselves, and a user therefore can't."""
@@ -15,7 +15,7 @@ OWN_LABELS: Final = ("name", "instance", "component", "managed-by", "version")
 class KeyReference(Resource):
     """A key of a Secret or a ConfigMap in the same namespace."""
 
-    name: str = Field(min_length=1, max_length=253, description="Name of the Secret or ConfigMap.")
+    name: ObjectName = Field(description="Name of the Secret or ConfigMap.")
     key: str = Field(min_length=1, max_length=253, description="Its key.")
     optional: bool | None = Field(default=None, description="Start without it when it is missing.")
 
@@ -74,7 +74,7 @@ class Toleration(Resource):
 class SecretName(Resource):
     """A Secret with which images are pulled."""
 
-    name: str = Field(min_length=1, max_length=253, description="Name of the Secret.")
+    name: ObjectName = Field(description="Name of the Secret.")
 
 
 class Pod(Resource):
@@ -112,23 +112,19 @@ class Pod(Resource):
             "annotations of foresail.dev/, AppArmor and seccomp can't be set: choose other keys",
         ),
     )
-    service_account_name: str | None = Field(
+    service_account_name: ObjectName | None = Field(
         default=None,
-        min_length=1,
-        max_length=253,
         description="Service account of the pods. Its token is not mounted.",
     )
-    priority_class_name: str | None = Field(
+    priority_class_name: ObjectName | None = Field(
         default=None,
-        min_length=1,
-        max_length=253,
         description="Priority class of the pods.",
         json_schema_extra=rule(
             "!self.startsWith('system-')", "classes of the system are not for models: choose or make another class"
         ),
     )
-    runtime_class_name: str | None = Field(
-        default=None, min_length=1, max_length=253, description="Runtime class of the pods, e.g. nvidia or gvisor."
+    runtime_class_name: ObjectName | None = Field(
+        default=None, description="Runtime class of the pods, e.g. nvidia or gvisor."
     )
     image_pull_secrets: tuple[SecretName, ...] = Field(default=(), max_length=16, description=text(SecretName))
     env: tuple[EnvironmentVariable, ...] = Field(default=(), max_length=64, description=text(EnvironmentVariable))

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
-from foresail_operator.api.base import Quantity, Resource, rule, text
+from foresail_operator.api.base import ObjectName, Quantity, Resource, rule, text
 from foresail_operator.api.pod import Pod
 from foresail_operator.api.scaling import Scaling
 
@@ -32,9 +32,7 @@ Task = Literal["auto", "tensors", "image-classification", "object-detection", "t
 class Credentials(Resource):
     """What opens a source that is not public."""
 
-    secret_name: str = Field(
-        min_length=1,
-        max_length=253,
+    secret_name: ObjectName = Field(
         description="Name of a Secret in the same namespace; its keys are mounted read-only as files for the fetch "
         "(`token`, or `username` and `password`, for http and https).",
     )
@@ -49,7 +47,7 @@ class Model(Resource):
         description="Where the model is: `https://host/path/model.onnx` (or http), `configmap://NAME/KEY`, "
         "`pvc://CLAIM/path/model.onnx`, or `file:///path/model.onnx` inside the runtime image.",
         json_schema_extra=rule(
-            "self.matches('^https?://[^/?#]+/.+') || self.matches('^configmap://[a-z0-9][-a-z0-9.]*/[-._a-zA-Z0-9]+$')"
+            "self.matches('^https?://[^/?#]+/.+') || self.matches('^configmap://[a-z0-9][-a-z0-9.]*/[.]?[-_a-zA-Z0-9][-._a-zA-Z0-9]*$')"
             " || self.matches('^pvc://[a-z0-9][-a-z0-9.]*/.+') || self.matches('^file:///.+')",
             "write https://HOST/PATH, http://HOST/PATH, configmap://NAME/KEY, pvc://CLAIM/PATH or file:///PATH",
         )
@@ -105,9 +103,7 @@ class Batching(Resource):
 class Tls(Resource):
     """The certificate that replicas serve HTTP and gRPC with."""
 
-    secret_name: str = Field(
-        min_length=1,
-        max_length=253,
+    secret_name: ObjectName = Field(
         description="Name of a Secret with `tls.crt` and `tls.key`. A new certificate is served without a restart.",
     )
     client_certificates: bool = Field(
@@ -118,9 +114,7 @@ class Tls(Resource):
 class Auth(Resource):
     """Bearer tokens that open the replicas."""
 
-    secret_name: str = Field(
-        min_length=1,
-        max_length=253,
+    secret_name: ObjectName = Field(
         description="Name of a Secret whose key `token` has one token a line. Changes count without a restart.",
     )
 
@@ -212,9 +206,12 @@ class Gpu(Resource):
     )
     product: str | None = Field(
         default=None,
-        min_length=1,
         max_length=63,
         description="Card, as the node label nvidia.com/gpu.product has it, e.g. NVIDIA-A100-SXM4-80GB.",
+        json_schema_extra=rule(
+            "self.matches('^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$')",
+            "write it as `kubectl get nodes -L nvidia.com/gpu.product` shows it, e.g. Tesla-T4",
+        ),
     )
     memory: Quantity | None = Field(
         default=None,

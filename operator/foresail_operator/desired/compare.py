@@ -6,7 +6,7 @@ want stands in an annotation, which is one of the values that we state, so such 
 
 Lists that the API merges by a key are compared by it, so that an injected container or variable is no
 difference; every other list, and every map that the API treats as one value, is compared whole. Quantities
-are compared as numbers, since the server writes 1000m as 1.
+are compared as numbers, since the server writes 1000m as 1, and 0.0001 as 1m.
 """
 
 from __future__ import annotations
@@ -83,6 +83,6 @@ def _list(live: Any, wanted: list[Any], field: str) -> str | None:
 
 def _same_quantity(live: Any, wanted: Any) -> bool:
     try:
-        return quantities.parse(str(live)) == quantities.parse(str(wanted))
+        return quantities.thousandths(str(live)) == quantities.thousandths(str(wanted))
     except ValueError:
         return False

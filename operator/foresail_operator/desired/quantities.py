@@ -32,6 +32,15 @@ def parse(text: str) -> decimal.Decimal:
     return decimal.Decimal(match[1]) * _SUFFIXES[suffix]
 
 
+def thousandths(text: str) -> decimal.Decimal:
+    """Return the value that the API server keeps, in thousandths, rounded up.
+
+    Raises:
+        ValueError: The text is no quantity.
+    """
+    return (parse(text) * 1000).to_integral_value(decimal.ROUND_CEILING)
+
+
 def least(first: str, second: str) -> str:
     """Return the smaller one, as it was written."""
     return first if parse(first) <= parse(second) else second

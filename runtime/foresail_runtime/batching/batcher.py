@@ -121,6 +121,9 @@ class Batcher:
         feed = {tensor.name: tensor.array for tensor in request.inputs}
         try:
             return feeder_.engine.run(feed, request.outputs or feeder_.engine.output_names)
+        except BaseException:
+            feeder_.observe_failure(rows)
+            raise
         finally:
             feeder_.observe(rows, 1, self._clock() - start)
 

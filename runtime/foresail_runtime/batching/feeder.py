@@ -47,6 +47,9 @@ class Observer(Protocol):
     def ran(self, rows: int, requests: int, seconds: float) -> None:
         """A run ended, well or not."""
 
+    def failed(self, rows: int) -> None:
+        """A run that was counted gave no answer."""
+
     def waited(self, seconds: float) -> None:
         """A request left the queue for the engine."""
 
@@ -139,6 +142,10 @@ class Feeder:
         if self._slow_runs >= STALLS or seconds > LONG_SECONDS:
             self.inline = False
 
+    def observe_failure(self, rows: int) -> None:
+        """Count that a run gave no answer."""
+        self._observer.failed(rows)
+
     def _leave(self) -> None:
         """Send the next batch off, if the engine is free."""
         self._wake = self._pause = None
@@ -182,8 +189,11 @@ class Feeder:
             outcome: Arrays | BaseException = ticket.run(self.engine, batch)
         except Exception as error:  # noqa: BLE001  # whatever it is, it is the answer of these requests
             outcome = error
-        self.observe(sum(item.rows for item in batch), len(batch), self._clock() - start)
+        rows = sum(item.rows for item in batch)
+        self.observe(rows, len(batch), self._clock() - start)
         self.crowd = CROWD_RUNS if len(batch) > 1 else max(0, self.crowd - 1)
+        if not isinstance(outcome, list):
+            self._observer.failed(rows)
         if isinstance(outcome, list) or len(batch) == 1:
             ticket.share_out(batch, outcome)
             return
@@ -199,8 +209,11 @@ class Feeder:
     def _finished(self, running: Batch, done: asyncio.Future[Arrays]) -> None:
         self._running.remove(running)
         batch = running.items
-        self._observer.ran(sum(item.rows for item in batch), len(batch), self._clock() - running.since)
+        rows = sum(item.rows for item in batch)
+        self._observer.ran(rows, len(batch), self._clock() - running.since)
         error = asyncio.CancelledError() if done.cancelled() else done.exception()
+        if error is not None:
+            self._observer.failed(rows)
         if error is not None and len(batch) > 1:
             self._send_each(batch)
             return

@@ -51,7 +51,7 @@ def statistics(counts: ModelMetrics) -> dict[str, Any]:
         "name": counts.name,
         "version": counts.version,
         "last_inference": round(counts.last_request_seconds * 1000),
-        "inference_count": round(counts.rows.total),
+        "inference_count": round(counts.rows.total - counts.failed_rows),
         "execution_count": counts.rows.count,
         "inference_stats": {
             "success": _duration(good, good * mean),

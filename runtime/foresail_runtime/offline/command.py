@@ -226,10 +226,15 @@ def choose_job(model: Model, source: Source, options: argparse.Namespace) -> Job
     from foresail_runtime.tasks import pictures as tasks  # noqa: PLC0415
 
     query = _query(options)
+    columns = _listed(options.columns)
     if not isinstance(source, pictures.PictureSource):
-        if query:
-            raise Refused(f"the options {', '.join(query)} are for pictures, and {options.input} has none")
-        return rows.RowsJob(model, source.names, _listed(options.columns))
+        if unfit := [*query, *(["task"] if options.task != "auto" else [])]:
+            raise Refused(f"the options {', '.join(unfit)} are for pictures, and {options.input} has none")
+        if twice := next((name for name in columns if columns.count(name) > 1), None):
+            raise Refused(f"--columns names {twice!r} twice: each column is one feature of the model")
+        return rows.RowsJob(model, source.names, columns)
+    if columns:
+        raise Refused(f"--columns is for rows, and {options.input} has pictures: take it away")
     name = options.task if options.task != "auto" else choose.task(model.signature)
     task = tasks.describe(name, model.signature, model.path.parent)
     if task is None:

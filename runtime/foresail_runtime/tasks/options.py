@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from foresail_runtime.tasks import labels
 
 MAX_TOP_K: Final = 10_000
+MAX_MASKS: Final = 300
+"""A mask costs up to a million runs of pixels where a box costs four numbers."""
 _FORMATS: Final = ("json", "png")
 _MASKS: Final = ("rle", "none")
 
@@ -49,7 +51,7 @@ def detection(query: Mapping[str, str], names: labels.Labels, *, has_masks: bool
     """
     _refuse_unknown(query, ("confidence", "iou", "top_k", "classes", "format", *(["masks"] if has_masks else [])))
     default = DetectionOptions()
-    return DetectionOptions(
+    wanted = DetectionOptions(
         confidence=_fraction(query, "confidence", default.confidence),
         iou=_fraction(query, "iou", default.iou),
         top_k=_count(query, "top_k", default.top_k),
@@ -57,6 +59,12 @@ def detection(query: Mapping[str, str], names: labels.Labels, *, has_masks: bool
         format=_one_of(query, "format", default.format, _FORMATS),
         masks=_one_of(query, "masks", default.masks, _MASKS),
     )
+    if has_masks and wanted.masks == "rle" and wanted.top_k > MAX_MASKS:
+        raise errors.InvalidRequest(
+            f"the option top_k is {wanted.top_k}, and masks come with at most {MAX_MASKS} boxes: "
+            "lower it, or add masks=none"
+        )
+    return wanted
 
 
 def classification(query: Mapping[str, str], names: labels.Labels) -> ClassificationOptions:

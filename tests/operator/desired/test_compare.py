@@ -71,6 +71,13 @@ def test_what_others_added_or_the_server_filled_in_is_no_difference(path: str, v
     assert compare.difference(changed(path, value), WANTED) is None
 
 
+def test_an_amount_finer_than_the_server_keeps_is_no_difference() -> None:
+    cpu = f"{POD}/containers/0/resources/limits/cpu"
+    live, wanted = changed(cpu, "1m"), changed(cpu, "0.0001")
+    assert compare.difference(live, wanted) is None
+    assert compare.difference(changed(cpu, "2m"), wanted) is not None
+
+
 @pytest.mark.parametrize(
     ("path", "value", "found"),
     [

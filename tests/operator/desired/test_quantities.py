@@ -43,6 +43,11 @@ def test_the_smaller_and_the_larger_one_keep_their_writing() -> None:
     assert quantities.most("1Gi", "1000Mi") == "1Gi"
 
 
+@pytest.mark.parametrize(("text", "kept"), [("0.0001", 1), ("1.0001", 1001), ("100u", 1), ("5m", 5), ("1e60", 10**63)])
+def test_the_server_keeps_thousandths_rounded_up(text: str, kept: int) -> None:
+    assert quantities.thousandths(text) == kept
+
+
 def test_mebibytes_are_rounded_down() -> None:
     assert quantities.mebibytes("80Gi") == 81920
     assert quantities.mebibytes("80G") == 76293

@@ -45,6 +45,10 @@ class Observer:
     def __init__(self) -> None:
         self.batches: list[tuple[int, int]] = []
         self.waits = 0
+        self.failures: list[int] = []
+
+    def failed(self, rows: int) -> None:
+        self.failures.append(rows)
 
     def ran(self, rows: int, requests: int, seconds: float) -> None:
         assert seconds >= 0
@@ -178,6 +182,7 @@ async def test_one_bad_request_fails_alone(bench: Callable[..., Bench], inline: 
     done = await asyncio.gather(first, *others, return_exceptions=True)
     assert [values(result) for result in done if isinstance(result, list)] == [[0], [2], [4]]
     assert isinstance(done[2], errors.InvalidRequest)
+    assert sum(rows for rows, _ in one.observer.batches) - sum(one.observer.failures) == 3
 
 
 async def test_an_oversized_request_is_run_in_pieces_and_comes_back_whole(bench: Callable[..., Bench]) -> None:

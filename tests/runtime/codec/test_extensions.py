@@ -58,6 +58,9 @@ def test_statistics_tell_requests_rows_and_runs_apart() -> None:
     assert stats["fail"] == {"count": 1, "ns": 500_000_000}
     assert stats["queue"] == {"count": 2, "ns": 1_000_000}  # the request that ran at once waited no time
     assert stats["compute_infer"] == {"count": 1, "ns": 250_000_000}
+    counts.ran(rows=3, requests=1, seconds=0.25)
+    counts.failed(rows=3)
+    assert extensions.statistics(counts)["inference_count"] == 5  # what got no answer is no inference
 
 
 def test_statistics_of_a_model_that_nobody_asked_are_zeros() -> None:

@@ -214,6 +214,8 @@ def test_an_input_without_rows_gives_an_output_without_rows(
         ("in.csv", "age,name\n", "out.xlsx", [], "ends in '.xlsx': .parquet, .csv and .jsonl are written"),
         ("in.csv", "age,name\n", "out.csv", ["--keep", "id"], "--keep names 'id': the input has age, name"),
         ("in.csv", "age,name\n", "out.csv", ["--iou", "1"], "the options iou are for pictures"),
+        ("in.csv", "age,name\n", "out.csv", ["--task", "object-detection"], "the options task are for pictures"),
+        ("in.csv", "age,name\n", "out.csv", ["--columns", "age,age"], "--columns names 'age' twice"),
     ],
 )
 def test_a_mistake_is_answered_with_a_sentence_before_anything_is_written(

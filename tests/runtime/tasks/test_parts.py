@@ -84,6 +84,12 @@ def test_masks_can_be_left_out() -> None:
         segmented(masks="png")
 
 
+def test_masks_of_thousands_of_boxes_are_refused_and_their_boxes_are_not() -> None:
+    with pytest.raises(errors.InvalidRequest, match="top_k is 301, and masks come with at most 300 boxes: lower it"):
+        segmented(top_k="301")
+    assert segmented(top_k="301", masks="none")
+
+
 def test_a_detector_without_masks_has_no_such_option() -> None:
     with pytest.raises(errors.InvalidRequest, match="the option 'masks' is unknown here"):
         detection.Detector(signature(8400, 6, names=NAMES)).read_options({"masks": "rle"})
