@@ -22,6 +22,7 @@ UNUSED_FOLDERS = (
     "onnxruntime/quantization",
     "onnxruntime/tools",
     "onnxruntime/transformers",
+    "nvidia/*/include",
     "aiohttp/.hash",
     "aiohttp/_websocket/.hash",
 )

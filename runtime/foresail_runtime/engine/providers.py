@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from foresail_runtime import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 CPU: Final = "CPUExecutionProvider"
 PREFERRED: Final = ("CUDAExecutionProvider", "OpenVINOExecutionProvider", CPU)
@@ -36,15 +36,16 @@ def choose(wished: Sequence[str], available: Sequence[str]) -> tuple[str, ...]:
     return tuple(wished)
 
 
-def check(chosen: Sequence[str], got: Sequence[str], *, allow_fallback: bool) -> None:
-    """Compare what a session got with what was chosen.
+def check(chosen: Sequence[str], got: Sequence[str], missing: Callable[[str], str], *, allow_fallback: bool) -> None:
+    """Compare what a session got with what was chosen; `missing` returns what a provider lacks.
 
     Raises:
         ModelUnusable: The first choice is not there and falling back is not allowed.
     """
     if chosen and chosen[0] not in got and not allow_fallback:
+        why = missing(chosen[0]) or "is there a device, and does its driver match?"
         raise errors.ModelUnusable(
             "ProviderFellBack",
-            f"the model was to run on {chosen[0]} and ONNX Runtime fell back to {', '.join(got)}: is there a device, "
-            "and does its driver match? (FORESAIL_ALLOW_FALLBACK=1 accepts it)",
+            f"the model was to run on {chosen[0]} and ONNX Runtime fell back to {', '.join(got)}: {why} "
+            "(FORESAIL_ALLOW_FALLBACK=1 accepts it)",
         )

@@ -13,7 +13,7 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from foresail_runtime import errors
-from foresail_runtime.engine import convert, providers, signature
+from foresail_runtime.engine import convert, devices, providers, signature
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -97,6 +97,7 @@ def open_engine(path: Path, options: Options) -> Engine:
         ModelUnusable: The file is no model that ONNX Runtime can run, or the provider wished for is not there.
     """
     chosen = providers.choose(options.providers, ort.get_available_providers())
+    devices.load_libraries(chosen)
     settings = ort.SessionOptions()
     settings.intra_op_num_threads = options.threads
     settings.inter_op_num_threads = 1
@@ -109,7 +110,7 @@ def open_engine(path: Path, options: Options) -> Engine:
         raise errors.ModelUnusable(
             "ModelInvalid", f"ONNX Runtime {ort.__version__} can't load {path.name}: {_first_line(error)}"
         ) from error
-    providers.check(chosen, session.get_providers(), allow_fallback=options.allow_fallback)
+    providers.check(chosen, session.get_providers(), devices.missing, allow_fallback=options.allow_fallback)
     return Engine(session, options.name, allow_fallback=options.allow_fallback)
 
 

@@ -38,7 +38,15 @@ def test_a_provider_this_image_lacks_is_an_error_with_what_it_has() -> None:
 
 
 def test_falling_back_is_an_error_unless_allowed() -> None:
-    with pytest.raises(errors.ModelUnusable, match="fell back to CPUExecutionProvider"):
-        providers.check((CUDA, providers.CPU), (providers.CPU,), allow_fallback=False)
-    providers.check((CUDA, providers.CPU), (providers.CPU,), allow_fallback=True)
-    providers.check((CUDA,), (CUDA, providers.CPU), allow_fallback=False)
+    def nothing(_: str) -> str:
+        return ""
+
+    with pytest.raises(errors.ModelUnusable, match="fell back to CPUExecutionProvider: is there a device"):
+        providers.check((CUDA, providers.CPU), (providers.CPU,), nothing, allow_fallback=False)
+    providers.check((CUDA, providers.CPU), (providers.CPU,), nothing, allow_fallback=True)
+    providers.check((CUDA,), (CUDA, providers.CPU), nothing, allow_fallback=False)
+
+
+def test_what_is_missing_is_said() -> None:
+    with pytest.raises(errors.ModelUnusable, match="CPUExecutionProvider: CUDAExecutionProvider lacks its driver "):
+        providers.check((CUDA,), (providers.CPU,), lambda name: f"{name} lacks its driver", allow_fallback=False)

@@ -1,0 +1,58 @@
+"""What a provider's library lacks, told by what the linker and the driver say."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import pytest
+
+from foresail_runtime.engine import devices
+
+CUDA = "CUDAExecutionProvider"
+
+
+class Driver:
+    """The two functions of libcuda that are called."""
+
+    def __init__(self, code: int) -> None:
+        self._code = code
+
+    def cuInit(self, _: int) -> int:  # noqa: N802  # libcuda's name
+        return self._code
+
+    def cuGetErrorString(self, code: int, text: Any) -> int:  # noqa: N802  # libcuda's name
+        assert code == self._code
+        ctypes.cast(text, ctypes.POINTER(ctypes.c_char_p))[0] = b"no CUDA-capable device is detected"
+        return 0
+
+
+def linker(words: str | None = None, driver: Driver | None = None) -> Any:
+    def load(name: str) -> Any:
+        if words is not None and name.endswith(".so"):
+            raise OSError(words)
+        if name == "libcuda.so.1" and driver is None:
+            raise OSError("libcuda.so.1: cannot open shared object file: No such file or directory")
+        return driver
+
+    return load
+
+
+@pytest.mark.parametrize(
+    ("load", "words"),
+    [
+        (linker("libcublasLt.so.13: cannot open shared object file"), "libcublasLt.so.13: cannot open"),
+        (linker("libcuda.so.1: cannot open shared object file"), "no NVIDIA driver in the container (libcuda.so.1)"),
+        (linker(), "no NVIDIA driver in the container (libcuda.so.1)"),
+        (linker(driver=Driver(100)), "the NVIDIA driver says: no CUDA-capable device is detected"),
+    ],
+    ids=["a library of CUDA's", "the driver, for the provider", "the driver", "a device"],
+)
+def test_what_keeps_a_model_from_the_gpu_is_said(load: Any, words: str) -> None:
+    assert words in devices.missing(CUDA, load)
+
+
+def test_nothing_is_missing_where_all_of_it_loads() -> None:
+    assert devices.missing(CUDA, linker(driver=Driver(0))) == ""
+    assert devices.missing("OpenVINOExecutionProvider", linker()) == ""
+    assert devices.missing("CPUExecutionProvider", linker("never asked")) == ""
