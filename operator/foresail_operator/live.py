@@ -92,6 +92,12 @@ def orphaned(metadata: dict[str, Any], name: str) -> bool:
     return made and controller(metadata) is None
 
 
+def owned(metadata: dict[str, Any], name: str, uid: str) -> bool:
+    """Tell whether an object is a child of the ModelDeployment of this name and uid, or an orphan that it adopts."""
+    owner = controller(metadata)
+    return orphaned(metadata, name) if owner is None else bool(owner["uid"] == uid)
+
+
 def key_of(metadata: dict[str, Any]) -> Key | None:
     """Return the ModelDeployment that a child or pod belongs to; None when it says nothing of one."""
     owner = controller(metadata)

@@ -233,11 +233,7 @@ class Reconciler:
 
 
 def _ours(found: Live, model: ModelDeployment) -> bool:
-    metadata = found.read()["metadata"]
-    owner = live.controller(metadata)
-    if owner is None:
-        return live.orphaned(metadata, model.metadata.name)
-    return bool(owner["uid"] == model.metadata.uid)
+    return live.owned(found.read()["metadata"], model.metadata.name, model.metadata.uid)
 
 
 def _conflicts(problem: Problem | None) -> bool:

@@ -9,6 +9,7 @@ import dataclasses
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
+from foresail_operator import live
 from foresail_operator.api import kinds, v1alpha1
 from foresail_operator.api.conditions import Reason, Type
 from foresail_operator.desired import names, proxy, zero
@@ -140,6 +141,7 @@ def _shown(
 ) -> facts.Facts:
     """Return what the watches have shown of a model, whatever its spec says."""
     deployment = seen.of(kinds.DEPLOYMENT, names.deployment(metadata.name))
+    service = seen.of(kinds.SERVICE, names.service(metadata.name))
     autoscaler = seen.of(kinds.AUTOSCALER, names.autoscaler(metadata.name))
     return facts.Facts(
         generation=metadata.generation,
@@ -148,6 +150,7 @@ def _shown(
         pods=seen.pods,
         scaler=facts.scaler(autoscaler.read() if autoscaler else None) if scaled else None,
         problem=problem,
+        reachable=service is not None and live.owned(service.read()["metadata"], metadata.name, metadata.uid),
     )
 
 

@@ -279,6 +279,13 @@ async def test_a_foreign_service_is_named_and_left_alone() -> None:
         assert b.api.objects[SERVICE] == foreign
         assert b.condition("Stalled")[:2] == ("True", "NameConflict")
         assert "no controller (written by helm)" in b.condition("Stalled")[2]
+        b.pod()
+        b.seconds += 10
+        await b.look()
+        assert b.condition("Ready")[0] == "True"
+        assert b.condition("Available")[:2] == ("False", "NameConflict")
+        assert "no Service of this model leads to them" in b.condition("Available")[2]
+        assert "url" not in b.api.objects[MODEL]["status"]
         owner = {"kind": "Application", "name": "shop", "uid": "z", "controller": True}
         b.api.put(SERVICE, {"metadata": {"name": "fraud", "ownerReferences": [owner]}, "spec": {}})
         await b.look()

@@ -23,7 +23,7 @@ def build(model: ModelDeployment, facts: Facts, pin: Pin | None, previous: dict[
         "replicas": facts.rollout.replicas,
         "readyReplicas": facts.rollout.ready,
         "selector": ",".join(f"{name}={value}" for name, value in meta.selector(model.metadata.name).items()),
-        "url": service.url(model),
+        **({"url": service.url(model)} if facts.reachable else {}),
         "model": _model(model),
     }
     revision = _revision(facts, pin, previous.get("revision") or {})

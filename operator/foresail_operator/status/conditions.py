@@ -173,6 +173,9 @@ def _loaded(facts: Facts, answering: int, state: _State | None) -> Statement:
 
 def _available(facts: Facts) -> Statement:
     ready = sum(pod.ready and not pod.ending for pod in facts.pods)
+    if ready and not facts.reachable and facts.problem is not None:
+        words = f"replicas answer, but no Service of this model leads to them. {facts.problem.message}"
+        return Statement(Type.AVAILABLE, "False", facts.problem.reason, words)
     if ready:
         return Statement(Type.AVAILABLE, "True", Reason.READY, f"requests are answered{_unproxied(facts)}")
     return Statement(Type.AVAILABLE, "False", Reason.NONE_AVAILABLE, Reason.NONE_AVAILABLE.meaning)

@@ -107,6 +107,8 @@ class Facts:
     proved: bool = False
     """Whether a replica of this revision has answered some time."""
     problem: Problem | None = None
+    reachable: bool = True
+    """Whether there is a Service of the model's own that leads to its replicas."""
     proxies: tuple[Pod, ...] | None = None
     """None: the model has none."""
     hint: Trouble | None = None
