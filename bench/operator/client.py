@@ -29,6 +29,7 @@ class Client:
         cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
         self._server = cluster["server"]
         self._tls = ssl.create_default_context(cafile=cluster["certificate-authority"])
+        self._tls.verify_flags &= ~ssl.VERIFY_X509_STRICT  # as the operator does, see its module trust
         self._tls.load_cert_chain(user["client-certificate"], user["client-key"])
 
     async def __aenter__(self) -> Client:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 
-from foresail_operator import __version__
+from foresail_operator import __version__, trust
 from foresail_operator.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ async def find(environment: Mapping[str, str]) -> Access:
     host, port = environment.get("KUBERNETES_SERVICE_HOST"), environment.get("KUBERNETES_SERVICE_PORT", "443")
     if host and not environment.get("KUBECONFIG"):
         address = f"[{host}]" if ":" in host else host
-        tls = ssl.create_default_context(cafile=str(_ACCOUNT / "ca.crt"))
+        tls = trust.as_kubernetes_does(ssl.create_default_context(cafile=str(_ACCOUNT / "ca.crt")))
         return Access(f"https://{address}:{port}", tls, Token(_ACCOUNT / "token"))
     return await _from_kubeconfig(environment.get("KUBECONFIG"))
 
@@ -81,7 +81,7 @@ async def _from_kubeconfig(path: str | None) -> Access:
         await load(config_file=path, client_configuration=configuration)
     except (config.ConfigException, OSError) as error:
         raise SettingsError(f"no way to the API server: {error}; set KUBECONFIG or run in a pod") from error
-    tls = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
+    tls = trust.as_kubernetes_does(ssl.create_default_context(cafile=configuration.ssl_ca_cert))
     if configuration.cert_file:
         tls.load_cert_chain(configuration.cert_file, configuration.key_file)
     if not configuration.verify_ssl:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from foresail_testbed import archive, errors, host, layout, locks, namespaces, progress
 
-SUITE = "bookworm"
+SUITE = "trixie"
 PACKAGES = ("python3", "python3-venv", "ca-certificates")
 TAG = "localhost/foresail-base"
 # What no program reads; without it the image is a third smaller.

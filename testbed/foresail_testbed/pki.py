@@ -1,4 +1,7 @@
-"""Certificates of a cluster: two authorities, and a key pair a component."""
+"""Certificates of a cluster: two authorities, and a key pair a component.
+
+None has a key identifier, as those of EKS and of old clusters have none: what trusts ours trusts theirs.
+"""
 
 import dataclasses
 import datetime as dt

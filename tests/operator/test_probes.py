@@ -15,6 +15,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from foresail_operator import access, logs, probes
 from foresail_operator.errors import SettingsError
 from foresail_operator.metrics import Metrics
+from tests.bare_authority import BareAuthority, verify_strictly
 
 if TYPE_CHECKING:
     import pathlib
@@ -103,6 +104,19 @@ async def test_a_kubeconfig_with_a_token_signs_in(tmp_path: pathlib.Path) -> Non
     assert found.server == "https://h:1"
     async with found.session() as session:
         assert session.headers["Authorization"] == "Bearer secret"
+
+
+async def test_an_api_server_whose_authority_has_no_key_identifiers_is_trusted(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verify_strictly(monkeypatch)
+    server = TestServer(web.Application(), scheme="https")
+    await server.start_server(ssl=BareAuthority(tmp_path).context("localhost"))
+    (tmp_path / "token").write_text("secret")
+    monkeypatch.setattr(access, "_ACCOUNT", tmp_path)
+    found = await access.find({"KUBERNETES_SERVICE_HOST": "localhost", "KUBERNETES_SERVICE_PORT": str(server.port)})
+    async with server, found.session() as session, session.get("/nothing") as answer:
+        assert answer.status == 404
 
 
 async def test_a_pod_uses_its_service_account(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

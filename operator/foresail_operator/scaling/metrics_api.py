@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from aiohttp import web
 
+from foresail_operator import trust
 from foresail_operator.scaling import documents, selectors
 from foresail_operator.scaling.documents import Value
 
@@ -174,7 +175,7 @@ def server_context(certificate_file: str, key_file: str, proxy: FrontProxy) -> s
     A client without a certificate gets as far as a 401, as the conventions have it; one with a foreign certificate
     fails the handshake.
     """
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cadata=proxy.ca_pem)
+    context = trust.as_kubernetes_does(ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cadata=proxy.ca_pem))
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.verify_mode = ssl.CERT_OPTIONAL
     context.set_alpn_protocols(["http/1.1"])

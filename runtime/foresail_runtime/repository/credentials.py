@@ -26,10 +26,10 @@ AUTHORITY: Final = "ca.crt"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Credentials:
-    """What to send, and whom to trust; nothing at all where there is no Secret."""
+    """What to send, and whom to trust."""
 
-    headers: dict[str, str] = dataclasses.field(default_factory=dict, repr=False)
-    trust: ssl.SSLContext | bool = True
+    headers: dict[str, str] = dataclasses.field(repr=False)
+    trust: ssl.SSLContext
 
 
 def read(folder: Path) -> Credentials:
@@ -39,7 +39,7 @@ def read(folder: Path) -> Credentials:
         ModelUnusable: A file can't be read, the CA is none, or a user name has no password.
     """
     if not folder.is_dir():
-        return Credentials()
+        return Credentials({}, _usual_trust())
     try:
         return Credentials(_headers(folder), _trust(folder / AUTHORITY))
     except (OSError, UnicodeDecodeError, ssl.SSLError) as error:
@@ -61,9 +61,19 @@ def _text(path: Path) -> str | None:
     return path.read_text().strip() if path.is_file() else None
 
 
-def _trust(path: Path) -> ssl.SSLContext | bool:
-    if not path.is_file():
-        return True
+def _trust(path: Path) -> ssl.SSLContext:
+    context = _usual_trust()
+    if path.is_file():
+        context.load_verify_locations(path)
+    return context
+
+
+def _usual_trust() -> ssl.SSLContext:
+    """Return a context that trusts the machine's authorities and takes what curl takes.
+
+    From Python 3.13 on a default context refuses authorities without key identifiers (VERIFY_X509_STRICT), which many
+    a company's own is. Chains, dates and names are checked as ever.
+    """
     context = ssl.create_default_context()
-    context.load_verify_locations(path)
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context

@@ -17,6 +17,7 @@ from foresail_operator.scaling import certificates, metrics_api
 from foresail_operator.scaling.front_proxy import FrontProxy
 from foresail_operator.scaling.metrics_api import Described, MetricsApi
 from foresail_operator.scaling.signal import Kind
+from tests.bare_authority import BareAuthority, verify_strictly
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -92,6 +93,21 @@ class Server:
 async def server(tmp_path: Path) -> AsyncIterator[Server]:
     async with Server(tmp_path).running() as running:
         yield running
+
+
+async def test_an_aggregator_whose_authority_has_no_key_identifiers_is_let_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verify_strictly(monkeypatch)
+    bare = BareAuthority(tmp_path)
+    context = bare.context(FRONT_PROXY, ssl.Purpose.SERVER_AUTH)
+    one = Server(tmp_path)
+    one.proxy = FrontProxy((tmp_path / "ca.crt").read_text(), frozenset({FRONT_PROXY}))
+    context.load_verify_locations(cadata=one.chain.ca_bundle.decode())
+    async with one.running(), aiohttp.ClientSession() as session:
+        url = f"https://127.0.0.1:{one.port}{ROOT}/shelf/concurrency"
+        async with session.get(url, ssl=context, server_hostname=DNS[0]) as answer:
+            assert answer.status == 200
 
 
 async def test_the_aggregator_reads_a_models_number(server: Server) -> None:

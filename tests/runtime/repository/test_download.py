@@ -13,6 +13,7 @@ import trustme
 
 from foresail_runtime import contract, errors
 from foresail_runtime.repository import download
+from tests.bare_authority import BareAuthority, verify_strictly
 
 if TYPE_CHECKING:
     import pathlib
@@ -315,6 +316,19 @@ async def test_a_ca_of_its_own_is_trusted(fetch: Fetch, source: Source) -> None:
         assert (await fetch.failure(uri=uri)).reason == "CertificateInvalid"
         fetch.secret.mkdir()
         authority.cert_pem.write_to_path(str(fetch.secret / "ca.crt"))
+        assert (await fetch(uri=uri, digest=DIGEST)).read_bytes() == DATA
+
+
+async def test_a_ca_without_key_identifiers_is_as_good_as_another(
+    fetch: Fetch, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verify_strictly(monkeypatch)
+    fetch.secret.mkdir()
+    context = BareAuthority(fetch.secret).context("localhost")
+    server = await asyncio.start_server(source.serve, "127.0.0.1", 0, ssl=context)
+    source.answers = [whole()]
+    uri = f"https://localhost:{server.sockets[0].getsockname()[1]}/m.onnx"
+    async with server:
         assert (await fetch(uri=uri, digest=DIGEST)).read_bytes() == DATA
 
 
