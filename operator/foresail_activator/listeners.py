@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from foresail_activator.waiting import WaitingRoom
+from foresail_operator import listening
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +22,9 @@ BACKLOG: Final = 1024
 class Listeners:
     """Keeps sockets and waiting rooms as the directory has them; it is a watch's sink."""
 
-    def __init__(self, directory: Directory, house: House, wake: Callable[[Door], None], host: str | None) -> None:
+    def __init__(
+        self, directory: Directory, house: House, wake: Callable[[Door], None], host: str = listening.EVERYWHERE
+    ) -> None:
         self._directory = directory
         self._house = house
         self._wake = wake
@@ -77,7 +80,8 @@ class Listeners:
         room = WaitingRoom(self._house, door, self._wake)
         loop = asyncio.get_running_loop()
         try:
-            server = await loop.create_server(room.client, self._host, port, backlog=BACKLOG, reuse_address=True)
+            opened = listening.listen(self._host, port, BACKLOG)
+            server = await loop.create_server(room.client, sock=opened, backlog=BACKLOG)
         except OSError as error:
             _LOG.error("can't listen", extra={"port": port, "service": "/".join(door.service), "error": str(error)})
             return

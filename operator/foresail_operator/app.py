@@ -13,7 +13,7 @@ import kopf
 from aiohttp import web
 from kopf._core.engines import peering
 
-from foresail_operator import errors, handlers, probes, sweep
+from foresail_operator import errors, handlers, listening, probes, sweep
 from foresail_operator.api import kinds
 from foresail_operator.apply import Applier
 from foresail_operator.clocks import Clocks, rfc3339
@@ -102,7 +102,9 @@ class Operator:
             standby=self._standby,
             recorder=Recorder(self._kube, settings.pod_name),
             images=_images(settings),
-            proxies=proxy.Setup(settings.proxy_image, settings.proxy_pull_policy, settings.cluster_domain),
+            proxies=proxy.Setup(
+                settings.proxy_image, settings.proxy_pull_policy, settings.cluster_domain, ipv6=settings.ipv6
+            ),
             clocks=Clocks(time.monotonic, rfc3339),
             crowded=lambda: self.queue.newcomers > 0,
         )
@@ -153,7 +155,7 @@ class Operator:
         runner = web.AppRunner(probes.app(self.sick, self.unready, self.metrics), access_log=None)
         await runner.setup()
         try:
-            await web.TCPSite(runner, self._settings.http_host, self._settings.http_port).start()
+            await web.SockSite(runner, listening.listen(self._settings.http_host, self._settings.http_port)).start()
             await self._run_tasks(stop)
         finally:
             await runner.cleanup()

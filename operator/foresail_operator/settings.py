@@ -8,7 +8,7 @@ import secrets
 import socket
 from typing import TYPE_CHECKING, Final
 
-from foresail_operator import __version__
+from foresail_operator import __version__, listening
 from foresail_operator.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -54,9 +54,11 @@ class Settings:
     proxy_image: str = f"foresail-proxy:{__version__}"
     proxy_pull_policy: str = "IfNotPresent"
     cluster_domain: str = "cluster.local"
+    ipv6: bool = False
+    """Whether the cluster's first family is IPv6: then the API server's address in a pod is of it."""
     pod_name: str = dataclasses.field(default_factory=lambda: f"{socket.gethostname()}-{secrets.token_hex(3)}")
     pod_namespace: str = "default"
-    http_host: str = "0.0.0.0"  # noqa: S104  # probes come from the node, metrics from anywhere
+    http_host: str = listening.EVERYWHERE  # probes come from the node, metrics from anywhere
     http_port: int = 8080
     metrics_service: str = ""
     metrics_port: int = 8443
@@ -77,6 +79,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     if "log_level" in fields:
         fields["log_level"] = fields["log_level"].upper()
     known: dict[str, object] = dict(fields)
+    known["ipv6"] = ":" in environment.get("KUBERNETES_SERVICE_HOST", "")
     if "namespaces" in fields:
         known["namespaces"] = _namespaces(fields["namespaces"])
     for name, low, high in (("http_port", 0, 65535), ("metrics_port", 0, 65535), ("workers", 1, 256)):

@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
         help="a .onnx file, a folder with one, a folder of models (MODEL/VERSION/model.onnx), or an http(s) address",
     )
     serve.add_argument("--name", help="the name in the URL (the file's, without .onnx)")
-    serve.add_argument("--host", help="address to listen on (127.0.0.1; 0.0.0.0 in a pod)")
+    serve.add_argument("--host", help="address to listen on (127.0.0.1; every one in a pod)")
     serve.add_argument("--http-port", type=int, metavar="PORT", help=f"({contract.HTTP_PORT}; 0: any free one)")
     serve.add_argument("--tls-cert", metavar="FILE", help="certificate and chain, in PEM; read again when it changes")
     serve.add_argument("--tls-key", metavar="FILE", help="its key, in PEM")

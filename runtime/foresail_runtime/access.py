@@ -112,7 +112,7 @@ def _text_line(
         "status": status,
         "milliseconds": round(seconds * 1000, 3),
         "bytes": size,
-        "client": client,
+        "client": _plain(client),
         "request_id": request_id,
         "trace_id": trace_id,
     }
@@ -123,8 +123,13 @@ def _text_line(
 def _pattern(method: str, path: str, status: int | str, client: str | None) -> str:
     """Return the line of all requests of a client that are answered alike, but for what each has of its own."""
     alike = {"level": "INFO", "logger": _LOGGER, "message": _MESSAGE, "method": method, "path": path, "status": status}
-    first, last = (_dump(part)[1:-1].replace("%", "%%") for part in (alike, {"client": client}))
+    first, last = (_dump(part)[1:-1].replace("%", "%%") for part in (alike, {"client": _plain(client)}))
     return f'{{"time":"%s",{first},"milliseconds":%.3f,"bytes":%s,{last},"request_id":%s,"trace_id":%s}}\n'
+
+
+def _plain(client: str | None) -> str | None:
+    """Return a client's address; a socket of IPv4 and IPv6 says ::ffff:192.0.2.1 of the former."""
+    return client.removeprefix("::ffff:") if client and "." in client else client
 
 
 def _dump(value: Any) -> str:

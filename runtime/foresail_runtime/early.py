@@ -13,9 +13,14 @@ BACKLOG: Final = 1024
 
 
 def listen(host: str, port: int) -> socket.socket | None:
-    """Listen at once; None where that can't be: the server then tries itself, and says why."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    """Listen at once; None where that can't be: the server then tries itself, and says why.
+
+    No host means every address, of IPv4 and IPv6 where there are both: a cluster may have either.
+    """
     try:
+        if not host and socket.has_dualstack_ipv6():
+            return socket.create_server(("::", port), family=socket.AF_INET6, backlog=BACKLOG, dualstack_ipv6=True)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError:
         return None

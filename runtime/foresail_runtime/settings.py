@@ -32,7 +32,8 @@ class SettingError(ValueError):
 class Settings:
     """Everything the runtime can be told, except which model to serve."""
 
-    host: str = "0.0.0.0"  # noqa: S104  # a pod's own network; `foresail serve` on a laptop passes 127.0.0.1
+    host: str = ""
+    """Every address of the pod, of both families where it has both; `foresail serve` on a laptop passes 127.0.0.1."""
     http_port: int = contract.HTTP_PORT
     grpc_port: int | None = contract.GRPC_PORT
     """None: no gRPC."""

@@ -38,6 +38,7 @@ def model(**spec: Any) -> v1alpha1.ModelDeployment:
     )
 
 
+@pytest.mark.parametrize("ipv6", [False, True], ids=["IPv4", "IPv6"])
 @pytest.mark.parametrize(
     "spec",
     [
@@ -47,9 +48,9 @@ def model(**spec: Any) -> v1alpha1.ModelDeployment:
     ],
     ids=["smallest", "tokens", "largest"],
 )
-def test_haproxy_takes_the_configuration(spec: dict[str, Any], tmp_path: pathlib.Path) -> None:
+def test_haproxy_takes_the_configuration(spec: dict[str, Any], ipv6: bool, tmp_path: pathlib.Path) -> None:
     file = tmp_path / "haproxy.cfg"
-    file.write_text(haproxy.build(model(**spec), "cluster.local"))
+    file.write_text(haproxy.build(model(**spec), "cluster.local", ipv6=ipv6))
     done = subprocess.run(
         [haproxies.program(), "-c", "-f", str(file)], capture_output=True, text=True, check=False, timeout=30
     )

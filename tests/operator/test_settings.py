@@ -58,6 +58,8 @@ def test_every_variable_of_the_help_is_read_and_empty_ones_count_as_absent() -> 
         log_level="DEBUG",
     )
     assert settings.from_environment({"FORESAIL_HTTP_PORT": " "}).http_port == 8080
+    assert settings.from_environment({"KUBERNETES_SERVICE_HOST": "fd00:10:96::1"}).ipv6
+    assert not settings.from_environment({"KUBERNETES_SERVICE_HOST": "10.96.0.1"}).ipv6
 
 
 @pytest.mark.parametrize(

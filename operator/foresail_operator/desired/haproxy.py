@@ -61,16 +61,21 @@ _HTTP: Final = _Side(contract.HTTP_PORT_NAME, contract.HTTP_PORT, service.HTTP_S
 _GRPC: Final = _Side(contract.GRPC_PORT_NAME, contract.GRPC_PORT, contract.GRPC_PORT, "h2", "never")
 
 
+_BIND: Final = "bind :%d"
+_BIND_BOTH: Final = "bind [::]:%d v4v6"
+
+
 def _refusal(status: int, words: str) -> str:
     """Return an answer of our own; to a gRPC client either status says UNAVAILABLE."""
     return f'status {status} content-type application/json string \'{{"error":"{words}"}}\' hdr Retry-After 1'
 
 
-def build(model: ModelDeployment, cluster_domain: str) -> str:
-    """Return the configuration."""
+def build(model: ModelDeployment, cluster_domain: str, *, ipv6: bool = False) -> str:
+    """Return the configuration; `ipv6` listens on addresses of both families, which takes a kernel that has IPv6."""
     domain = f"{model.metadata.namespace}.svc.{cluster_domain}"
-    sections = (_whole(model), _defaults(model), _resolvers(), *(_side(model, side, domain) for side in (_HTTP, _GRPC)))
-    return "\n".join((*sections, _status()))
+    bind = _BIND_BOTH if ipv6 else _BIND
+    sides = (_side(model, side, domain, bind) for side in (_HTTP, _GRPC))
+    return "\n".join((_whole(model), _defaults(model), _resolvers(), *sides, _status(bind)))
 
 
 def share(model: ModelDeployment) -> int:
@@ -145,7 +150,7 @@ resolvers cluster
 """
 
 
-def _side(model: ModelDeployment, side: _Side, domain: str) -> str:
+def _side(model: ModelDeployment, side: _Side, domain: str, bind: str) -> str:
     name = model.metadata.name
     pods, direct = f"{names.headless_service(name)}.{domain}", f"{names.direct_service(name)}.{domain}"
     # The model's own path tells that no other model's replica has got the address; with tokens only this one is open.
@@ -153,7 +158,7 @@ def _side(model: ModelDeployment, side: _Side, domain: str) -> str:
     refusal = _refusal(429, "too many requests wait for this model: try again later")
     return f"""\
 frontend {side.name}
-    bind :{side.port} proto {side.protocol}
+    {bind % side.port} proto {side.protocol}
     default_backend {side.name}
 
 backend {side.name}
@@ -169,12 +174,12 @@ backend {side.name}
 """
 
 
-def _status() -> str:
+def _status(bind: str) -> str:
     """Answer probes, Prometheus, and the operator's question what is carried, in a replica's words."""
     load = '{"state":"ready","in_flight":0,"queued":%[queue(http),add(txn.grpc)],"requests":0,"load_seconds":0}'
     return f"""\
 frontend status
-    bind :{STATUS_PORT}
+    {bind % STATUS_PORT}
     option dontlog-normal
     acl nowhere nbsrv({_HTTP.name}) eq 0
     http-request set-var(txn.grpc) queue({_GRPC.name})

@@ -39,6 +39,8 @@ class Setup:
     pull_policy: str
     cluster_domain: str
     """What Services' names end in; DNS clients inside pods add it by themselves, HAProxy's does not."""
+    ipv6: bool = False
+    """Whether the cluster's first family is IPv6."""
 
 
 def wanted(model: ModelDeployment) -> bool:
@@ -55,7 +57,7 @@ def build(model: ModelDeployment, setup: Setup) -> tuple[Manifest, ...]:
 
 def _configuration(model: ModelDeployment, setup: Setup) -> Manifest:
     """Return the ConfigMap: immutable, and of another name when its content is another (docs/decisions/0002)."""
-    text = haproxy.build(model, setup.cluster_domain)
+    text = haproxy.build(model, setup.cluster_domain, ipv6=setup.ipv6)
     name = names.proxy_configuration(model.metadata.name, text)
     return meta.child(model, CONFIG_MAP, name, data={_FILE: text}, immutable=True)
 

@@ -48,8 +48,9 @@ class Pod:
     @property
     def question(self) -> bytes:
         """The request, byte for byte."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
         query = f"?{contract.LOAD_LATENCY_QUERY}=1" if self.latency else ""
-        return f"GET {contract.LOAD_PATH}{query} HTTP/1.1\r\nHost: {self.host}:{self.port}\r\n\r\n".encode()
+        return f"GET {contract.LOAD_PATH}{query} HTTP/1.1\r\nHost: {host}:{self.port}\r\n\r\n".encode()
 
 
 def _unverified() -> ssl.SSLContext:

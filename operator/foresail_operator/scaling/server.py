@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
+from foresail_operator import listening
 from foresail_operator.scaling import metrics_api
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class MetricsServer:
         self._host = host
         self._port = port
         self._context: ssl.SSLContext | None = None
-        self._site: web.TCPSite | None = None
+        self._site: web.SockSite | None = None
         self._chain: Chain | None = None
         self._proxy: FrontProxy | None = None
 
@@ -59,7 +60,7 @@ class MetricsServer:
             await self._runner.setup()
         if self._site is not None:  # a context can't be told to distrust: a new authority needs a new one
             await self._site.stop()
-        self._site = web.TCPSite(self._runner, self._host, self._port, ssl_context=context, reuse_address=True)
+        self._site = web.SockSite(self._runner, listening.listen(self._host, self._port), ssl_context=context)
         await self._site.start()
         self._context = context
 

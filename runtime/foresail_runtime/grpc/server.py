@@ -77,7 +77,7 @@ class GrpcServer:
         self._service = service.Service(
             serving, gate.Gate(limits.max_held_bytes, max_message_bytes, limits.message_seconds)
         )
-        self._address = f"[{host}]" if ":" in host else host
+        self._address = f"[{host or '::'}]" if ":" in host or not host else host
         self._port = port
         self._options = _options(limits, max_message_bytes)
         self._limits = limits

@@ -383,4 +383,4 @@ def _explain(error: OSError, host: str, port: int) -> str:
         case errno.EADDRNOTAVAIL | socket.EAI_NONAME:
             return f"{host} is no address of this machine: choose another with --host"
         case _:
-            return f"can't listen on {host}:{port}: {error.strerror or error}"
+            return f"can't listen on {host or 'every address'}:{port}: {error.strerror or error}"

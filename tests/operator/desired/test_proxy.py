@@ -24,6 +24,13 @@ def pod(model: Any) -> dict[str, Any]:
     return template
 
 
+def test_where_ipv6_comes_first_addresses_of_both_families_are_listened_on(make_model: MakeModel) -> None:
+    text = haproxy.build(make_model(), "cluster.local", ipv6=True)
+    binds = [line.split()[:3] for line in text.splitlines() if line.strip().startswith("bind")]
+    assert binds == [["bind", f"[::]:{port}", "v4v6"] for port in (8080, 8081, 8082)]
+    assert "v4v6" not in haproxy.build(make_model(), "cluster.local")
+
+
 def test_a_model_has_proxies_only_when_it_asks(make_model: MakeModel, make_plan: MakePlan) -> None:
     asked, plain = (by_kind(make_plan(make_model(**spec))) for spec in ({"loadBalancing": "request"}, {}))
     configuration = next(name for name in asked if name.startswith("ConfigMap/fraud-proxy-"))
