@@ -28,6 +28,9 @@ NAMESPACE: Final = "foresail-system"
 HEADER: Final = "# Made by `make generate` from charts/foresail; do not edit.\n"
 
 
+METRICS_GROUPS = ("custom.metrics.k8s.io", "external.metrics.k8s.io")
+
+
 def files() -> Iterator[tuple[str, str]]:
     """Yield each generated file's path under the root, and its text."""
     yield from generate_protobuf.files(ROOT)
@@ -35,7 +38,7 @@ def files() -> Iterator[tuple[str, str]]:
         yield path, text
         if path.startswith("crds/"):
             yield f"{KUSTOMIZE_FOLDER}/crd.yaml", text
-    installed, registered = parted(without_helm(render([])))
+    installed, registered = parted(without_helm(render(["--set", f"metricsApi.groups={{{','.join(METRICS_GROUPS)}}}"])))
     yield f"{KUSTOMIZE_FOLDER}/foresail.yaml", HEADER + installed
     yield f"{KUSTOMIZE_FOLDER}/metrics-api/apiservices.yaml", HEADER + registered
     for values in sorted((ROOT / GOLDEN_FOLDER).glob("*.values.yaml")):

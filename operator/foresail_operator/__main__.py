@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import sys
 
@@ -21,6 +22,8 @@ def main() -> None:
     try:
         chosen = settings.from_environment(os.environ)
         logs.begin(chosen.log_level)
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a connection for each pod; many nodes give 1,024
         uvloop.run(_run(chosen))
     except* errors.OperatorError as group:
         sys.exit(f"foresail-operator: {group.exceptions[0]}")

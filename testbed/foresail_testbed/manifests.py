@@ -173,7 +173,7 @@ def kwok_node(index: int) -> dict[str, Any]:
         "metadata": {
             "name": name,
             "annotations": {"kwok.x-k8s.io/node": "fake"},
-            "labels": {**KWOK_LABELS, "kubernetes.io/hostname": name},
+            "labels": {**KWOK_LABELS, "kubernetes.io/hostname": name, "kubernetes.io/os": "linux"},
         },
         "status": {"allocatable": capacity, "capacity": capacity},
     }

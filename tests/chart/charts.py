@@ -11,6 +11,8 @@ import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CHART = "charts/foresail"
+ALL_GROUPS = "metricsApi.groups={custom.metrics.k8s.io,external.metrics.k8s.io}"
+"""What registers the metrics API where helm can't look who has it."""
 
 
 @dataclasses.dataclass(frozen=True)

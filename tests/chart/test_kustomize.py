@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from tests.chart.charts import ROOT, Helm
+from tests.chart.charts import ALL_GROUPS, ROOT, Helm
 
 HELM_ONLY = {"helm.sh/chart", "app.kubernetes.io/managed-by"}
 
@@ -40,4 +40,6 @@ def test_kustomize_gives_the_charts_default_install_with_namespace_and_definitio
     assert "APIService" not in {kind for kind, _ in applied}, "kubectl would overwrite another provider's"
     assert applied.pop(("Namespace", "foresail-system"))
     assert applied.pop(("CustomResourceDefinition", "modeldeployments.foresail.dev"))
-    assert applied | registered == {key(item): without_release_labels(item) for item in helm.template()}
+    assert applied | registered == {
+        key(item): without_release_labels(item) for item in helm.template("--set", ALL_GROUPS)
+    }

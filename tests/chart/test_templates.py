@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from foresail_operator.scaling import documents, registration
-from tests.chart.charts import CHART, ROOT, Helm
+from tests.chart.charts import ALL_GROUPS, CHART, ROOT, Helm
 
 GOLDEN = ROOT / "tests" / "chart" / "golden"
 METRICS = tuple(documents.NAMES.values())
@@ -100,7 +100,7 @@ def test_autoscalers_may_read_every_metric_that_the_operator_serves(helm: Helm) 
 
 
 def test_api_services_lead_to_the_metrics_api_and_go_when_it_is_off(helm: Helm) -> None:
-    manifests = helm.template()
+    manifests = helm.template("--set", ALL_GROUPS)
     found = {item["metadata"]["name"]: item["spec"] for item in manifests if item["kind"] == "APIService"}
     assert set(found) == set(registration.API_SERVICES)
     assert {spec["service"]["name"] for spec in found.values()} == {"foresail-metrics-api"}
@@ -108,6 +108,12 @@ def test_api_services_lead_to_the_metrics_api_and_go_when_it_is_off(helm: Helm) 
     assert {"name": "FORESAIL_METRICS_SERVICE", "value": "foresail-metrics-api"} in container["env"]
     without = helm.template("--set", "metricsApi.create=false")
     assert not [item for item in without if "metrics-api" in item["metadata"]["name"] or item["kind"] == "APIService"]
+
+
+def test_what_renders_without_a_look_at_the_cluster_takes_nobodys_metrics_api(helm: Helm) -> None:
+    assert "APIService" not in kinds(helm.template())
+    named = helm.template("--set", f"metricsApi.groups={{{documents.EXTERNAL_GROUP}}}")
+    assert [item["spec"]["group"] for item in named if item["kind"] == "APIService"] == [documents.EXTERNAL_GROUP]
 
 
 def test_single_replica_has_no_budget_that_would_block_a_drain(helm: Helm) -> None:

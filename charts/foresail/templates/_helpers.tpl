@@ -46,7 +46,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- $image := .Values.proxy.image -}}
 {{- $registry := default .Values.image.registry $image.registry | trimSuffix "/" -}}
 {{- $path := printf "%s/%s" $registry $image.repository | trimPrefix "/" -}}
+{{- if $image.digest -}}
+{{- printf "%s@%s" $path $image.digest -}}
+{{- else -}}
 {{- printf "%s:%s" $path (default .Chart.AppVersion $image.tag) -}}
+{{- end -}}
 {{- end -}}
 
 {{/* Whether there is a metrics API: "true" or nothing. APIServices are cluster-wide. */}}
@@ -65,10 +69,15 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 concurrency requests_per_second latency_p95_milliseconds queued_requests
 {{- end -}}
 
-{{/* Whether a group is free for us or ours already, in each of its versions: "true" or nothing.
+{{/* Whether a group is to be registered: "true" or nothing. It has to be free for us or ours already, in each of its
+     versions. Where the cluster can't be looked at (helm template, Argo CD), only what metricsApi.groups names is: nobody
+     else's APIService may be written over. The API server's own v1. tells whether it can.
      (dict "context" $ "group" "custom.metrics.k8s.io" "versions" (list "v1beta2" "v1beta1")) */}}
 {{- define "foresail.groupIsFree" -}}
-{{- $free := true -}}
+{{- $wish := default dict .context.Values.metricsApi -}}
+{{- $groups := default list $wish.groups -}}
+{{- $seen := lookup "apiregistration.k8s.io/v1" "APIService" "" "v1." -}}
+{{- $free := has .group $groups | or (and $seen (not $groups)) -}}
 {{- range .versions -}}
 {{- $found := lookup "apiregistration.k8s.io/v1" "APIService" "" (printf "%s.%s" . $.group) -}}
 {{- if $found -}}
@@ -136,6 +145,10 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 - apiGroups: [discovery.k8s.io]
   resources: [endpointslices]
   verbs: [get, list, watch, create, patch, delete]
+# Asked for by OpenShift's RestrictedEndpointsAdmission before a slice may name pods' addresses. Nothing is ever sent there.
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices/restricted]
+  verbs: [create]
 # Patched for the annotation that lets the least loaded go first, and only when a scale-in is near.
 - apiGroups: [""]
   resources: [pods]

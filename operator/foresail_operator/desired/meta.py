@@ -30,6 +30,9 @@ APPLIED_ANNOTATION: Final = f"{_PREFIX}/applied"
 DELETION_COST_ANNOTATION: Final = "controller.kubernetes.io/pod-deletion-cost"
 """Kubernetes' own: of a ReplicaSet's ready pods those with the lowest number go first; without it, it is 0."""
 
+ON_LINUX: Final = {"kubernetes.io/os": "linux"}
+"""The nodes that our images run on, as node selectors have it."""
+
 MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
 MANAGED_BY: Final = "foresail"
 OURS: Final = f"{MANAGED_BY_LABEL}={MANAGED_BY}"

@@ -85,14 +85,17 @@ def _budget(model: ModelDeployment) -> Manifest:
 def _template(model: ModelDeployment, setup: Setup, configuration: str) -> Manifest:
     pod = model.spec.pod
     selector = {"labelSelector": {"matchLabels": meta.proxy_selector(model.metadata.name)}}
+    # A replica's node selector is not the proxy's: it may name nodes with GPUs, which a proxy would keep from leaving.
     optional = {
+        "nodeSelector": meta.ON_LINUX,
+        "tolerations": [item.plain() for item in pod.tolerations],
         "priorityClassName": pod.priority_class_name,
         "imagePullSecrets": [{"name": secret.name} for secret in pod.image_pull_secrets],
     }
     return {
         "metadata": {
-            "labels": meta.proxy_labels(model),
-            "annotations": {meta.MODEL_ANNOTATION: model.metadata.name},
+            "labels": {**pod.labels, **meta.proxy_labels(model)},
+            "annotations": {**pod.annotations, meta.MODEL_ANNOTATION: model.metadata.name},
         },
         "spec": {
             "containers": [_container(setup)],

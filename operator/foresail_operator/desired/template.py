@@ -36,12 +36,16 @@ _SCRATCH_VOLUME: Final = "scratch"
 _CREDENTIALS_VOLUME: Final = "credentials"
 _TLS_VOLUME: Final = "tls"
 _TOKENS_VOLUME: Final = "tokens"
+_EVICTABLE: Final = {
+    "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes": f"{_MODELS_VOLUME},{_SCRATCH_VOLUME}"
+}
+"""What is fetched can be fetched again: without it, the cluster autoscaler takes no node away that has a replica."""
 
 
 def build(model: ModelDeployment, image: str, pull_policy: str, description: str) -> Manifest:
     """Return the template without its revision label, which is made from it; `description` is a ConfigMap's name."""
     pod = model.spec.pod
-    annotations = {**pod.annotations, meta.MODEL_ANNOTATION: model.metadata.name}
+    annotations = {**_EVICTABLE, **pod.annotations, meta.MODEL_ANNOTATION: model.metadata.name}
     return {
         "metadata": {"labels": {**pod.labels, **meta.labels(model)}, "annotations": annotations},
         "spec": {
@@ -215,7 +219,7 @@ def _placement(model: ModelDeployment) -> Manifest:
     pod, gpu = model.spec.pod, model.spec.gpu
     tolerations = [item.plain() for item in pod.tolerations]
     optional = {
-        "nodeSelector": dict(pod.node_selector),
+        "nodeSelector": {**meta.ON_LINUX, **pod.node_selector},
         "tolerations": tolerations + ([accelerator.toleration()] if gpu else []),
         "affinity": accelerator.affinity(pod.affinity, gpu),
         "serviceAccountName": pod.service_account_name,

@@ -5,6 +5,7 @@
 | custom.metrics.k8s.io: we, in every version that is there | custom   |
 | else external.metrics.k8s.io: we                          | external |
 | another provider both, nobody, or no right to know        | bounds   |
+| we, but the API server has not reached us for two minutes | bounds   |
 
 In the mode `bounds` the operator itself writes the size it decides on as the HPA's minimum and maximum. One foreign
 version makes the whole group foreign: the HPA picks one version for all its metrics.
@@ -13,13 +14,17 @@ version makes the whole group foreign: the HPA picks one version for all its met
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from foresail_operator.scaling import documents
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+PATIENCE: Final = dt.timedelta(minutes=2)
+"""For how long the API server may not reach us before the HPA is led another way: longer than an upgrade takes."""
 
 
 class Mode(enum.StrEnum):
@@ -46,13 +51,14 @@ class Choice:
     reason: str
 
 
-def choose(api_services: Iterable[Mapping[str, Any]] | None, ours: Service) -> Choice:
+def choose(api_services: Iterable[Mapping[str, Any]] | None, ours: Service, now: dt.datetime) -> Choice:
     """Return the mode.
 
     Args:
         api_services: The cluster's APIService objects of both groups; None if we may not read them, as in an install
             for a single namespace.
         ours: The Service that our metrics API stands behind.
+        now: The time.
     """
     if api_services is None:
         return Choice(
@@ -61,11 +67,28 @@ def choose(api_services: Iterable[Mapping[str, Any]] | None, ours: Service) -> C
     served = list(api_services)
     foreign: list[str] = []
     for mode, group in ((Mode.CUSTOM, documents.CUSTOM_GROUP), (Mode.EXTERNAL, documents.EXTERNAL_GROUP)):
-        services = [_service(item) for item in served if item["spec"].get("group") == group]
+        items = [item for item in served if item["spec"].get("group") == group]
+        services = [_service(item) for item in items]
         if services and all(service == ours for service in services):
+            if word := next((word for item in items if (word := _unreached(item, now))), None):
+                foreign.append(
+                    f"the API server has not reached {group} for two minutes ({word}): let it reach port 8443 of the "
+                    "operator's pods"
+                )
+                continue
             return Choice(mode, f"the HPA reads the load over {group}{_because(foreign)}")
         foreign += [f"{group} belongs to {_text(service)}" for service in services if service != ours][:1]
     return Choice(Mode.BOUNDS, f"the operator sets the HPA's bounds itself{_because(foreign)}")
+
+
+def _unreached(item: Mapping[str, Any], now: dt.datetime) -> str | None:
+    """Return the reason for which the API server has gone without an APIService for too long; None if it has not."""
+    conditions = (item.get("status") or {}).get("conditions") or ()
+    found = next((one for one in conditions if one.get("type") == "Available"), None)
+    if found is None or found.get("status") != "False" or not found.get("lastTransitionTime"):
+        return None
+    since = dt.datetime.fromisoformat(found["lastTransitionTime"])
+    return str(found.get("reason") or "not available") if now - since >= PATIENCE else None
 
 
 def belongs(item: Mapping[str, Any], ours: Service) -> bool:

@@ -72,7 +72,7 @@ class Registration:
         if chain is not None and self._leads():
             for item in items or ():
                 await self._trust(item, chain)
-        return State(chain, await self._front_proxy(), mode.choose(items, self._service))
+        return State(chain, await self._front_proxy(), mode.choose(items, self._service, self._now()))
 
     async def _chain(self) -> Chain | None:
         found = await self._find(SECRET, self._service.namespace, self._secret)

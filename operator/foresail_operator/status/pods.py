@@ -68,7 +68,7 @@ def read(raw: dict[str, Any]) -> Pod:
         ending="deletionTimestamp" in metadata or status.get("phase") in {"Succeeded", "Failed"},
         description=_description(raw),
         address=status.get("podIP"),
-        restarts=container.get("restartCount", 0),
+        restarts=max((one.get("restartCount", 0) for one in (container, _stranger(status) or {})), default=0),
         trouble=None if ready else _trouble(raw, status, container),
         proxy=meta.PROXY_LABEL in labels,
         deletion_cost=_deletion_cost(metadata),
@@ -111,7 +111,29 @@ def _trouble(raw: dict[str, Any], status: dict[str, Any], container: dict[str, A
         cards = accelerator.asked({"containers": (), **raw.get("spec", {})}, template.CONTAINER)
         sentence = words if not cards or words.endswith((".", "!", "?")) else f"{words}."
         return Trouble(Reason.UNSCHEDULABLE, _cut(f"{sentence} {cards}"))
-    return _waiting(container.get("state", {}).get("waiting") or {}) or _ended(raw, container)
+    own = _waiting(container.get("state", {}).get("waiting") or {}) or _ended(raw, container)
+    if own is not None or (stranger := _stranger(status)) is None:
+        return own
+    said = _waiting(stranger.get("state", {}).get("waiting") or {}) or _failed(stranger)
+    words = f"container {stranger['name']}, which was added to the pod: "
+    return None if said is None else Trouble(said.reason, _cut(words + said.words))
+
+
+def _stranger(status: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the first container that is not ours and keeps the pod up: a mesh's or an agent's, added on the way."""
+    found = (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ()))
+    others = (one for one in found if one["name"] not in _CONTAINERS and not one.get("ready"))
+    return next((one for one in others if _failed(one) or _waiting(one.get("state", {}).get("waiting") or {})), None)
+
+
+def _failed(container: dict[str, Any]) -> Trouble | None:
+    """Return how a container that is not ours ended last, unless it ended well or runs."""
+    state = container.get("state", {})
+    ended = state.get("terminated") or ("running" not in state and container.get("lastState", {}).get("terminated"))
+    if not ended or not ended.get("exitCode"):
+        return None
+    line = ((ended.get("message") or "").strip().splitlines() or [ended.get("reason") or ""])[-1]
+    return Trouble(Reason.CRASH, f"it ended with exit code {ended['exitCode']}: {line}")
 
 
 def _waiting(waiting: dict[str, Any]) -> Trouble | None:

@@ -58,16 +58,27 @@ def missing(provider: str, load: Callable[[str], Any] = ctypes.CDLL) -> str:
         if str(error).startswith(_DRIVER):
             return (
                 f"there is no NVIDIA driver in the container ({_DRIVER}): does the pod ask for a GPU, and has the node "
-                "NVIDIA's container runtime?"
+                "NVIDIA's container runtime, or the driver where LD_LIBRARY_PATH says?"
             )
         return str(error)
 
 
 def _driver_words(driver: Any) -> str:
-    """Return what the driver says when it is asked to begin; "" when it does."""
+    """Return what the driver says when it is asked to begin, or that it is too old; "" when all is well."""
     code = driver.cuInit(0)
     if code == 0:
-        return ""
+        return _too_old(driver)
     text = ctypes.c_char_p()
     driver.cuGetErrorString(code, ctypes.byref(text))
     return f"the NVIDIA driver says: {(text.value or b'').decode(errors='replace') or f'error {code}'}"
+
+
+def _too_old(driver: Any) -> str:
+    """Return that a driver is for an older CUDA than ONNX Runtime was built with; a newer one will do."""
+    number = ctypes.c_int()
+    driver.cuDriverGetVersion(ctypes.byref(number))
+    has, needs = (number.value // 1000, number.value % 1000 // 10), str(getattr(ort, "cuda_version", None) or "")
+    major = needs.partition(".")[0]
+    if not major.isdecimal() or has[0] >= int(major):
+        return ""
+    return f"the node's NVIDIA driver is made for CUDA {has[0]}.{has[1]} and this image for {needs}: update the driver"

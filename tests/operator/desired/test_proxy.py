@@ -114,3 +114,20 @@ def test_behind_proxies_the_activator_stands_in_past_them(make_model: MakeModel)
     made = activator.build(make_model(loadBalancing="request"), ("10.0.0.9",), 3, proxied=True)
     assert made["metadata"]["name"] == "fraud-direct-activator"
     assert made["metadata"]["labels"][activator.SERVICE_NAME_LABEL] == "fraud-direct"
+
+
+def test_proxies_go_where_replicas_may_but_keep_to_no_gpu_nodes(make_model: MakeModel) -> None:
+    model = make_model(
+        loadBalancing="request",
+        pod={
+            "labels": {"team": "risk", "sidecar.istio.io/inject": "false"},
+            "annotations": {"note": "here"},
+            "nodeSelector": {"pool": "gpu"},
+            "tolerations": [{"key": "dedicated", "operator": "Exists"}],
+        },
+    )
+    found = pod(model)
+    assert {"team": "risk", "sidecar.istio.io/inject": "false"}.items() <= found["metadata"]["labels"].items()
+    assert found["metadata"]["annotations"]["note"] == "here"
+    assert found["spec"]["nodeSelector"] == {"kubernetes.io/os": "linux"}
+    assert found["spec"]["tolerations"] == [{"key": "dedicated", "operator": "Exists"}]

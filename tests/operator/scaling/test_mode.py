@@ -1,3 +1,4 @@
+import datetime as dt
 from typing import Any
 
 import pytest
@@ -5,6 +6,7 @@ import pytest
 from foresail_operator.scaling import mode
 from foresail_operator.scaling.mode import Mode, Service
 
+NOW = dt.datetime(2026, 11, 26, 12, tzinfo=dt.UTC)
 OURS = Service("foresail", "foresail-metrics")
 ADAPTER = Service("monitoring", "prometheus-adapter")
 KEDA = Service("keda", "keda-metrics-apiserver")
@@ -37,6 +39,24 @@ def api(group: str, version: str, service: Service | None) -> dict[str, Any]:
     ],
 )
 def test_a_foreign_metrics_api_is_gone_around(served: list[dict[str, Any]] | None, chosen: Mode, words: str) -> None:
-    choice = mode.choose(served, OURS)
+    choice = mode.choose(served, OURS, NOW)
     assert choice.mode is chosen
     assert words in choice.reason
+
+
+def unreached(item: dict[str, Any], seconds: float, status: str = "False") -> dict[str, Any]:
+    since = (NOW - dt.timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    condition = {"type": "Available", "status": status, "reason": "FailedDiscoveryCheck", "lastTransitionTime": since}
+    return item | {"status": {"conditions": [condition]}}
+
+
+def test_a_metrics_api_that_the_api_server_does_not_reach_is_gone_around_after_two_minutes() -> None:
+    custom, external = api("custom", "v1beta2", OURS), api("external", "v1beta1", OURS)
+    for seconds, status in ((119, "False"), (3600, "True")):
+        found = mode.choose([unreached(custom, seconds, status), external], OURS, NOW)
+        assert found.mode is Mode.CUSTOM
+    assert mode.choose([unreached(custom, 120), external], OURS, NOW).mode is Mode.EXTERNAL
+    choice = mode.choose([unreached(custom, 120), unreached(external, 500)], OURS, NOW)
+    assert choice.mode is Mode.BOUNDS
+    assert "has not reached custom.metrics.k8s.io for two minutes (FailedDiscoveryCheck)" in choice.reason
+    assert "port 8443" in choice.reason

@@ -199,3 +199,52 @@ def test_a_pods_deletion_cost_is_read_and_anything_else_in_its_place_is_none(
     pod = raw()
     pod["metadata"]["annotations"] = {"other": "1"} | ({} if text is None else {meta.DELETION_COST_ANNOTATION: text})
     assert pods.read(pod).deletion_cost == cost
+
+
+PULLED: dict[str, Any] = {"waiting": {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "mesh:1"'}}
+CRASHED: dict[str, Any] = {
+    "terminated": {"exitCode": 1, "reason": "Error", "message": "can't reach the control plane\n"}
+}
+
+
+@pytest.mark.parametrize(
+    ("place", "found", "reason", "words"),
+    [
+        ("initContainerStatuses", {"state": PULLED}, Reason.IMAGE, "pulling image"),
+        ("initContainerStatuses", {"state": CRASHED}, Reason.CRASH, "exit code 1: can't reach the control plane"),
+        (
+            "initContainerStatuses",
+            {"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": CRASHED, "restartCount": 4},
+            Reason.CRASH,
+            "exit code 1: can't reach the control plane",
+        ),
+        ("containerStatuses", {"state": {"terminated": {"exitCode": 2, "reason": "Error"}}}, Reason.CRASH, "2: Error"),
+    ],
+)
+def test_a_container_that_others_added_and_that_keeps_the_pod_up_is_named(
+    place: str, found: dict[str, Any], reason: Reason, words: str
+) -> None:
+    added: dict[str, Any] = {place: [{"name": "mesh-init", "ready": False, **found}]}
+    pod = pods.read(raw(**added))
+    assert pod.trouble is not None
+    assert pod.trouble.reason is reason
+    assert pod.trouble.words.startswith("container mesh-init, which was added to the pod: ")
+    assert words in pod.trouble.words
+    assert pod.restarts == found.get("restartCount", 0)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [{"running": {}}, {"terminated": {"exitCode": 0}}, {"waiting": {"reason": "PodInitializing"}}],
+    ids=["runs", "ended well", "waits its turn"],
+)
+def test_a_container_that_others_added_and_that_is_well_is_no_trouble(state: dict[str, Any]) -> None:
+    assert trouble(initContainerStatuses=[{"name": "mesh-init", "ready": False, "state": state}]) is None
+
+
+def test_our_own_containers_trouble_comes_first() -> None:
+    found = trouble(
+        container={"state": {"waiting": {"reason": "ErrImagePull", "message": "no such image"}}},
+        initContainerStatuses=[{"name": "mesh-init", "ready": False, "state": CRASHED}],
+    )
+    assert found == (Reason.IMAGE, "no such image")

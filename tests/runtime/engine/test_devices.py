@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
+import onnxruntime as ort
 import pytest
 
 from foresail_runtime.engine import devices
@@ -13,10 +14,15 @@ CUDA = "CUDAExecutionProvider"
 
 
 class Driver:
-    """The two functions of libcuda that are called."""
+    """The functions of libcuda that are called."""
 
-    def __init__(self, code: int) -> None:
+    def __init__(self, code: int, version: int = 13000) -> None:
         self._code = code
+        self._version = version
+
+    def cuDriverGetVersion(self, number: Any) -> int:  # noqa: N802  # libcuda's name
+        ctypes.cast(number, ctypes.POINTER(ctypes.c_int))[0] = self._version
+        return 0
 
     def cuInit(self, _: int) -> int:  # noqa: N802  # libcuda's name
         return self._code
@@ -56,3 +62,10 @@ def test_nothing_is_missing_where_all_of_it_loads() -> None:
     assert devices.missing(CUDA, linker(driver=Driver(0))) == ""
     assert devices.missing("OpenVINOExecutionProvider", linker()) == ""
     assert devices.missing("CPUExecutionProvider", linker("never asked")) == ""
+
+
+def test_a_driver_for_an_older_cuda_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ort, "cuda_version", "13.0", raising=False)
+    words = devices.missing(CUDA, linker(driver=Driver(0, 12040)))
+    assert words == "the node's NVIDIA driver is made for CUDA 12.4 and this image for 13.0: update the driver"
+    assert devices.missing(CUDA, linker(driver=Driver(0, 13010))) == ""
