@@ -109,7 +109,7 @@ class Standby:
             return None
         self._ports.learn(self._live_pairs)
         pair = self._ports.take(model.key, _pair(model.key, seen))
-        return activator.build(model, self.addresses(), pair, proxied=proxied)
+        return activator.build(model, self.addresses(), pair, proxied=proxied, alone=_alone(model, seen))
 
     def forget(self, key: Key) -> None:
         """Give a model's ports back."""
@@ -194,6 +194,15 @@ def _slices(key: Key, seen: Observed) -> list[Manifest]:
     called = (names.activator_slice(key[1], proxied=proxied) for proxied in (False, True))
     found = (seen.of(kinds.ENDPOINT_SLICE, name) for name in called)
     return [one.read() for one in found if one is not None]
+
+
+def _alone(model: ModelDeployment, seen: Observed) -> bool:
+    """Return whether the activator is all there is: of a model at zero, and of one that wakes, until a pod is ready."""
+    if not zero.sleepy(model) or any(pod.ready and not pod.ending for pod in seen.pods):
+        return False
+    deployment = _deployment(model, seen)
+    sleeps = deployment is not None and facts.rollout(deployment).wanted == 0
+    return sleeps or any(map(activator.is_ready, _slices(model.key, seen)))
 
 
 def _pair(key: Key, seen: Observed) -> int | None:

@@ -87,6 +87,11 @@ def slice_ports(models: kit.Models) -> dict[str, int]:
     return {one["name"]: one["port"] for one in found.get("ports") or ()}
 
 
+def stands_alone(models: kit.Models) -> bool:
+    """Tell whether the activator is a ready endpoint of the model."""
+    return activator.is_ready(models.get("endpointslice", "fraud-activator") or {})
+
+
 def size(models: kit.Models) -> int | None:
     found = models.get("deployment")
     return found["spec"].get("replicas") if found else None
@@ -120,12 +125,14 @@ def test_a_request_wakes_a_sleeping_model(models: kit.Models, operators: kit.Ope
     models.kubectl("scale", "deployment/fraud", "--replicas=0")
     kit.eventually(lambda: models.state("Asleep") == ("True", "Asleep"), "it is asleep")
     assert models.state("Ready") == ("True", "Asleep")
+    kit.eventually(lambda: stands_alone(models), "who goes to ready endpoints only finds the activator")
     autoscaler = models.get("hpa") or {}
     assert autoscaler["spec"]["minReplicas"] == 1
 
     connection = kit.eventually(lambda: reach(slice_ports(models)["http"]), "the activator listens")
     kit.eventually(lambda: size(models) == 1, "it is woken")
     kit.eventually(lambda: models.state("Ready") == ("True", "Ready"), "it answers again")
+    kit.eventually(lambda: not stands_alone(models), "replicas are the ready endpoints again")
     kit.eventually(lambda: not (models.get("configmap", "foresail-wake") or {}).get("data"), "the wish is taken back")
     connection.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -19,7 +20,7 @@ from tests.operator import wire
 from tests.operator.conftest import make_raw
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from foresail_operator.api.v1alpha1 import ModelDeployment
     from foresail_operator.live import Key
@@ -41,12 +42,13 @@ class Bench:
     cache: Cache
     standby: Standby
     asked: list[Key]
+    versions: Iterator[int] = dataclasses.field(default_factory=lambda: itertools.count(30))
 
     def size(self, replicas: int) -> None:
         """Let the Deployment have a size, all of it ready."""
         counts = {"replicas": replicas, "updatedReplicas": replicas, "readyReplicas": replicas}
         spec = {"replicas": replicas}
-        self.cache.note(kinds.DEPLOYMENT, child(30 + replicas, "fraud") | {"spec": spec, "status": counts})
+        self.cache.note(kinds.DEPLOYMENT, child(next(self.versions), "fraud") | {"spec": spec, "status": counts})
         self.api.put(SCALE, {"metadata": NAMED, "spec": {"replicas": replicas}})
 
     async def act(self, model: ModelDeployment, *, idle: bool = False, proved: bool = True) -> int:
@@ -182,3 +184,32 @@ async def test_a_ready_proxy_takes_no_wish_back() -> None:
         b.cache.note(kinds.POD, proxy | {"spec": {}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}})
         await b.standby.take_back(KEY, b.cache.observe(KEY))
         assert "team.fraud" in b.api.objects[WISHES]["data"]
+
+
+async def test_of_a_model_at_zero_the_activator_is_a_ready_endpoint_until_a_replica_is(make_model: MakeModel) -> None:
+    model = make_model(scaling=ZERO)
+    async with bench() as b:
+        b.standby.sink(kinds.ENDPOINT_SLICE, "ADDED", endpoints("10.0.0.8"))
+
+        def is_ready(size: int, *, pod_ready: bool) -> bool:
+            b.size(size)
+            status = {"conditions": [{"type": "Ready", "status": str(pod_ready)}]}
+            b.cache.note(kinds.POD, child(next(b.versions), "p") | {"spec": {}, "status": status})
+            slice_ = b.standby.slice_of(model, b.cache.observe(KEY))
+            assert slice_ is not None
+            b.cache.note(kinds.ENDPOINT_SLICE, slice_ | child(next(b.versions), "fraud-activator"))
+            return activator.is_ready(slice_)
+
+        assert not is_ready(1, pod_ready=False)  # a first start: kube-proxy falls back by itself
+        assert not is_ready(1, pod_ready=True)
+        assert not is_ready(0, pod_ready=True)  # it answers still
+        assert is_ready(0, pod_ready=False)
+        assert is_ready(1, pod_ready=False)  # it wakes
+        assert not is_ready(1, pod_ready=True)
+        assert not is_ready(1, pod_ready=False)
+        assert activator.is_ready(activator.build(model, ("10.0.0.8",), 0, alone=True))
+        steady = make_model(scaling={"minReplicas": 1, "maxReplicas": 3})
+        b.size(0)
+        slice_ = b.standby.slice_of(steady, b.cache.observe(KEY))
+        assert slice_ is not None
+        assert not activator.is_ready(slice_)

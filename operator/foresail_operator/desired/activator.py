@@ -4,6 +4,9 @@ It joins the model's Service beside the slices that Kubernetes keeps. Its endpoi
 still serving, which is what a Service falls back to exactly while it has no ready endpoint: so a request goes to the
 activator from the moment the last replica is lost, and to a replica from the moment the first is ready, without
 anybody having to write anything in between (docs/decisions/0013).
+
+Only kube-proxy knows that rule. Meshes, Ingress controllers and load balancers, which go to pods directly, leave out
+what is not ready; so of a model at zero they are written as ready, until its first replica is.
 """
 
 from __future__ import annotations
@@ -31,7 +34,9 @@ MODELS: Final = 11_384
 """So many pairs of ports there are below 32768, where those begin that Linux gives to outgoing connections."""
 
 
-def build(model: ModelDeployment, addresses: tuple[str, ...], pair: int, *, proxied: bool = False) -> Manifest:
+def build(
+    model: ModelDeployment, addresses: tuple[str, ...], pair: int, *, proxied: bool = False, alone: bool = False
+) -> Manifest:
     """Return the slice.
 
     Args:
@@ -39,6 +44,7 @@ def build(model: ModelDeployment, addresses: tuple[str, ...], pair: int, *, prox
         addresses: The activator's ready pods.
         pair: The number of the model's ports.
         proxied: Whether the replicas are behind proxies: then it joins the Service that leads past those.
+        alone: Whether there is no replica and none is to be, until someone asks.
     """
     called = model.metadata.name
     name = names.direct_service(called) if proxied else names.service(called)
@@ -47,7 +53,7 @@ def build(model: ModelDeployment, addresses: tuple[str, ...], pair: int, *, prox
         ENDPOINT_SLICE,
         names.activator_slice(called, proxied=proxied),
         addressType=address_type(addresses),
-        endpoints=[_endpoint(address) for address in sorted(addresses)],
+        endpoints=[_endpoint(address, ready=alone) for address in sorted(addresses)],
         ports=_ports(pair),
     )
     labels = {SERVICE_NAME_LABEL: name, SLICE_MANAGED_BY_LABEL: SLICE_MANAGED_BY}
@@ -75,8 +81,13 @@ def pair_of(manifest: Manifest) -> int | None:
     return pair if not odd and 0 <= pair < MODELS else None
 
 
-def _endpoint(address: str) -> Manifest:
-    return {"addresses": [address], "conditions": {"ready": False, "serving": True, "terminating": True}}
+def is_ready(manifest: Manifest) -> bool:
+    """Tell whether a slice has the activator's endpoints as ready ones."""
+    return any((one.get("conditions") or {}).get("ready") for one in manifest.get("endpoints") or ())
+
+
+def _endpoint(address: str, *, ready: bool) -> Manifest:
+    return {"addresses": [address], "conditions": {"ready": ready, "serving": True, "terminating": not ready}}
 
 
 def _ports(pair: int) -> list[Manifest]:
