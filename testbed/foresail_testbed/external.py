@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from foresail_testbed import access, errors
+from foresail_testbed import access, assets, errors, programs
 
 FORWARD_SECONDS = 20.0
 LOADED_VARIABLE = "FORESAIL_E2E_IMAGES_LOADED"
@@ -49,14 +49,20 @@ class External(access.Access):
         if os.environ.get(LOADED_VARIABLE):
             return
         context = self.kubectl("config", "current-context").strip()
-        if not context.startswith("kind-") or shutil.which("kind") is None:
+        if not context.startswith("kind-"):
             raise errors.TestbedError(
                 f"images can't be loaded into {context}: push {archive} where its nodes find it, "
                 f"then set {LOADED_VARIABLE}=1"
             )
-        done = self.execute(["kind", "load", "image-archive", str(archive), "--name", context.removeprefix("kind-")])
+        words = [find_kind(), "load", "image-archive", str(archive), "--name", context.removeprefix("kind-")]
+        done = self.execute(words)
         if done.returncode != 0:
             raise errors.TestbedError(f"kind load image-archive {archive}: {done.stderr.strip()}")
+
+
+def find_kind() -> str:
+    """Return the `kind` command: the one on PATH, else one that is built now if it isn't in the cache."""
+    return shutil.which("kind") or assets.locate(programs.KIND, print)["kind"]
 
 
 def read_port(forward: "subprocess.Popen[str]") -> int:

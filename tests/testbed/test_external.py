@@ -1,0 +1,45 @@
+"""A cluster of somebody else's: how images get to kind's nodes, and what is said where they can't."""
+
+from pathlib import Path
+
+import pytest
+
+from foresail_testbed import errors, external, layout
+
+ARCHIVE = Path("runtime.tar")
+
+
+def write_kubeconfig(folder: Path, context: str) -> Path:
+    path = folder / "kubeconfig"
+    path.write_text(f"apiVersion: v1\nkind: Config\ncurrent-context: {context}\n")
+    return path
+
+
+def write_kind(folder: Path) -> Path:
+    """Write a kind that notes what it is told; returns the note's place."""
+    told = folder / "told"
+    (folder / "kind").write_text(f'#!/bin/sh\necho "$@" >{told}\n')
+    (folder / "kind").chmod(0o755)
+    return told
+
+
+@pytest.mark.parametrize("variable", ["PATH", layout.ASSETS_VARIABLE])
+def test_images_go_to_a_kind_cluster_by_the_kind_on_path_or_else_by_our_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    told = write_kind(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    monkeypatch.delenv(layout.ASSETS_VARIABLE, raising=False)
+    monkeypatch.delenv(external.LOADED_VARIABLE, raising=False)
+    monkeypatch.setenv(variable, str(tmp_path))
+    external.External(write_kubeconfig(tmp_path, "kind-mine")).load_image(ARCHIVE)
+    assert told.read_text() == "load image-archive runtime.tar --name mine\n"
+
+
+def test_images_of_another_cluster_are_the_users_to_push(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(external.LOADED_VARIABLE, raising=False)
+    foreign = external.External(write_kubeconfig(tmp_path, "production"))
+    with pytest.raises(errors.TestbedError, match=r"push runtime.tar where .* FORESAIL_E2E_IMAGES_LOADED=1"):
+        foreign.load_image(ARCHIVE)
+    monkeypatch.setenv(external.LOADED_VARIABLE, "1")
+    foreign.load_image(ARCHIVE)
