@@ -39,7 +39,7 @@ def main() -> int:
 
 
 def tell(demo: story.Demo, steps: Sequence[Callable[[story.Demo], None]], *, keep: bool) -> int:
-    """Run the steps, end the cluster or leave it, and return the status: 1 where a step failed."""
+    """Run the steps, end the cluster or leave it, and return the status: 1 where a step or the end failed."""
     failed = False
     try:
         for step in steps:
@@ -49,15 +49,25 @@ def tell(demo: story.Demo, steps: Sequence[Callable[[story.Demo], None]], *, kee
         demo.screen.fail(failures.explain(error))
         story.diagnose(demo)
     finally:
-        if keep:
-            demo.place.keep()
-        else:
-            demo.place.down()
-    if failed:
-        demo.screen.lines(left(demo.place) if keep else [])
-    else:
-        demo.screen.close(last_words(demo.place, keep))
-    return int(failed)
+        ended = end(demo, keep=keep)
+    if failed or not ended:
+        demo.screen.lines(left(demo.place) if keep or not ended else [])
+        return 1
+    demo.screen.close(last_words(demo.place, keep))
+    return 0
+
+
+def end(demo: story.Demo, *, keep: bool) -> bool:
+    """End the cluster, or leave it; False, and a sentence on the screen, where it could not be ended."""
+    if keep:
+        demo.place.keep()
+        return True
+    try:
+        demo.place.down()
+    except failures.EXPECTED as error:
+        demo.screen.fail(failures.explain(error), "The cluster could not be ended:")
+        return False
+    return True
 
 
 def parse() -> argparse.Namespace:

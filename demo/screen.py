@@ -67,9 +67,9 @@ class Screen:
             table.add_row(*row)
         self.console.print(table)
 
-    def fail(self, why: str) -> None:
-        """Print why the demo stopped."""
-        self.console.print("[bold red]The demo stopped:[/]")
+    def fail(self, why: str, what: str = "The demo stopped:") -> None:
+        """Print what failed and why."""
+        self.console.print(f"[bold red]{what}[/]")
         self.console.print(why, soft_wrap=True, markup=False)
 
     def close(self, text: Sequence[str]) -> None:

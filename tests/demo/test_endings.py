@@ -34,6 +34,7 @@ class Place:
     def __init__(self) -> None:
         self.end = ""
         self.is_up = True
+        self.stays: Exception | None = None
 
     def build_images(self) -> list[str]:
         return []
@@ -51,6 +52,8 @@ class Place:
         return contextlib.nullcontext("http://127.0.0.1:1")
 
     def down(self) -> None:
+        if self.stays is not None:
+            raise self.stays
         self.end = "down"
 
     def keep(self) -> None:
@@ -125,6 +128,23 @@ def test_a_cluster_kept_by_a_failed_run_is_told_the_same(demo: Demo) -> None:
     status, printed, end = tell(demo, TimeoutError("too late"), keep=True)
     assert (status, end) == (1, "kept")
     assert printed.splitlines()[-3:] == LEFT
+
+
+def test_a_cluster_that_could_not_be_ended_is_told_of_and_how_to_end_it(demo: Demo) -> None:
+    assert isinstance(demo.place, Place)
+    demo.place.stays = places.CommandError("`kind delete` failed: no daemon")
+    status, printed, _ = tell(demo)
+    assert status == 1
+    assert printed.splitlines() == ["The cluster could not be ended:", "`kind delete` failed: no daemon", *LEFT]
+
+
+def test_a_step_that_failed_is_told_before_the_cluster_that_could_not_be_ended(demo: Demo) -> None:
+    assert isinstance(demo.place, Place)
+    demo.place.stays = subprocess.TimeoutExpired(["kind", "delete"], 120.0)
+    status, printed, _ = tell(demo, TimeoutError("too late"))
+    assert status == 1
+    assert printed.splitlines()[:2] == ["The demo stopped:", "too late"]
+    assert printed.splitlines()[-5:] == ["The cluster could not be ended:", "`kind delete` took more than 120 s", *LEFT]
 
 
 def test_a_cluster_that_never_was_up_is_not_told_of(demo: Demo) -> None:
