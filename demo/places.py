@@ -99,7 +99,8 @@ class Kind:
 
     def up(self, tell: testbed.Listener) -> None:
         """Make the cluster anew; one that an earlier run left is removed."""
-        subprocess.run([kind.PROGRAM, "version"], cwd=ROOT, stdout=subprocess.DEVNULL, check=True)  # builds it visibly
+        for program in (kind.PROGRAM, HELM):  # builds what is missing where it shows progress
+            subprocess.run([program, "version"], cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
         execute(kind.delete(self._kubeconfig), seconds=120)
         tell("kind creates the cluster")
         execute(kind.create(self._kubeconfig), seconds=600)
@@ -144,7 +145,7 @@ class Kind:
             return []
         return [
             f"export KUBECONFIG={self._kubeconfig}",
-            "kubectl get mdep",
+            "kubectl get mdep,pods,hpa        # .venv/bin/kubectl, if you have none",
             f"{kind.PROGRAM} delete cluster --name {kind.CLUSTER}",
         ]
 

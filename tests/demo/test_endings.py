@@ -167,11 +167,17 @@ def test_no_place_tells_of_a_cluster_that_it_has_not_made(tmp_path: pathlib.Path
         assert place.access() == []
 
 
+def put(folder: pathlib.Path, name: str, script: str) -> None:
+    """Write a program that stands in for another's."""
+    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+    (folder / name).chmod(0o755)
+
+
 def test_kind_cluster_that_failed_half_way_is_reached_by_its_kubeconfig_and_ended_by_its_name(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "kind").write_text("#!/bin/sh\n")
-    (tmp_path / "kind").chmod(0o755)
+    put(tmp_path, "kind", "")
+    put(tmp_path, "helm", "echo v4.0.0")
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     place = places.Kind(tmp_path, "1")
     with pytest.raises(places.CommandError, match="kubectl"):  # this kind writes no kubeconfig
@@ -179,6 +185,6 @@ def test_kind_cluster_that_failed_half_way_is_reached_by_its_kubeconfig_and_ende
     place.keep()
     assert place.access() == [
         f"export KUBECONFIG={tmp_path}/kubeconfig",
-        "kubectl get mdep",
+        "kubectl get mdep,pods,hpa        # .venv/bin/kubectl, if you have none",
         "scripts/kind delete cluster --name foresail-demo",
     ]
