@@ -33,7 +33,7 @@ def main() -> int:
         return 1
     output = ROOT / "demo-output"
     output.mkdir(exist_ok=True)
-    place: Place = Kind(output, version()) if target is Target.KIND else Testbed(version())
+    place: Place = Kind(output, version(), arguments.kind_image) if target is Target.KIND else Testbed(version())
     steps = STEPS[:-1] if arguments.keep else STEPS
     return tell(story.Demo(place, screen, output), steps, keep=arguments.keep)
 
@@ -71,9 +71,11 @@ def end(demo: story.Demo, *, keep: bool) -> bool:
 
 
 def parse() -> argparse.Namespace:
-    """Read the command line; KEEP=1 in the environment is --keep."""
+    """Read the command line; KEEP=1 and KIND_IMAGE in the environment are --keep and --kind-image."""
     parser = argparse.ArgumentParser(prog="make demo", description="Show Foresail's main job on a real cluster.")
     parser.add_argument("--keep", action="store_true", default=os.environ.get("KEEP", "") not in {"", "0"})
+    image = os.environ.get("KIND_IMAGE", "")
+    parser.add_argument("--kind-image", default=image, help="what kind's node is made of; default: what kind knows")
     parser.add_argument("--on", type=Target, choices=list(Target), help="kind or testbed; default: what runs here")
     return parser.parse_args()
 

@@ -12,12 +12,18 @@ PROGRAM: Final = "scripts/kind"
 """The one on PATH, else one that is built on first use."""
 CLUSTER: Final = "foresail-demo"
 METRICS_SERVER: Final = "https://github.com/kubernetes-sigs/metrics-server/releases/download/v0.9.0/components.yaml"
-"""kind has none of its own; a cpu autoscaler needs it."""
+"""kind has none of its own; a cpu autoscaler needs it, the demo itself does not."""
+METRICS_API: Final = "v1beta1.metrics.k8s.io"
+"""The APIService that is part of metrics-server."""
 
 
-def create(kubeconfig: Path) -> list[str]:
-    """Make the cluster and write its kubeconfig; the user's own is left alone."""
-    return [PROGRAM, "create", "cluster", "--name", CLUSTER, "--kubeconfig", str(kubeconfig), "--wait", "180s"]
+def create(kubeconfig: Path, image: str = "") -> list[str]:
+    """Make the cluster and write its kubeconfig; the user's own is left alone.
+
+    Its node is of the image, or where that is empty of the one that this kind knows, which docker then pulls.
+    """
+    words = [PROGRAM, "create", "cluster", "--name", CLUSTER, "--kubeconfig", str(kubeconfig), "--wait", "180s"]
+    return [*words, "--image", image] if image else words
 
 
 def delete(kubeconfig: Path) -> list[str]:
@@ -38,6 +44,11 @@ def install_metrics_server(kubectl: Sequence[str]) -> list[list[str]]:
         [*kubectl, "-n", "kube-system", "patch", "deployment", "metrics-server", "--type=json", "-p", flag],
         [*kubectl, "-n", "kube-system", "rollout", "status", "deployment/metrics-server", "--timeout=180s"],
     ]
+
+
+def remove_metrics_api(kubectl: Sequence[str]) -> list[str]:
+    """Take the metrics API away: one that nobody answers for holds up every namespace that is deleted."""
+    return [*kubectl, "delete", "apiservice", METRICS_API, "--ignore-not-found"]
 
 
 def forward(kubectl: Sequence[str], namespace: str, service: str, port: int) -> list[str]:

@@ -56,6 +56,10 @@ class Screen:
         """Print a line that belongs to the present step."""
         self.console.print(f"   {text}")
 
+    def note(self, text: str) -> None:
+        """Print a line that belongs to the present step and matters less, such as another program's words."""
+        self.console.print(f"   {text}", style="dim", soft_wrap=True, markup=False)
+
     def command(self, words: Sequence[str]) -> None:
         """Print a command that the user could have typed."""
         self.console.print(f"   $ {' '.join(words)}", style="dim", soft_wrap=True, markup=False)

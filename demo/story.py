@@ -66,7 +66,7 @@ def build(demo: Demo) -> None:
 def start(demo: Demo) -> None:
     """Start the cluster and put the images on it."""
     with demo.screen.step(f"Start a cluster: {demo.place.title}"):
-        demo.place.up(lambda message: demo.screen.say(f"[dim]{message}[/]"))
+        demo.place.up(demo.screen.note)
         demo.place.load_images()
         demo.screen.say(demo.kubectl("get", "nodes", "--no-headers").strip())
 

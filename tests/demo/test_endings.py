@@ -173,6 +173,28 @@ def put(folder: pathlib.Path, name: str, script: str) -> None:
     (folder / name).chmod(0o755)
 
 
+def test_kind_cluster_goes_on_without_a_metrics_server_that_can_not_be_had(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[Sequence[str]] = []
+    told: list[str] = []
+
+    def execute(words: Sequence[str], seconds: float) -> str:
+        ran.append(words)
+        if "rollout" in words:
+            raise places.CommandError(f"`rollout` took more than {seconds:.0f} s")
+        return ""
+
+    put(tmp_path, "kind", "")
+    put(tmp_path, "helm", "echo v4.0.0")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(places, "execute", execute)
+    places.Kind(tmp_path, "1").up(told.append)
+    assert ran[-1][-4:] == ["delete", "apiservice", "v1beta1.metrics.k8s.io", "--ignore-not-found"]
+    assert told[-1].startswith("metrics-server is left out")
+    assert told[-1].endswith("`rollout` took more than 300 s")
+
+
 def test_kind_cluster_that_failed_half_way_is_reached_by_its_kubeconfig_and_ended_by_its_name(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
