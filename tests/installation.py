@@ -102,6 +102,11 @@ def archives() -> list[pathlib.Path]:
     ]
 
 
+def open_nodes(cluster: Cluster) -> list[dict[str, Any]]:
+    """Return the nodes that take any pod; a control plane of its own, say kind's beside workers, has a taint."""
+    return [node for node in cluster.get("nodes")["items"] if not node["spec"].get("taints")]
+
+
 def helm(cluster: Cluster, *words: str) -> str:
     """Run helm for the release's namespace and return what it prints."""
     done = cluster.execute([str(ROOT / "scripts/helm"), *words, "--namespace", NAMESPACE], seconds=180)

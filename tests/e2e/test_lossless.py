@@ -87,10 +87,10 @@ def nodes(foresail: Foresail, namespace: str) -> set[str]:
 
 def spare_node(cluster: Cluster) -> str:
     """Return a node that the cluster can do without; one is added to a cluster of ours, another's must have two."""
-    names: list[str] = [node["metadata"]["name"] for node in cluster.get("nodes")["items"]]
+    names: list[str] = [node["metadata"]["name"] for node in installation.open_nodes(cluster)]
     if len(names) > 1:
         return names[-1]
-    assert isinstance(cluster, testbed.Cluster), "a node is drained here: use a cluster with two nodes or more"
+    assert isinstance(cluster, testbed.Cluster), "a node is drained here: use a cluster with two nodes that take pods"
     added = cluster.add_node()
     installation.load_images(cluster)
     return added

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests import installation
 from tests.e2e import load, models
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ CLASS = "of-the-test"
 @pytest.fixture
 def claim(foresail: Foresail, namespace: str) -> Iterator[str]:
     """Have a volume of one node's disk, claimed, with the model on it."""
-    node = foresail.cluster.get("nodes")["items"][0]["metadata"]["labels"]["kubernetes.io/hostname"]
+    node = installation.open_nodes(foresail.cluster)[0]["metadata"]["labels"]["kubernetes.io/hostname"]
     volume = {
         "apiVersion": "v1",
         "kind": "PersistentVolume",

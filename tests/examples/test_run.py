@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests import installation
 from tests.examples import examples
 from tests.installation import eventually
 
@@ -111,7 +112,7 @@ def test_05_gpu_model_says_what_no_node_offers_and_goes_where_the_card_is(foresa
 
     waiting = eventually(ready, lambda seen: seen.get("reason") == "Unschedulable", 60, "the scheduler's words")
     assert "nvidia.com/gpu" in waiting["message"] or "node affinity" in waiting["message"]
-    node = cluster.get("nodes")["items"][0]["metadata"]["name"]
+    node = installation.open_nodes(cluster)[0]["metadata"]["name"]
     cluster.pretend_gpus(node, 1, "NVIDIA-A100-SXM4-80GB", 81559)
 
     def places() -> list[str | None]:
