@@ -132,8 +132,12 @@ def _facts(
 ) -> facts.Facts:
     revision = planned.revision if planned else _NO_REVISION
     shown = _shown(model.metadata, seen, revision, problem, scaled=model.spec.scaling is not None)
-    proxies = seen.proxies if proxy.wanted(model) else None
-    return dataclasses.replace(shown, sleepy=zero.sleepy(model), proved=proved, proxies=proxies)
+    shown = dataclasses.replace(shown, sleepy=zero.sleepy(model), proved=proved)
+    if not proxy.wanted(model):
+        return shown
+    deployment = seen.of(kinds.DEPLOYMENT, names.proxy(model.metadata.name))
+    refused = facts.rollout(deployment.read() if deployment else None).refused
+    return dataclasses.replace(shown, proxies=seen.proxies, proxies_refused=refused)
 
 
 def _shown(

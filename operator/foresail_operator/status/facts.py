@@ -111,6 +111,8 @@ class Facts:
     """Whether there is a Service of the model's own that leads to its replicas."""
     proxies: tuple[Pod, ...] | None = None
     """None: the model has none."""
+    proxies_refused: str | None = None
+    """Why proxies can't be created, in the API server's words."""
     hint: Trouble | None = None
     """Why pods that say nothing themselves don't start, where Events told."""
 

@@ -306,12 +306,15 @@ def test_an_autoscalers_words_are_read() -> None:
 
 
 def test_a_model_whose_proxies_do_not_start_says_so_while_its_replicas_answer() -> None:
-    def said(*proxies: Pod) -> str:
-        known = Facts(1, "new", DONE, (pod(),), None, proxies=proxies)
+    def said(*proxies: Pod, refused: str | None = None) -> str:
+        known = Facts(1, "new", DONE, (pod(),), None, proxies=proxies, proxies_refused=refused)
         return next(one.message for one in conditions.compute(known) if one.type is Type.AVAILABLE)
 
     broken = pod(name="x", ready=False, proxy=True, trouble=Trouble(Reason.IMAGE, "not found"))
     assert said() == "requests are answered, balanced by connection as no proxy is ready; proxies are starting"
+    assert said(refused="exceeded quota: small").endswith("no proxy is ready; exceeded quota: small")
+    lost = pod(name="x", ready=False, proxy=True, address="10.0.0.9")
+    assert "find no replica yet: if that lasts, see whether the chart's clusterDomain" in said(lost)
     assert said(broken).endswith("ImagePullFailed: not found")
     assert said(broken, pod(proxy=True)) == "requests are answered"
 
