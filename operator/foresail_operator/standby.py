@@ -7,9 +7,11 @@ no request for idleSeconds ──> a look at the model ──> size 0
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import logging
 import random
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from foresail_operator import errors
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from foresail_operator.observe import Cache, Observed
 
 _LOG: Final = logging.getLogger(__name__)
+BESIDE_SECONDS: Final = 0.5
+"""How long the activator stays beside the first ready replica of a model that woke."""
 WISHES_LABEL: Final = "foresail.dev/wishes=true"
 """Label selector of the ConfigMap in which the activator asks for replicas."""
 
@@ -45,7 +49,14 @@ class Place:
 class Standby:
     """One replica's part in it; `changed` is called with a model to look at."""
 
-    def __init__(self, kube: Kube, cache: Cache, place: Place | None, changed: Callable[[Key], None]) -> None:
+    def __init__(
+        self,
+        kube: Kube,
+        cache: Cache,
+        place: Place | None,
+        changed: Callable[[Key], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._kube = kube
         self._cache = cache
         self._place = place
@@ -53,6 +64,9 @@ class Standby:
         self._ports = Ports()
         self._slices: dict[str, tuple[str, ...]] = {}
         self._wishes: frozenset[str] = frozenset()
+        self._clock = clock
+        self._relieved: dict[Key, float] = {}
+        """Since when a replica is ready beside the activator."""
 
     @property
     def installed(self) -> bool:
@@ -109,11 +123,35 @@ class Standby:
             return None
         self._ports.learn(self._live_pairs)
         pair = self._ports.take(model.key, _pair(model.key, seen))
-        return activator.build(model, self.addresses(), pair, proxied=proxied, alone=_alone(model, seen))
+        return activator.build(model, self.addresses(), pair, proxied=proxied, alone=self._alone(model, seen))
+
+    def _alone(self, model: ModelDeployment, seen: Observed) -> bool:
+        """Return whether the activator is to be a ready endpoint: of a model at zero, until a replica is one.
+
+        It stays for a moment beside the first ready replica, whose own endpoint Kubernetes has yet to write: too late
+        costs nothing, as the activator passes on, and too early leaves nobody.
+        """
+        deployment = _deployment(model, seen)
+        if zero.sleepy(model) and deployment is not None and facts.rollout(deployment).wanted == 0:
+            self._relieved.pop(model.key, None)
+            return True
+        if not any(map(activator.is_ready, _slices(model.key, seen))):
+            return False
+        if not any(pod.ready and not pod.ending for pod in seen.pods):
+            self._relieved.pop(model.key, None)
+            return True
+        now = self._clock()
+        left = self._relieved.setdefault(model.key, now) + BESIDE_SECONDS - now
+        if left > 0:
+            asyncio.get_running_loop().call_later(left, self._changed, model.key)
+            return True
+        del self._relieved[model.key]
+        return False
 
     def forget(self, key: Key) -> None:
         """Give a model's ports back."""
         self._ports.free(key)
+        self._relieved.pop(key, None)
 
     async def act(self, model: ModelDeployment, seen: Observed, *, idle: bool, proved: bool) -> None:
         """Let a model sleep or wake where that is due.
@@ -194,15 +232,6 @@ def _slices(key: Key, seen: Observed) -> list[Manifest]:
     called = (names.activator_slice(key[1], proxied=proxied) for proxied in (False, True))
     found = (seen.of(kinds.ENDPOINT_SLICE, name) for name in called)
     return [one.read() for one in found if one is not None]
-
-
-def _alone(model: ModelDeployment, seen: Observed) -> bool:
-    """Return whether the activator is all there is: of a model at zero, and of one that wakes, until a pod is ready."""
-    if not zero.sleepy(model) or any(pod.ready and not pod.ending for pod in seen.pods):
-        return False
-    deployment = _deployment(model, seen)
-    sleeps = deployment is not None and facts.rollout(deployment).wanted == 0
-    return sleeps or any(map(activator.is_ready, _slices(model.key, seen)))
 
 
 def _pair(key: Key, seen: Observed) -> int | None:

@@ -30,8 +30,16 @@ KEY = ("team", "fraud")
 SCALE = "/apis/apps/v1/namespaces/team/deployments/fraud/scale"
 WISHES = "/api/v1/namespaces/system/configmaps/foresail-wake"
 ZERO = {"minReplicas": 0, "maxReplicas": 3}
+STEADY = {"minReplicas": 1, "maxReplicas": 3}
 NAMED = {"name": "fraud", "namespace": "team"}
 WISH = {"data": {"team.fraud": "now", "team.cats": "now"}}
+
+
+@dataclasses.dataclass
+class Time:
+    """What the clock says."""
+
+    seconds: float = 100.0
 
 
 @dataclasses.dataclass
@@ -42,6 +50,7 @@ class Bench:
     cache: Cache
     standby: Standby
     asked: list[Key]
+    time: Time
     versions: Iterator[int] = dataclasses.field(default_factory=lambda: itertools.count(30))
 
     def size(self, replicas: int) -> None:
@@ -74,9 +83,10 @@ def endpoints(*addresses: str) -> dict[str, Any]:
 async def bench(place: Place | None = Place("system", "foresail-activator", "foresail-wake")) -> AsyncIterator[Bench]:  # noqa: B008  # a frozen value
     api, cache, asked = wire.Api(), Cache(), list[Any]()
     async with TestServer(api.app()) as server, aiohttp.ClientSession(server.make_url("/")) as session:
-        standby = Standby(Kube(session, Metrics(), lambda: None), cache, place, asked.append)
+        time = Time()
+        standby = Standby(Kube(session, Metrics(), lambda: None), cache, place, asked.append, lambda: time.seconds)
         cache.note(kinds.MODEL_DEPLOYMENT, make_raw(scaling=ZERO))
-        yield Bench(api, cache, standby, asked)
+        yield Bench(api, cache, standby, asked, time)
 
 
 async def test_a_wish_asks_for_a_look_and_wakes_the_model(make_model: MakeModel) -> None:
@@ -202,14 +212,24 @@ async def test_of_a_model_at_zero_the_activator_is_a_ready_endpoint_until_a_repl
 
         assert not is_ready(1, pod_ready=False)  # a first start: kube-proxy falls back by itself
         assert not is_ready(1, pod_ready=True)
-        assert not is_ready(0, pod_ready=True)  # it answers still
+        assert is_ready(0, pod_ready=True)  # its end is on the way
         assert is_ready(0, pod_ready=False)
         assert is_ready(1, pod_ready=False)  # it wakes
+        assert is_ready(1, pod_ready=True)  # Kubernetes has yet to write the replica's endpoint
+        b.time.seconds += 0.5
         assert not is_ready(1, pod_ready=True)
         assert not is_ready(1, pod_ready=False)
-        assert activator.is_ready(activator.build(model, ("10.0.0.8",), 0, alone=True))
-        steady = make_model(scaling={"minReplicas": 1, "maxReplicas": 3})
+        assert is_ready(0, pod_ready=False)
+        b.size(1)
+        awake = b.standby.slice_of(make_model(scaling=STEADY), b.cache.observe(KEY))
+        assert awake is not None
+        assert activator.is_ready(awake)  # it may not sleep any more, and wakes as another does
+
+
+async def test_a_model_that_never_sleeps_has_its_activator_as_kube_proxys_fallback_only(make_model: MakeModel) -> None:
+    async with bench() as b:
+        b.standby.sink(kinds.ENDPOINT_SLICE, "ADDED", endpoints("10.0.0.8"))
         b.size(0)
-        slice_ = b.standby.slice_of(steady, b.cache.observe(KEY))
+        slice_ = b.standby.slice_of(make_model(scaling=STEADY), b.cache.observe(KEY))
         assert slice_ is not None
         assert not activator.is_ready(slice_)

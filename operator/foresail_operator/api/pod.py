@@ -95,7 +95,7 @@ class Pod(Resource):
     labels: dict[str, str] = Field(
         default={},
         max_length=32,
-        description="More labels of the pods.",
+        description="More labels of replicas and proxies.",
         json_schema_extra=rule(
             "self.all(k, !k.startsWith('foresail.dev/') && !(k in ["
             + ", ".join(f"'app.kubernetes.io/{label}'" for label in OWN_LABELS)
@@ -106,7 +106,7 @@ class Pod(Resource):
     annotations: dict[str, str] = Field(
         default={},
         max_length=32,
-        description="More annotations of the pods.",
+        description="More annotations of them.",
         json_schema_extra=rule(
             "self.all(k, !k.startsWith('foresail.dev/') && !k.contains('apparmor') && !k.contains('seccomp'))",
             "annotations of foresail.dev/, AppArmor and seccomp can't be set: choose other keys",

@@ -95,7 +95,7 @@ def _template(model: ModelDeployment, setup: Setup, configuration: str) -> Manif
     return {
         "metadata": {
             "labels": {**pod.labels, **meta.proxy_labels(model)},
-            "annotations": {**pod.annotations, meta.MODEL_ANNOTATION: model.metadata.name},
+            "annotations": {**_annotations(model), meta.MODEL_ANNOTATION: model.metadata.name},
         },
         "spec": {
             "containers": [_container(setup)],
@@ -116,6 +116,11 @@ def _template(model: ModelDeployment, setup: Setup, configuration: str) -> Manif
             **{name: value for name, value in optional.items() if value},
         },
     }
+
+
+def _annotations(model: ModelDeployment) -> dict[str, str]:
+    """Return the user's, without those that would have a replica's numbers read through a proxy."""
+    return {name: text for name, text in model.spec.pod.annotations.items() if not name.startswith("prometheus.io/")}
 
 
 def _container(setup: Setup) -> Manifest:

@@ -51,7 +51,9 @@ class Choice:
     reason: str
 
 
-def choose(api_services: Iterable[Mapping[str, Any]] | None, ours: Service, now: dt.datetime) -> Choice:
+def choose(
+    api_services: Iterable[Mapping[str, Any]] | None, ours: Service, now: dt.datetime, since: dt.datetime
+) -> Choice:
     """Return the mode.
 
     Args:
@@ -59,6 +61,7 @@ def choose(api_services: Iterable[Mapping[str, Any]] | None, ours: Service, now:
             for a single namespace.
         ours: The Service that our metrics API stands behind.
         now: The time.
+        since: When we began to look: that we were not reached before says nothing.
     """
     if api_services is None:
         return Choice(
@@ -70,7 +73,7 @@ def choose(api_services: Iterable[Mapping[str, Any]] | None, ours: Service, now:
         items = [item for item in served if item["spec"].get("group") == group]
         services = [_service(item) for item in items]
         if services and all(service == ours for service in services):
-            if word := next((word for item in items if (word := _unreached(item, now))), None):
+            if word := next((word for item in items if (word := _unreached(item, now, since))), None):
                 foreign.append(
                     f"the API server has not reached {group} for two minutes ({word}): let it reach port 8443 of the "
                     "operator's pods"
@@ -81,13 +84,13 @@ def choose(api_services: Iterable[Mapping[str, Any]] | None, ours: Service, now:
     return Choice(Mode.BOUNDS, f"the operator sets the HPA's bounds itself{_because(foreign)}")
 
 
-def _unreached(item: Mapping[str, Any], now: dt.datetime) -> str | None:
+def _unreached(item: Mapping[str, Any], now: dt.datetime, since: dt.datetime) -> str | None:
     """Return the reason for which the API server has gone without an APIService for too long; None if it has not."""
     conditions = (item.get("status") or {}).get("conditions") or ()
     found = next((one for one in conditions if one.get("type") == "Available"), None)
     if found is None or found.get("status") != "False" or not found.get("lastTransitionTime"):
         return None
-    since = dt.datetime.fromisoformat(found["lastTransitionTime"])
+    since = max(since, dt.datetime.fromisoformat(found["lastTransitionTime"]))
     return str(found.get("reason") or "not available") if now - since >= PATIENCE else None
 
 

@@ -60,6 +60,8 @@ class Registration:
         self._secret = secret
         self._leads = leads
         self._now = now
+        self._since: dt.datetime | None = None
+        """When it looked for the first time."""
 
     async def look(self) -> State:
         """Read what is there and, as the leader, repair it.
@@ -67,12 +69,13 @@ class Registration:
         Raises:
             ApiError: The API server did not answer.
         """
+        self._since = self._since or self._now()
         chain = await self._chain()
         items = await self._api_services()
         if chain is not None and self._leads():
             for item in items or ():
                 await self._trust(item, chain)
-        return State(chain, await self._front_proxy(), mode.choose(items, self._service, self._now()))
+        return State(chain, await self._front_proxy(), mode.choose(items, self._service, self._now(), self._since))
 
     async def _chain(self) -> Chain | None:
         found = await self._find(SECRET, self._service.namespace, self._secret)

@@ -127,9 +127,8 @@ def _stranger(status: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _failed(container: dict[str, Any]) -> Trouble | None:
-    """Return how a container that is not ours ended last, unless it ended well or runs."""
-    state = container.get("state", {})
-    ended = state.get("terminated") or ("running" not in state and container.get("lastState", {}).get("terminated"))
+    """Return how a container that is not ours ended last; it stays the answer while the next try is not ready."""
+    ended = container.get("state", {}).get("terminated") or container.get("lastState", {}).get("terminated")
     if not ended or not ended.get("exitCode"):
         return None
     line = ((ended.get("message") or "").strip().splitlines() or [ended.get("reason") or ""])[-1]

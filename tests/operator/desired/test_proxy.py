@@ -121,7 +121,7 @@ def test_proxies_go_where_replicas_may_but_keep_to_no_gpu_nodes(make_model: Make
         loadBalancing="request",
         pod={
             "labels": {"team": "risk", "sidecar.istio.io/inject": "false"},
-            "annotations": {"note": "here"},
+            "annotations": {"note": "here", "prometheus.io/port": "8080"},
             "nodeSelector": {"pool": "gpu"},
             "tolerations": [{"key": "dedicated", "operator": "Exists"}],
         },
@@ -129,5 +129,6 @@ def test_proxies_go_where_replicas_may_but_keep_to_no_gpu_nodes(make_model: Make
     found = pod(model)
     assert {"team": "risk", "sidecar.istio.io/inject": "false"}.items() <= found["metadata"]["labels"].items()
     assert found["metadata"]["annotations"]["note"] == "here"
+    assert "prometheus.io/port" not in found["metadata"]["annotations"]
     assert found["spec"]["nodeSelector"] == {"kubernetes.io/os": "linux"}
     assert found["spec"]["tolerations"] == [{"key": "dedicated", "operator": "Exists"}]

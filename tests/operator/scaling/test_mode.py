@@ -7,6 +7,7 @@ from foresail_operator.scaling import mode
 from foresail_operator.scaling.mode import Mode, Service
 
 NOW = dt.datetime(2026, 11, 26, 12, tzinfo=dt.UTC)
+LONG_AGO = NOW - dt.timedelta(days=1)
 OURS = Service("foresail", "foresail-metrics")
 ADAPTER = Service("monitoring", "prometheus-adapter")
 KEDA = Service("keda", "keda-metrics-apiserver")
@@ -39,7 +40,7 @@ def api(group: str, version: str, service: Service | None) -> dict[str, Any]:
     ],
 )
 def test_a_foreign_metrics_api_is_gone_around(served: list[dict[str, Any]] | None, chosen: Mode, words: str) -> None:
-    choice = mode.choose(served, OURS, NOW)
+    choice = mode.choose(served, OURS, NOW, LONG_AGO)
     assert choice.mode is chosen
     assert words in choice.reason
 
@@ -53,10 +54,12 @@ def unreached(item: dict[str, Any], seconds: float, status: str = "False") -> di
 def test_a_metrics_api_that_the_api_server_does_not_reach_is_gone_around_after_two_minutes() -> None:
     custom, external = api("custom", "v1beta2", OURS), api("external", "v1beta1", OURS)
     for seconds, status in ((119, "False"), (3600, "True")):
-        found = mode.choose([unreached(custom, seconds, status), external], OURS, NOW)
+        found = mode.choose([unreached(custom, seconds, status), external], OURS, NOW, LONG_AGO)
         assert found.mode is Mode.CUSTOM
-    assert mode.choose([unreached(custom, 120), external], OURS, NOW).mode is Mode.EXTERNAL
-    choice = mode.choose([unreached(custom, 120), unreached(external, 500)], OURS, NOW)
+    assert mode.choose([unreached(custom, 120), external], OURS, NOW, LONG_AGO).mode is Mode.EXTERNAL
+    choice = mode.choose([unreached(custom, 120), unreached(external, 500)], OURS, NOW, LONG_AGO)
     assert choice.mode is Mode.BOUNDS
     assert "has not reached custom.metrics.k8s.io for two minutes (FailedDiscoveryCheck)" in choice.reason
     assert "port 8443" in choice.reason
+    fresh = mode.choose([unreached(custom, 3600)], OURS, NOW, NOW - dt.timedelta(seconds=119))
+    assert fresh.mode is Mode.CUSTOM  # nobody could reach an operator that was away

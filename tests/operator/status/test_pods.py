@@ -218,6 +218,12 @@ CRASHED: dict[str, Any] = {
             Reason.CRASH,
             "exit code 1: can't reach the control plane",
         ),
+        (
+            "initContainerStatuses",
+            {"state": {"running": {}}, "lastState": CRASHED, "restartCount": 4},
+            Reason.CRASH,
+            "exit code 1: can't reach the control plane",
+        ),
         ("containerStatuses", {"state": {"terminated": {"exitCode": 2, "reason": "Error"}}}, Reason.CRASH, "2: Error"),
     ],
 )
