@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import generate_protobuf
 
 from foresail_operator import generate
+from foresail_operator.scaling import documents
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,9 +29,6 @@ NAMESPACE: Final = "foresail-system"
 HEADER: Final = "# Made by `make generate` from charts/foresail; do not edit.\n"
 
 
-METRICS_GROUPS = ("custom.metrics.k8s.io", "external.metrics.k8s.io")
-
-
 def files() -> Iterator[tuple[str, str]]:
     """Yield each generated file's path under the root, and its text."""
     yield from generate_protobuf.files(ROOT)
@@ -38,7 +36,9 @@ def files() -> Iterator[tuple[str, str]]:
         yield path, text
         if path.startswith("crds/"):
             yield f"{KUSTOMIZE_FOLDER}/crd.yaml", text
-    installed, registered = parted(without_helm(render(["--set", f"metricsApi.groups={{{','.join(METRICS_GROUPS)}}}"])))
+    installed, registered = parted(
+        without_helm(render(["--set", f"metricsApi.groups={{{','.join(documents.VERSIONS)}}}"]))
+    )
     yield f"{KUSTOMIZE_FOLDER}/foresail.yaml", HEADER + installed
     yield f"{KUSTOMIZE_FOLDER}/metrics-api/apiservices.yaml", HEADER + registered
     for values in sorted((ROOT / GOLDEN_FOLDER).glob("*.values.yaml")):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-import resource
 import signal
 import sys
 
 import uvloop
 
 from foresail_activator import app, settings
-from foresail_operator import access, arguments, errors, logs
+from foresail_operator import access, arguments, errors, logs, sockets
 
 
 def main() -> None:
@@ -22,8 +21,7 @@ def main() -> None:
     try:
         chosen = settings.from_environment(os.environ)
         logs.begin(chosen.log_level)
-        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        sockets.allow_many()
         uvloop.run(_run(chosen))
     except* errors.OperatorError as group:
         sys.exit(f"foresail-activator: {group.exceptions[0]}")

@@ -21,7 +21,7 @@ from foresail_activator.limits import Held
 from foresail_activator.listeners import Listeners
 from foresail_activator.metrics import Metrics
 from foresail_activator.wake import AGAIN_SECONDS, Waker
-from foresail_operator import listening
+from foresail_operator import sockets
 from foresail_operator.api import kinds
 from foresail_operator.desired import activator
 from foresail_operator.kube import Kube
@@ -56,7 +56,7 @@ class Activator:
         runner = web.AppRunner(self._probes(), access_log=None)
         await runner.setup()
         try:
-            await web.SockSite(runner, listening.listen(self._settings.http_host, self._settings.http_port)).start()
+            await web.SockSite(runner, sockets.listen(self._settings.http_host, self._settings.http_port)).start()
             async with asyncio.TaskGroup() as group:
                 parts = [group.create_task(part) for part in (self._follow(), self._remind(), self.waker.run())]
                 await stop.wait()

@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from foresail_activator.waiting import WaitingRoom
-from foresail_operator import listening
+from foresail_operator import sockets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ class Listeners:
     """Keeps sockets and waiting rooms as the directory has them; it is a watch's sink."""
 
     def __init__(
-        self, directory: Directory, house: House, wake: Callable[[Door], None], host: str = listening.EVERYWHERE
+        self, directory: Directory, house: House, wake: Callable[[Door], None], host: str = sockets.EVERYWHERE
     ) -> None:
         self._directory = directory
         self._house = house
@@ -80,7 +80,7 @@ class Listeners:
         room = WaitingRoom(self._house, door, self._wake)
         loop = asyncio.get_running_loop()
         try:
-            opened = listening.listen(self._host, port, BACKLOG)
+            opened = sockets.listen(self._host, port, BACKLOG)
             server = await loop.create_server(room.client, sock=opened, backlog=BACKLOG)
         except OSError as error:
             _LOG.error("can't listen", extra={"port": port, "service": "/".join(door.service), "error": str(error)})

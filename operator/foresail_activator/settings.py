@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Final
 
 from foresail_activator.limits import Limits
-from foresail_operator import listening
+from foresail_operator import sockets
 from foresail_operator.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Settings:
     namespaces: tuple[str, ...] = ()
     pod_namespace: str = "default"
     wake_name: str = "foresail-wake"
-    http_host: str = listening.EVERYWHERE  # probes come from the node, metrics from anywhere
+    http_host: str = sockets.EVERYWHERE  # probes come from the node, metrics from anywhere
     http_port: int = 8080
     drain_seconds: int = 5
     grace_seconds: int = 20

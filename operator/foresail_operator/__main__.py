@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import resource
 import signal
 import sys
 
@@ -13,7 +12,7 @@ import uvloop
 import foresail_operator.lean  # noqa: F401  # before anything that imports kopf
 
 # isort: split
-from foresail_operator import access, app, arguments, errors, logs, settings
+from foresail_operator import access, app, arguments, errors, logs, settings, sockets
 
 
 def main() -> None:
@@ -22,8 +21,7 @@ def main() -> None:
     try:
         chosen = settings.from_environment(os.environ)
         logs.begin(chosen.log_level)
-        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a connection for each pod; many nodes give 1,024
+        sockets.allow_many()  # one for each pod
         uvloop.run(_run(chosen))
     except* errors.OperatorError as group:
         sys.exit(f"foresail-operator: {group.exceptions[0]}")

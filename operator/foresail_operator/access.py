@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 
-from foresail_operator import __version__, trust
+from foresail_operator import __version__, sockets, trust
 from foresail_operator.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -65,9 +65,8 @@ async def find(environment: Mapping[str, str]) -> Access:
     """
     host, port = environment.get("KUBERNETES_SERVICE_HOST"), environment.get("KUBERNETES_SERVICE_PORT", "443")
     if host and not environment.get("KUBECONFIG"):
-        address = f"[{host}]" if ":" in host else host
         tls = trust.as_kubernetes_does(ssl.create_default_context(cafile=str(_ACCOUNT / "ca.crt")))
-        return Access(f"https://{address}:{port}", tls, Token(_ACCOUNT / "token"))
+        return Access(f"https://{sockets.bracketed(host)}:{port}", tls, Token(_ACCOUNT / "token"))
     return await _from_kubeconfig(environment.get("KUBECONFIG"))
 
 

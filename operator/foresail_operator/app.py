@@ -13,7 +13,7 @@ import kopf
 from aiohttp import web
 from kopf._core.engines import peering
 
-from foresail_operator import errors, handlers, listening, probes, sweep
+from foresail_operator import errors, handlers, probes, sockets, sweep
 from foresail_operator.api import kinds
 from foresail_operator.apply import Applier
 from foresail_operator.clocks import Clocks, rfc3339
@@ -155,7 +155,7 @@ class Operator:
         runner = web.AppRunner(probes.app(self.sick, self.unready, self.metrics), access_log=None)
         await runner.setup()
         try:
-            await web.SockSite(runner, listening.listen(self._settings.http_host, self._settings.http_port)).start()
+            await web.SockSite(runner, sockets.listen(self._settings.http_host, self._settings.http_port)).start()
             await self._run_tasks(stop)
         finally:
             await runner.cleanup()

@@ -37,14 +37,12 @@ def belongs(body: dict[str, Any], owner: dict[str, Any]) -> Belongs:
     What we made and `kubectl delete --cascade=orphan` left without a controller is ours again, so that a
     ModelDeployment can be taken away and put back under running pods.
     """
-    found = live.controller(body["metadata"])
-    if found is None and live.orphaned(body["metadata"], owner["name"]):
+    if live.owned(body["metadata"], owner["name"], owner["uid"]):
         return Belongs.TO_US
+    found = live.controller(body["metadata"])
     if found is None or found["kind"] != owner["kind"] or found["name"] != owner["name"]:
         return Belongs.TO_SOMEONE_ELSE
-    if found["uid"] != owner["uid"]:
-        return Belongs.TO_A_PREDECESSOR
-    return Belongs.TO_US
+    return Belongs.TO_A_PREDECESSOR
 
 
 class Applier:

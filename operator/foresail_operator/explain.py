@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import aiohttp
 import orjson
 
-from foresail_operator import errors
+from foresail_operator import errors, sockets
 from foresail_operator.api import kinds
 from foresail_operator.api.conditions import FROM_RUNTIME, Reason
 from foresail_operator.status.pods import Trouble
@@ -102,8 +102,7 @@ async def ask(address: str, tls: bool) -> dict[str, Any]:
 
     Who answers at a pod's address is as certain without verifying TLS as the address is, and nothing secret is said.
     """
-    host = f"[{address}]" if ":" in address else address
-    url = f"{'https' if tls else 'http'}://{host}:{contract.HTTP_PORT}{contract.READY_PATH}"
+    url = f"{'https' if tls else 'http'}://{sockets.bracketed(address)}:{contract.HTTP_PORT}{contract.READY_PATH}"
     try:
         async with aiohttp.ClientSession(timeout=_ASK_TIMEOUT) as session, session.get(url, ssl=False) as response:
             found = orjson.loads(await response.content.read(_LONGEST_ANSWER_BYTES))

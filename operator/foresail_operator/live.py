@@ -85,17 +85,15 @@ def controller(metadata: dict[str, Any]) -> dict[str, Any] | None:
     return next((owner for owner in metadata.get("ownerReferences") or () if owner.get("controller")), None)
 
 
-def orphaned(metadata: dict[str, Any], name: str) -> bool:
-    """Tell whether we made an object for the ModelDeployment of this name and nobody controls it any more."""
-    annotations = metadata.get("annotations") or {}
-    made = meta.APPLIED_ANNOTATION in annotations and annotations.get(meta.MODEL_ANNOTATION) == name
-    return made and controller(metadata) is None
-
-
 def owned(metadata: dict[str, Any], name: str, uid: str) -> bool:
-    """Tell whether an object is a child of the ModelDeployment of this name and uid, or an orphan that it adopts."""
-    owner = controller(metadata)
-    return orphaned(metadata, name) if owner is None else bool(owner["uid"] == uid)
+    """Tell whether an object is a child of the ModelDeployment of this name and uid, or an orphan that it adopts.
+
+    An orphan is what we made for that name and nobody controls any more.
+    """
+    if (owner := controller(metadata)) is not None:
+        return bool(owner["uid"] == uid)
+    annotations = metadata.get("annotations") or {}
+    return meta.APPLIED_ANNOTATION in annotations and annotations.get(meta.MODEL_ANNOTATION) == name
 
 
 def key_of(metadata: dict[str, Any]) -> Key | None:

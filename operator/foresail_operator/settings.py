@@ -8,7 +8,7 @@ import secrets
 import socket
 from typing import TYPE_CHECKING, Final
 
-from foresail_operator import __version__, listening
+from foresail_operator import __version__, sockets
 from foresail_operator.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Settings:
     """Whether the cluster's first family is IPv6: then the API server's address in a pod is of it."""
     pod_name: str = dataclasses.field(default_factory=lambda: f"{socket.gethostname()}-{secrets.token_hex(3)}")
     pod_namespace: str = "default"
-    http_host: str = listening.EVERYWHERE  # probes come from the node, metrics from anywhere
+    http_host: str = sockets.EVERYWHERE  # probes come from the node, metrics from anywhere
     http_port: int = 8080
     metrics_service: str = ""
     metrics_port: int = 8443

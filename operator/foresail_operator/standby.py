@@ -123,10 +123,10 @@ class Standby:
             return None
         self._ports.learn(self._live_pairs)
         pair = self._ports.take(model.key, _pair(model.key, seen))
-        return activator.build(model, self.addresses(), pair, proxied=proxied, alone=self._alone(model, seen))
+        return activator.build(model, self.addresses(), pair, proxied=proxied, ready=self._stands_alone(model, seen))
 
-    def _alone(self, model: ModelDeployment, seen: Observed) -> bool:
-        """Return whether the activator is to be a ready endpoint: of a model at zero, until a replica is one.
+    def _stands_alone(self, model: ModelDeployment, seen: Observed) -> bool:
+        """Return whether the activator is a ready endpoint, as nobody else is: of a model at zero, until a replica is.
 
         It stays for a moment beside the first ready replica, whose own endpoint Kubernetes has yet to write: too late
         costs nothing, as the activator passes on, and too early leaves nobody.

@@ -11,6 +11,7 @@ import yaml
 
 from foresail_operator.desired import meta
 from foresail_testbed.cluster import Cluster
+from tests.chart.charts import ALL_GROUPS
 from tests.cluster import kit
 from tests.cluster.relay import kubeconfig
 
@@ -26,7 +27,6 @@ NAMESPACE: Final = "foresail-audited"
 ACCOUNT: Final = "operator"
 NEEDED: Final = {"ServiceAccount", "Secret", "Service", "APIService", "ConfigMap"}
 WISHES: Final = "audited-wake"
-GROUPS: Final = "metricsApi.groups={custom.metrics.k8s.io,external.metrics.k8s.io}"
 SCALING: Final = {
     "minReplicas": 1,
     "maxReplicas": 3,
@@ -91,7 +91,7 @@ def installed(plane: Access) -> Iterator[Callable[..., list[dict[str, Any]]]]:
 
     def install(*values: str) -> list[dict[str, Any]]:
         words = [str(kit.ROOT / "scripts/helm"), "template", "audited", "charts/foresail", "--namespace", NAMESPACE]
-        settings = [f"--set={value}" for value in (f"serviceAccount.name={ACCOUNT}", GROUPS, *values)]
+        settings = [f"--set={value}" for value in (f"serviceAccount.name={ACCOUNT}", ALL_GROUPS, *values)]
         done = subprocess.run([*words, *settings], cwd=kit.ROOT, capture_output=True, text=True, check=True)
         manifests = [one for one in yaml.safe_load_all(done.stdout) if one]
         rights = [one for one in manifests if one["kind"] in NEEDED or "rbac" in one["apiVersion"]]

@@ -73,7 +73,7 @@ concurrency requests_per_second latency_p95_milliseconds queued_requests
      versions. Where the cluster can't be looked at (helm template, Argo CD), only what metricsApi.groups names is: nobody
      else's APIService may be written over. The API server's own v1. tells whether it can.
      (dict "context" $ "group" "custom.metrics.k8s.io" "versions" (list "v1beta2" "v1beta1")) */}}
-{{- define "foresail.groupIsFree" -}}
+{{- define "foresail.registersGroup" -}}
 {{- $wish := default dict .context.Values.metricsApi -}}
 {{- $groups := default list $wish.groups -}}
 {{- $seen := lookup "apiregistration.k8s.io/v1" "APIService" "" "v1." -}}

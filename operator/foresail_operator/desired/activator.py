@@ -35,7 +35,7 @@ MODELS: Final = 11_384
 
 
 def build(
-    model: ModelDeployment, addresses: tuple[str, ...], pair: int, *, proxied: bool = False, alone: bool = False
+    model: ModelDeployment, addresses: tuple[str, ...], pair: int, *, proxied: bool = False, ready: bool = False
 ) -> Manifest:
     """Return the slice.
 
@@ -44,7 +44,7 @@ def build(
         addresses: The activator's ready pods.
         pair: The number of the model's ports.
         proxied: Whether the replicas are behind proxies: then it joins the Service that leads past those.
-        alone: Whether there is no replica and none is to be, until someone asks.
+        ready: Whether its endpoints are ready ones.
     """
     called = model.metadata.name
     name = names.direct_service(called) if proxied else names.service(called)
@@ -53,7 +53,7 @@ def build(
         ENDPOINT_SLICE,
         names.activator_slice(called, proxied=proxied),
         addressType=address_type(addresses),
-        endpoints=[_endpoint(address, ready=alone) for address in sorted(addresses)],
+        endpoints=[_endpoint(address, ready=ready) for address in sorted(addresses)],
         ports=_ports(pair),
     )
     labels = {SERVICE_NAME_LABEL: name, SLICE_MANAGED_BY_LABEL: SLICE_MANAGED_BY}

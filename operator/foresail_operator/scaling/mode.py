@@ -68,20 +68,20 @@ def choose(
             Mode.BOUNDS, "this install has no metrics API of its own, so the operator sets the HPA's bounds itself"
         )
     served = list(api_services)
-    foreign: list[str] = []
+    against: list[str] = []
     for mode, group in ((Mode.CUSTOM, documents.CUSTOM_GROUP), (Mode.EXTERNAL, documents.EXTERNAL_GROUP)):
         items = [item for item in served if item["spec"].get("group") == group]
         services = [_service(item) for item in items]
         if services and all(service == ours for service in services):
-            if word := next((word for item in items if (word := _unreached(item, now, since))), None):
-                foreign.append(
-                    f"the API server has not reached {group} for two minutes ({word}): let it reach port 8443 of the "
-                    "operator's pods"
-                )
-                continue
-            return Choice(mode, f"the HPA reads the load over {group}{_because(foreign)}")
-        foreign += [f"{group} belongs to {_text(service)}" for service in services if service != ours][:1]
-    return Choice(Mode.BOUNDS, f"the operator sets the HPA's bounds itself{_because(foreign)}")
+            unreached = [word for item in items if (word := _unreached(item, now, since))]
+            if not unreached:
+                return Choice(mode, f"the HPA reads the load over {group}{_because(against)}")
+            against.append(
+                f"the API server has not reached {group} for two minutes ({unreached[0]}): let it reach port 8443 of "
+                "the operator's pods"
+            )
+        against += [f"{group} belongs to {_text(service)}" for service in services if service != ours][:1]
+    return Choice(Mode.BOUNDS, f"the operator sets the HPA's bounds itself{_because(against)}")
 
 
 def _unreached(item: Mapping[str, Any], now: dt.datetime, since: dt.datetime) -> str | None:
@@ -108,5 +108,5 @@ def _text(service: Service | None) -> str:
     return f"Service {service.namespace}/{service.name}" if service else "the API server"
 
 
-def _because(foreign: list[str]) -> str:
-    return f" because {' and '.join(foreign)}" if foreign else ""
+def _because(against: list[str]) -> str:
+    return f" because {' and '.join(against)}" if against else ""

@@ -14,6 +14,7 @@ import functools
 import ssl
 from typing import TYPE_CHECKING, Final
 
+from foresail_operator import sockets
 from foresail_operator.scaling import loads, signal
 from foresail_operator.scaling.connection import Connection
 from foresail_runtime import contract
@@ -48,8 +49,8 @@ class Pod:
     @property
     def question(self) -> bytes:
         """The request, byte for byte."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
         query = f"?{contract.LOAD_LATENCY_QUERY}=1" if self.latency else ""
+        host = sockets.bracketed(self.host)
         return f"GET {contract.LOAD_PATH}{query} HTTP/1.1\r\nHost: {host}:{self.port}\r\n\r\n".encode()
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from foresail_operator import listening
+from foresail_operator import sockets
 from foresail_operator.scaling import metrics_api
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class MetricsServer:
             await self._runner.setup()
         if self._site is not None:  # a context can't be told to distrust: a new authority needs a new one
             await self._site.stop()
-        self._site = web.SockSite(self._runner, listening.listen(self._host, self._port), ssl_context=context)
+        self._site = web.SockSite(self._runner, sockets.listen(self._host, self._port), ssl_context=context)
         await self._site.start()
         self._context = context
 

@@ -186,12 +186,13 @@ def _unproxied(facts: Facts) -> str:
     if facts.proxies is None or any(pod.ready and not pod.ending for pod in facts.proxies):
         return ""
     troubles = (pod.trouble for pod in facts.proxies if pod.trouble is not None)
-    why = next((f"{trouble.reason}: {trouble.words}" for trouble in troubles), facts.proxies_refused)
-    if why is None and any(pod.address and not pod.ending for pod in facts.proxies):
-        why = (
-            "proxies run and find no replica yet: if that lasts, see whether the chart's clusterDomain is the cluster's"
-        )
-    why = why or "proxies are starting"
+    run = any(pod.address and not pod.ending for pod in facts.proxies)
+    waiting = (
+        "proxies run and find no replica yet: if that lasts, see whether the chart's clusterDomain is the cluster's"
+        if run
+        else "proxies are starting"
+    )
+    why = next((f"{trouble.reason}: {trouble.words}" for trouble in troubles), facts.proxies_refused or waiting)
     return f", balanced by connection as no proxy is ready; {why}"
 
 

@@ -59,6 +59,9 @@ def read(raw: dict[str, Any]) -> Pod:
     labels = metadata.get("labels") or {}
     container = _container(status)
     ready = _condition(status, "Ready").get("status") == "True"
+    restarts, trouble = 0, None if ready else _trouble(raw, status, container)
+    if trouble is None and not ready and (stranger := _stranger(status)) is not None:
+        restarts, trouble = stranger
     return Pod(
         name=metadata["name"],
         uid=metadata["uid"],
@@ -68,8 +71,8 @@ def read(raw: dict[str, Any]) -> Pod:
         ending="deletionTimestamp" in metadata or status.get("phase") in {"Succeeded", "Failed"},
         description=_description(raw),
         address=status.get("podIP"),
-        restarts=max((one.get("restartCount", 0) for one in (container, _stranger(status) or {})), default=0),
-        trouble=None if ready else _trouble(raw, status, container),
+        restarts=max(container.get("restartCount", 0), restarts),
+        trouble=trouble,
         proxy=meta.PROXY_LABEL in labels,
         deletion_cost=_deletion_cost(metadata),
     )
@@ -111,19 +114,19 @@ def _trouble(raw: dict[str, Any], status: dict[str, Any], container: dict[str, A
         cards = accelerator.asked({"containers": (), **raw.get("spec", {})}, template.CONTAINER)
         sentence = words if not cards or words.endswith((".", "!", "?")) else f"{words}."
         return Trouble(Reason.UNSCHEDULABLE, _cut(f"{sentence} {cards}"))
-    own = _waiting(container.get("state", {}).get("waiting") or {}) or _ended(raw, container)
-    if own is not None or (stranger := _stranger(status)) is None:
-        return own
-    said = _waiting(stranger.get("state", {}).get("waiting") or {}) or _failed(stranger)
-    words = f"container {stranger['name']}, which was added to the pod: "
-    return None if said is None else Trouble(said.reason, _cut(words + said.words))
+    return _waiting(container) or _ended(raw, container)
 
 
-def _stranger(status: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the first container that is not ours and keeps the pod up: a mesh's or an agent's, added on the way."""
+def _stranger(status: dict[str, Any]) -> tuple[int, Trouble] | None:
+    """Return restarts and trouble of the first container that others added and that keeps the pod up."""
     found = (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ()))
-    others = (one for one in found if one["name"] not in _CONTAINERS and not one.get("ready"))
-    return next((one for one in others if _failed(one) or _waiting(one.get("state", {}).get("waiting") or {})), None)
+    for one in found:
+        if one["name"] in _CONTAINERS or one.get("ready"):
+            continue
+        if (said := _waiting(one) or _failed(one)) is not None:
+            words = f"container {one['name']}, which was added to the pod: {said.words}"
+            return one.get("restartCount", 0), Trouble(said.reason, _cut(words))
+    return None
 
 
 def _failed(container: dict[str, Any]) -> Trouble | None:
@@ -135,7 +138,8 @@ def _failed(container: dict[str, Any]) -> Trouble | None:
     return Trouble(Reason.CRASH, f"it ended with exit code {ended['exitCode']}: {line}")
 
 
-def _waiting(waiting: dict[str, Any]) -> Trouble | None:
+def _waiting(container: dict[str, Any]) -> Trouble | None:
+    waiting = container.get("state", {}).get("waiting") or {}
     reason, message = waiting.get("reason", ""), waiting.get("message", "")
     if reason in _PULL_REASONS:
         return Trouble(Reason.IMAGE, _cut(_BACK_OFF.sub("", message) or message or reason))

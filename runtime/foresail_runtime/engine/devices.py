@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import onnxruntime as ort
 
+from foresail_runtime import logs
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -41,7 +43,7 @@ def _load_cuda() -> None:
     with contextlib.redirect_stdout(words):  # where ONNX Runtime prints what it does not find
         ort.preload_dlls()
     if said := words.getvalue().strip():
-        _LOG.warning("not all of CUDA could be loaded", extra={"because": said})
+        _LOG.warning("not all of CUDA could be loaded", extra=logs.fields(because=said))
 
 
 def missing(provider: str, load: Callable[[str], Any] = ctypes.CDLL) -> str:

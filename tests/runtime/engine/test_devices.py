@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 from typing import Any
 
 import onnxruntime as ort
@@ -69,3 +70,17 @@ def test_a_driver_for_an_older_cuda_is_named(monkeypatch: pytest.MonkeyPatch) ->
     words = devices.missing(CUDA, linker(driver=Driver(0, 12040)))
     assert words == "the node's NVIDIA driver is made for CUDA 12.4 and this image for 13.0: update the driver"
     assert devices.missing(CUDA, linker(driver=Driver(0, 13010))) == ""
+
+
+def test_what_onnx_runtime_does_not_find_of_cuda_is_logged_with_its_words(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(ort, "preload_dlls", lambda: sys.stdout.write("Failed to load libcufft.so.12\n"), raising=False)
+    devices.load_libraries(["CPUExecutionProvider"])
+    assert not caplog.records
+    devices._load_cuda.cache_clear()
+    devices.load_libraries([CUDA, "CPUExecutionProvider"])
+    devices.load_libraries([CUDA])  # once a process
+    devices._load_cuda.cache_clear()
+    (record,) = caplog.records
+    assert record.__dict__["fields"] == {"because": "Failed to load libcufft.so.12"}

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from foresail_operator import listening
+from foresail_operator import sockets
 from foresail_runtime import early
 
 
@@ -16,7 +16,7 @@ def reached(family: socket.AddressFamily, address: str, port: int) -> bool:
         return client.connect_ex((address, port)) == 0
 
 
-@pytest.mark.parametrize("opened", [listening.listen, early.listen], ids=["the operator", "a replica"])
+@pytest.mark.parametrize("opened", [sockets.listen, early.listen], ids=["the operator", "a replica"])
 @pytest.mark.parametrize(("host", "ipv4", "ipv6"), [("", True, True), ("127.0.0.1", True, False), ("::1", False, True)])
 def test_every_address_is_of_both_families(opened: object, host: str, ipv4: bool, ipv6: bool) -> None:
     assert callable(opened)
@@ -36,7 +36,7 @@ def test_a_kernel_without_ipv6_is_listened_on_by_ipv4(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(socket, "create_server", without)
     monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)
-    for opened in (listening.listen, early.listen):
+    for opened in (sockets.listen, early.listen):
         listener = opened("", 0)
         assert listener is not None
         with listener:
@@ -44,5 +44,5 @@ def test_a_kernel_without_ipv6_is_listened_on_by_ipv4(monkeypatch: pytest.Monkey
 
 
 def test_a_port_that_is_taken_is_an_error() -> None:
-    with listening.listen("", 0) as taken, pytest.raises(OSError, match="in use"):
-        listening.listen("", taken.getsockname()[1])
+    with sockets.listen("", 0) as taken, pytest.raises(OSError, match="in use"):
+        sockets.listen("", taken.getsockname()[1])
