@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 Column: TypeAlias = list[Any] | npt.NDArray[Any]
 """A value a row; an array only where no value is missing."""
@@ -88,7 +88,11 @@ class Source(Protocol):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The columns there are."""
+        """The columns there are; of JSON lines those of the first row."""
+
+    @property
+    def known(self) -> Collection[str]:
+        """The columns that may be asked for: `names`, and of JSON lines those of other rows at the beginning."""
 
     @property
     def identity(self) -> str:

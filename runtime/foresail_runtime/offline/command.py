@@ -232,7 +232,7 @@ def choose_job(model: Model, source: Source, options: argparse.Namespace) -> Job
             raise Refused(f"the options {', '.join(unfit)} are for pictures, and {options.input} has none")
         if twice := next((name for name in columns if columns.count(name) > 1), None):
             raise Refused(f"--columns names {twice!r} twice: each column is one feature of the model")
-        return rows.RowsJob(model, source.names, columns)
+        return rows.RowsJob(model, source.names, columns, source.known)
     if columns:
         raise Refused(f"--columns is for rows, and {options.input} has pictures: take it away")
     name = options.task if options.task != "auto" else choose.task(model.signature)
@@ -257,7 +257,7 @@ def _kept(text: str | None, source: Source) -> tuple[str, ...]:
     from foresail_runtime.offline.chunks import Refused  # noqa: PLC0415
 
     kept = source.names if text == "*" else _listed(text)
-    missing = [name for name in kept if name not in source.names]
+    missing = [name for name in kept if name not in source.known]
     if missing:
         raise Refused(f"--keep names {', '.join(map(repr, missing))}: the input has {', '.join(source.names[:20])}")
     return tuple(dict.fromkeys(kept))

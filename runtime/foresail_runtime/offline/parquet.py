@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import contextlib
 import itertools
 from typing import TYPE_CHECKING, Any, Final
 
@@ -43,6 +44,7 @@ class ParquetSource:
         except pa.ArrowException as error:
             raise Refused(f"{path} is no Parquet file: {error}") from error
         self.names: Final = tuple(self.schema.names)
+        self.known: Final = self.names
         twice = [name for index, name in enumerate(self.names) if name in self.names[:index]]
         if twice:
             raise Refused(f"{path} has two columns {twice[0]!r}: give each its own name")
@@ -59,7 +61,10 @@ class ParquetSource:
         """Yield the chunks from a row on; see `Source`."""
         del first  # the position says it
         for batch in self._batches(position, list(dict.fromkeys(map(column_of, wanted)))):
-            columns = {name: _column(batch.column(column_of(name))) for name in wanted}
+            found = {name: batch.column(column_of(name)) for name in wanted}
+            columns = {
+                name: _column(array if wanted[name] is None else _number(array)) for name, array in found.items()
+            }
             yield Chunk(position, batch.num_rows, columns, {}, position + batch.num_rows)
             position += batch.num_rows
 
@@ -83,6 +88,16 @@ class ParquetSource:
         rest = pa.concat_batches(held)
         if rest.num_rows:
             yield rest
+
+
+def _number(array: pa.Array) -> pa.Array:
+    """Return decimals, which no input takes, as whole numbers where they are and fit, else as the nearest double."""
+    if not pa.types.is_decimal(array.type):
+        return array
+    if array.type.scale <= 0:
+        with contextlib.suppress(pa.ArrowInvalid):
+            return array.cast(pa.int64())
+    return array.cast(pa.float64())
 
 
 def _column(array: pa.Array) -> Column:

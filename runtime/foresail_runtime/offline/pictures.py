@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from foresail_runtime.offline.model import Model
 
-SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")
+SUFFIXES: Final = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif")
 CHUNK_PICTURES: Final = 32
 """So many are decoded at once, as far as there are cores, and held in the size that the model takes."""
 MAX_BYTES: Final = 256 * 2**20
@@ -31,7 +31,7 @@ FILE: Final = "file"
 class PictureSource:
     """Every picture in a folder and those below it, in the order of their paths."""
 
-    names = (FILE,)
+    names = known = (FILE,)
 
     def __init__(self, folder: Path, chunk_rows: int = CHUNK_PICTURES) -> None:
         """List the folder.

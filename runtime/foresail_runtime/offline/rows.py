@@ -21,7 +21,7 @@ from foresail_runtime.offline.chunks import Chunk, Column, Field, Ran, Refused, 
 from foresail_runtime.tasks import tabular
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from foresail_runtime.offline.model import Model
     from foresail_runtime.tensors import Signature, Tensor, TensorSpec
@@ -30,15 +30,19 @@ if TYPE_CHECKING:
 class RowsJob:
     """Scores rows; its output has a column for each of the model's outputs."""
 
-    def __init__(self, model: Model, names: Sequence[str], columns: Sequence[str] = ()) -> None:
+    def __init__(
+        self, model: Model, names: Sequence[str], columns: Sequence[str] = (), known: Collection[str] = ()
+    ) -> None:
         """Find out how the input's columns `names` fit the model; `columns` are those to use, in the model's order.
+
+        `known` are columns of rows that have more than the first, whose `names` are.
 
         Raises:
             Refused: They don't.
         """
         self._model = model
         self.outputs: Final[tuple[str, ...]] = model.engine.output_names
-        self._reader = reader(model.signature, names, columns)
+        self._reader = reader(model.signature, names, columns, {*names, *known})
         self.wanted: Final[Mapping[str, Callable[[str], Any] | None]] = self._reader.wanted
         self.fields: Final = tuple(map(_field, model.signature.outputs))
 
@@ -82,9 +86,11 @@ class RowsJob:
             except errors.InvalidRequest as error:
                 faults[index] = error.message.removeprefix("row 0, ").removeprefix("row 0 ")
         places = [place for place, index in enumerate(rows) if index not in faults]
+        if not places:
+            return []
         with contextlib.suppress(errors.InvalidRequest):
             together = self._reader.read([pick(column, places) for column in columns], len(places))
-            return [([rows[place] for place in places], together)] if places else []
+            return [([rows[place] for place in places], together)]
         return apart
 
 
@@ -154,8 +160,10 @@ class TensorReader:
         return tensors.Tensor(spec.name, spec.datatype, array)
 
 
-def reader(signature: Signature, names: Sequence[str], columns: Sequence[str]) -> TableReader | TensorReader:
-    """Return what reads the model's inputs off the columns `names`.
+def reader(
+    signature: Signature, names: Sequence[str], columns: Sequence[str], known: Collection[str]
+) -> TableReader | TensorReader:
+    """Return what reads the model's inputs off the columns `names`, or others that are `known`.
 
     Raises:
         Refused: They are not what the model takes.
@@ -165,11 +173,11 @@ def reader(signature: Signature, names: Sequence[str], columns: Sequence[str]) -
         own = tabular.columns(signature)
     except errors.ModelUnusable:
         own = None
-    if own is None or (set(inputs) <= set(names) and own != tuple(inputs) and not columns):
-        return _tensor_reader(signature, inputs, names)
+    if own is None or (set(inputs) <= set(known) and own != tuple(inputs) and not columns):
+        return _tensor_reader(signature, inputs, names, known)
     chosen = tuple(columns) or own or tuple(names)
     width = len(own) or signature.inputs[0].shape[1]
-    missing = [name for name in chosen if name not in names]
+    missing = [name for name in chosen if name not in known]
     if missing:
         raise Refused(
             f"the input lacks {', '.join(map(repr, missing[:10]))}: it has {', '.join(map(repr, names[:20]))}; "
@@ -183,8 +191,10 @@ def reader(signature: Signature, names: Sequence[str], columns: Sequence[str]) -
     return TableReader(signature, chosen)
 
 
-def _tensor_reader(signature: Signature, inputs: Sequence[str], names: Sequence[str]) -> TensorReader:
-    missing = [name for name in inputs if name not in names]
+def _tensor_reader(
+    signature: Signature, inputs: Sequence[str], names: Sequence[str], known: Collection[str]
+) -> TensorReader:
+    missing = [name for name in inputs if name not in known]
     if missing:
         raise Refused(
             f"the model takes tensors, one a column, and the input lacks {', '.join(map(repr, missing))}: "
@@ -229,7 +239,7 @@ def _parse_float(text: str) -> float | None:
     if not text.strip():
         return None
     try:
-        value = float(text)
+        value = float(_plain(text))
     except ValueError:
         raise ValueError(f"{text[:80]!r} is no number") from None
     if math.isinf(value) and any(map(str.isdigit, text)):  # 1e400, which nobody wrote to mean infinity
@@ -241,9 +251,16 @@ def _parse_whole(text: str) -> int | None:
     if not text.strip():
         return None
     try:
-        return int(text)
+        return int(_plain(text))
     except ValueError:
         raise ValueError(f"{text[:80]!r} is no whole number") from None
+
+
+def _plain(text: str) -> str:
+    """Return the text; `1_000`, which is a number to Python and to nobody who writes tables, raises ValueError."""
+    if "_" in text:
+        raise ValueError(text)
+    return text
 
 
 def _parse_bool(text: str) -> bool | None:

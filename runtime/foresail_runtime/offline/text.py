@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 _MARK: Final = b"\xef\xbb\xbf"
 """What Excel writes before UTF-8."""
 _MAX_FIELD: Final = 64 * 2**20
+_LOOKED_AT_ROWS: Final = 100
+_LOOKED_AT_BYTES: Final = 2**20
+"""Names of JSON lines are those of so many rows at the beginning, or of fewer that are longer."""
 
 
 class _Lines:
@@ -97,6 +100,7 @@ class CsvSource(TextSource):
             except csv.Error as error:
                 raise Refused(f"the first line of {path} is no CSV ({error}): lines end in LF or CR LF") from error
             self._body = lines.offset
+        self.known = self.names
         if not self.names:
             raise Refused(f"{path} is empty: a CSV file begins with a line of column names")
         twice = [name for index, name in enumerate(self.names) if name in self.names[:index]]
@@ -147,32 +151,40 @@ class JsonLinesSource(TextSource):
     """A JSON object, or a list of values, a line."""
 
     def __init__(self, path: Path, chunk_rows: int = CHUNK_ROWS) -> None:
-        """Read the names off the first row.
+        """Read the names off the first rows: one bad row among them is no reason to score none.
 
         Raises:
             Refused: There is no row to read them off.
         """
         super().__init__(path, chunk_rows)
-        self.names: tuple[str, ...] = ()
-        self._lists = False
-        with path.open("rb") as file:
-            for line in _Lines(file, 0):
-                if line.strip():
-                    self._read_names(line)
-                    return
-        raise Refused(f"{path} is empty: write a JSON object a line")
+        rows, fault = self._first_rows()
+        if not rows:
+            raise Refused(f"{path} is empty: write a JSON object a line" if fault is None else fault)
+        self._lists = isinstance(rows[0], list)
+        self.names = tuple(map(str, range(len(rows[0])))) if self._lists else tuple(rows[0])
+        objects = () if self._lists else (row for row in rows if isinstance(row, dict))
+        self.known = frozenset(self.names).union(*objects)
 
-    def _read_names(self, line: str) -> None:
-        try:
-            row = orjson.loads(line)
-        except (orjson.JSONDecodeError, UnicodeEncodeError) as error:
-            raise Refused(
-                f"the first line of {self._path} is not JSON ({error}): write a JSON object a line"
-            ) from error
-        self._lists = isinstance(row, list)
-        if not isinstance(row, list | dict):
-            raise Refused(f"the first line of {self._path} is neither an object nor a list: write a JSON object a line")
-        self.names = tuple(map(str, range(len(row)))) if isinstance(row, list) else tuple(row)
+    def _first_rows(self) -> tuple[list[dict[str, Any] | list[Any]], str | None]:
+        """Return the rows at the beginning that can be read, and what is wrong with the first that can't."""
+        rows: list[dict[str, Any] | list[Any]] = []
+        fault = None
+        with self._path.open("rb") as file:
+            lines = _Lines(file, 0)
+            for line in itertools.islice(filter(str.strip, lines), _LOOKED_AT_ROWS):
+                try:
+                    row = orjson.loads(line)
+                except (orjson.JSONDecodeError, UnicodeEncodeError) as error:
+                    fault = fault or f"the first line of {self._path} is not JSON ({error}): write a JSON object a line"
+                    continue
+                if isinstance(row, list | dict):
+                    rows.append(row)
+                else:
+                    kind = "neither an object nor a list"
+                    fault = fault or f"the first line of {self._path} is {kind}: write a JSON object a line"
+                if rows and lines.offset >= _LOOKED_AT_BYTES:
+                    break
+        return rows, fault
 
     def chunks(self, position: int, first: int, wanted: Mapping[str, Callable[[str], Any] | None]) -> Iterator[Chunk]:
         """Yield the chunks from a position on; see `Source`."""

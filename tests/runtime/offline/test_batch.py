@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import decimal
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -183,6 +184,55 @@ def test_a_tensor_of_another_shape_is_an_error_of_its_row(
     assert [row["y"] for row in lines(tmp_path / "out.jsonl")] == [[[1.0, 2.0], [3.0, 4.0]], None, None]
     found = lines(tmp_path / "out.jsonl.errors.jsonl")
     assert found[0] == {"row": 1, "error": "input 'x' has the shape [1, 1, 2], not [-1, 2, 2]"}
+
+
+def test_where_no_tensor_of_a_chunk_can_be_read_each_row_is_told(
+    foresail: Foresail, matrix: pathlib.Path, tmp_path: pathlib.Path, lines: Lines, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = tmp_path / "in.jsonl"
+    given.write_text('{"x": [[1, 2]]}\n{"x": 7}\n')
+    assert foresail("batch", matrix, given, tmp_path / "out.jsonl") == 3
+    assert [row["y"] for row in lines(tmp_path / "out.jsonl")] == [None, None]
+    assert [line["row"] for line in lines(tmp_path / "out.jsonl.errors.jsonl")] == [0, 1]
+    assert foresail("reference", matrix, given, tmp_path / "out.json") == 1
+    assert "no row that the model can run on: the last error was" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "first", ['{"age": 1}', '{"nmae": "a", "age": 1}', "nonsense", "7"], ids=["less", "a slip", "no JSON", "no row"]
+)
+def test_a_first_line_that_is_bad_fails_alone(
+    foresail: Foresail, two_columns: pathlib.Path, tmp_path: pathlib.Path, lines: Lines, first: str
+) -> None:
+    given = tmp_path / "in.jsonl"
+    given.write_text(first + '\n{"age": 2, "name": "b"}\n')
+    assert foresail("batch", two_columns, given, tmp_path / "out.jsonl", "--keep", "name") == 3
+    assert [row["who"] for row in lines(tmp_path / "out.jsonl")] == [None, "b"]
+    assert [line["row"] for line in lines(tmp_path / "out.jsonl.errors.jsonl")] == [0]
+
+
+def test_decimals_are_numbers_and_kept_as_they_are(
+    foresail: Foresail, two_columns: pathlib.Path, lookup: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    given, output = tmp_path / "in.parquet", tmp_path / "out.parquet"
+    prices = pa.array([decimal.Decimal("1.25"), None], pa.decimal128(10, 2))
+    places = pa.array([decimal.Decimal(1), decimal.Decimal(0)], pa.decimal128(38, 0))
+    pq.write_table(pa.table({"age": prices, "name": ["a", "b"], "place": places}), given)
+    assert foresail("batch", two_columns, given, output, "--keep", "age") == 0
+    found = pq.read_table(output).to_pylist()
+    assert (found[0]["age"], found[0]["years"]) == (decimal.Decimal("1.25"), 1.25)
+    assert np.isnan(found[1]["years"])
+    assert foresail("batch", lookup, given, tmp_path / "whole.parquet") == 0
+    assert pq.read_table(tmp_path / "whole.parquet")["value"].to_pylist() == [20.0, 10.0]
+
+
+def test_digits_with_a_line_between_are_no_number(
+    foresail: Foresail, two_columns: pathlib.Path, lookup: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    (tmp_path / "in.csv").write_text("age,name,place\n1_000,a,0_1\n")
+    for model, kind in ((two_columns, "no number"), (lookup, "no whole number")):
+        assert foresail("batch", model, tmp_path / "in.csv", tmp_path / "out.csv", "--overwrite") == 3
+        assert f"is {kind}" in (tmp_path / "out.csv.errors.jsonl").read_text()
 
 
 def test_an_input_without_rows_gives_an_output_without_rows(

@@ -86,6 +86,13 @@ def test_a_wrong_option_is_told_before_anything_is_written(
     assert not list(tmp_path.glob("out*"))
 
 
+def test_a_jfif_is_a_jpeg(foresail: Foresail, nanodet: pathlib.Path, tmp_path: pathlib.Path, lines: Lines) -> None:
+    (tmp_path / "saved").mkdir()
+    Image.new("RGB", (20, 20)).save(tmp_path / "saved/photo.JFIF", "JPEG")
+    assert foresail("batch", nanodet, tmp_path / "saved", tmp_path / "out.jsonl") == 0
+    assert [row["file"] for row in lines(tmp_path / "out.jsonl")] == ["photo.JFIF"]
+
+
 def test_a_folder_without_pictures_is_told(
     foresail: Foresail, nanodet: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
