@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from foresail_testbed import api, errors, process
+from foresail_testbed import api, errors, options, process
 
 COMMAND_SECONDS = 120.0
 
@@ -29,7 +29,8 @@ class Access(abc.ABC):
     def environment(self) -> dict[str, str]:
         """Return the environment for a process that uses the cluster: KUBECONFIG, and its programs on PATH."""
         path = f"{self._programs}:{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"
-        return {**os.environ, "PATH": path, "KUBECONFIG": str(self.kubeconfig)}
+        quick = {"GOGC": options.GARBAGE_PERCENT}
+        return {**quick, **os.environ, "PATH": path, "KUBECONFIG": str(self.kubeconfig)}
 
     def popen(
         self, command: Sequence[str], environment: Mapping[str, str] | None = None, log: Path | None = None

@@ -36,6 +36,7 @@ class Machine:
         self._parts = components.Components(run.logs)
         self._holders: dict[int, int | None] = {}
         os.environ["PATH"] = f"{run.bin}:{os.environ['PATH']}"
+        os.environ.setdefault("GOGC", options.GARBAGE_PERCENT)
 
     def start(self) -> None:
         """Start everything and return when it serves."""

@@ -15,6 +15,9 @@ API_SERVICE_IP = "10.96.0.1"
 DNS_SERVICE_IP = "10.96.0.10"
 CLUSTER_DOMAIN = "cluster.local"
 API_PORT = 6443
+GARBAGE_PERCENT = "400"
+"""GOGC of Kubernetes' programs and of kubectl, unless the caller's environment names one: clusters here are small and
+short-lived, and Go's own 100 costs more CPU for collecting than memory is worth."""
 MAX_NODES = 9
 
 
