@@ -92,7 +92,10 @@ def class_count(layout: Layout, shape: tuple[int, ...], head: Head) -> int | Non
 
 
 def read(output: npt.NDArray[np.floating], layout: Layout, head: Head, confidence: float) -> Candidates:
-    """Return what one picture's output, without its batch dimension, says with more than this confidence."""
+    """Return what one picture's output, without its batch dimension, says with at least this confidence.
+
+    An anchor that scores 0 says nothing, whatever the confidence.
+    """
     match layout:
         case Layout.CLASSES:
             end = output.shape[0] - head.extra
@@ -101,14 +104,19 @@ def read(output: npt.NDArray[np.floating], layout: Layout, head: Head, confidenc
         case Layout.ROWS:
             return read(output.T, Layout.CLASSES, head, confidence)
         case Layout.OBJECTNESS:
-            sure = output[output[:, 4] > confidence]  # a product with a score of at most 1 is no larger
+            sure = output[output[:, 4] >= confidence]  # a product with a score of at most 1 is no larger
             end = sure.shape[1] - head.extra
             scored = sure[:, 5:end] * sure[:, 4:5]
             return _best(sure[:, :4], scored, scored.max(axis=1, initial=0), sure[:, end:], confidence)
         case Layout.END_TO_END:
-            sure = output[(output[:, 4] > confidence) & (output[:, 5] >= 0) & (output[:, 5] < _MOST_CLASSES)]
+            sure = output[_is_sure(output[:, 4], confidence) & (output[:, 5] >= 0) & (output[:, 5] < _MOST_CLASSES)]
             sure = sure.astype(np.float32)  # a row of no class is how some exports fill up
             return _finite(sure[:, :4], sure[:, 4], sure[:, 5], sure[:, 6:])
+
+
+def _is_sure(scores: npt.NDArray[np.floating], confidence: float) -> npt.NDArray[np.bool_]:
+    sure: npt.NDArray[np.bool_] = (scores >= confidence) & (scores > 0)
+    return sure
 
 
 def _best(
@@ -118,7 +126,7 @@ def _best(
     extras: npt.NDArray[np.floating],
     confidence: float,
 ) -> Candidates:
-    keep = np.flatnonzero(best > confidence)
+    keep = np.flatnonzero(_is_sure(best, confidence))
     boxes = centred[keep].astype(np.float32)
     half = boxes[:, 2:] / 2
     corners = np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], axis=1)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from foresail_runtime import errors, tensors
-from foresail_runtime.tasks import detection, images, layouts
+from foresail_runtime.tasks import detection, images, layouts, suppression
 
 CLASSES, OBJECTNESS, END_TO_END = layouts.Layout.CLASSES, layouts.Layout.OBJECTNESS, layouts.Layout.END_TO_END
 ROWS = layouts.Layout.ROWS
@@ -153,6 +153,28 @@ def test_boxes_of_one_class_that_overlap_become_one_and_of_two_classes_stay() ->
     )
     assert [item[:2] for item in answer(output, NAMES)] == [("cat", 0.9), ("dog", 0.7)]
     assert [item[:2] for item in answer(output, NAMES, iou="0.95")] == [("cat", 0.9), ("cat", 0.8), ("dog", 0.7)]
+
+
+@pytest.mark.parametrize("score", [0.9, 1.0])
+@pytest.mark.parametrize("kind", ["classes", "objectness", "end to end"])
+def test_a_box_that_is_as_sure_as_asked_is_answered_and_one_of_no_score_never(kind: str, score: float) -> None:
+    made = {
+        "classes": classes_layout((80, 220, 80, 80, score, 0, 0)),
+        "objectness": objectness_layout((80, 220, 80, 80, 1.0, score, 0, 0)),
+        "end to end": objectness_layout((40, 180, 120, 260, score, 0), anchors=300),
+    }[kind]
+    for least in (str(score), "0"):
+        assert answer(made, NAMES, confidence=least) == [("cat", score, CAT_BOX)]
+
+
+def test_of_more_boxes_than_are_compared_the_surest_are() -> None:
+    number = suppression.MAX_CANDIDATES + 100
+    boxes = np.tile(np.array([[0, 0, 10, 10]], np.float32), (number, 1))
+    scores = np.linspace(0.1, 0.9, number, dtype=np.float32)
+    classes = (np.arange(number) < 100).astype(np.int64)
+    found = layouts.Candidates(boxes, scores, classes, np.zeros((number, 0), np.float32))
+    assert suppression.keep(found, 0.5, number).tolist() == [number - 1]
+    assert suppression.keep(found, 1.0, number).tolist() == list(range(number - 1, 99, -1))
 
 
 def test_boxes_are_clipped_to_the_picture_and_those_outside_it_left_out() -> None:

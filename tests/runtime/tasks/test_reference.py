@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from foresail_runtime import tensors
-from foresail_runtime.tasks import classification, detection
+from foresail_runtime.tasks import classification, detection, layouts, suppression
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -146,6 +146,20 @@ def test_random_outputs_give_the_boxes_of_plain_loops() -> None:
         assert [(item["class_id"], item["confidence"]) for item in answer] == [
             (class_id, pytest.approx(score, abs=1e-4)) for score, class_id, _ in expected
         ]
+
+
+@pytest.mark.parametrize("iou", [0.0, 0.3, 0.7, 0.95, 1.0])
+@pytest.mark.parametrize("most", [1, 40, 2000])
+def test_blocks_of_boxes_are_suppressed_as_plain_loops_do(iou: float, most: int) -> None:
+    generator = np.random.default_rng(5)
+    corners = generator.integers(0, 60, (700, 2)).astype(np.float32)
+    boxes = np.concatenate([corners, corners + generator.integers(0, 40, (700, 2))], axis=1).astype(np.float32)
+    scores = generator.permutation(700).astype(np.float32) / 700
+    classes = generator.integers(0, 2, 700)
+    kept = suppression.keep(layouts.Candidates(boxes, scores, classes, np.zeros((700, 0), np.float32)), iou, most)
+    rows = zip(scores.tolist(), classes.tolist(), map(tuple, boxes.tolist()), strict=True)
+    expected = suppress(list(rows), iou)[:most]
+    assert scores[kept].tolist() == [score for score, _, _ in expected]
 
 
 def probabilities(model: Any, picture: Image.Image) -> list[float]:
