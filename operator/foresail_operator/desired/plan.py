@@ -62,7 +62,7 @@ def build(
     revision = digests.short(pod)
     children = (
         said,
-        deployment.build(model, _labelled(pod, revision)),
+        deployment.build(model, template.mirrored(_labelled(pod, revision))),
         service.build(model, proxied=proxied),
         service.build_headless(model),
         *((service.build_direct(model), *proxy.build(model, proxies)) if proxy.wanted(model) else ()),

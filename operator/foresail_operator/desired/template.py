@@ -61,6 +61,16 @@ def build(model: ModelDeployment, image: str, pull_policy: str, description: str
     }
 
 
+def mirrored(pod: Manifest) -> Manifest:
+    """Return a template that also states the field's older name, which the API server fills with the account's.
+
+    What nobody states nobody takes away, and the account would be filled in again from there once the spec names none.
+    It is no part of the revision: it changes no pod.
+    """
+    account = pod["spec"].get("serviceAccountName")
+    return pod | {"spec": pod["spec"] | {"serviceAccount": account}} if account else pod
+
+
 def grace_seconds(model: ModelDeployment) -> int:
     """Return how long a stopping pod may take: drain, the longest request, and the end."""
     return DRAIN_SECONDS + math.ceil(model.spec.serving.timeout_seconds) + _FINISH_SECONDS

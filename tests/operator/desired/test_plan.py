@@ -105,6 +105,17 @@ def test_revision_names_the_pod_template_and_nothing_else(
     assert labels[meta.REVISION_LABEL] == one.revision
 
 
+def test_an_accounts_older_field_is_stated_too_so_that_it_goes_with_it_and_is_no_new_revision(
+    make_model: Callable[..., ModelDeployment], make_plan: Callable[..., Plan]
+) -> None:
+    """The API server fills it in, and would fill the account in from there once the spec names none."""
+    named = make_plan(make_model(pod={"serviceAccountName": "mighty"}))
+    template = by_kind(named)["Deployment/fraud"]["spec"]["template"]
+    assert (template["spec"]["serviceAccountName"], template["spec"]["serviceAccount"]) == ("mighty", "mighty")
+    assert named.revision == "abf52f146c", "what release 0.1.0 makes of it"
+    assert "serviceAccount" not in by_kind(make_plan(make_model()))["Deployment/fraud"]["spec"]["template"]["spec"]
+
+
 def test_selector_never_changes_while_labels_do(
     make_model: Callable[..., ModelDeployment], make_plan: Callable[..., Plan]
 ) -> None:
