@@ -6,7 +6,7 @@ Node labels give a card's memory in MiB, and cards report less than their name s
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from foresail_operator.desired import quantities
 
@@ -18,6 +18,7 @@ PRODUCT_LABEL: Final = "nvidia.com/gpu.product"
 MEMORY_LABEL: Final = "nvidia.com/gpu.memory"
 TAINT: Final = "nvidia.com/gpu"
 _TOLERANCE: Final = 0.92
+_REQUIRED: Final = "requiredDuringSchedulingIgnoredDuringExecution"
 
 
 def toleration() -> Manifest:
@@ -37,18 +38,25 @@ def requirements(gpu: Gpu) -> list[Manifest]:
 
 
 def affinity(own: Manifest | None, gpu: Gpu | None) -> Manifest | None:
-    """Return the user's affinity with the card's requirements in each of its required node terms (terms are ORed)."""
+    """Return the user's affinity with the card's requirements in each of its required node terms (terms are ORed).
+
+    One of another shape comes back as it is: the API server says what is wrong with it.
+    """
     needed = requirements(gpu) if gpu else []
     if not needed:
         return own
     own = own or {}
     node = own.get("nodeAffinity") or {}
-    required = node.get("requiredDuringSchedulingIgnoredDuringExecution") or {}
-    given: list[Manifest] = required.get("nodeSelectorTerms") or [{}]
+    required = node.get(_REQUIRED) or {} if isinstance(node, dict) else None
+    given = required.get("nodeSelectorTerms") or [{}] if isinstance(required, dict) else None
+    if not isinstance(given, list) or not all(map(_is_term, given)):
+        return own
     terms = [term | {"matchExpressions": [*(term.get("matchExpressions") or ()), *needed]} for term in given]
-    return own | {
-        "nodeAffinity": node | {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
-    }
+    return own | {"nodeAffinity": node | {_REQUIRED: {"nodeSelectorTerms": terms}}}
+
+
+def _is_term(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("matchExpressions") or [], list)
 
 
 def asked(pod: Manifest, container: str) -> str:
@@ -64,7 +72,7 @@ def asked(pod: Manifest, container: str) -> str:
 
 def _wishes(pod: Manifest) -> list[Manifest]:
     node = (pod.get("affinity") or {}).get("nodeAffinity") or {}
-    terms = (node.get("requiredDuringSchedulingIgnoredDuringExecution") or {}).get("nodeSelectorTerms") or [{}]
+    terms = (node.get(_REQUIRED) or {}).get("nodeSelectorTerms") or [{}]
     found = terms[0].get("matchExpressions") or []  # ours are in each of them
     return [wish for wish in found if wish["key"] in {PRODUCT_LABEL, MEMORY_LABEL}]
 

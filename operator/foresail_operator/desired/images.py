@@ -78,8 +78,14 @@ def choose(model: ModelDeployment, recorded: Pin | None, images: Images) -> Pin:
 
 
 def _release(image: str, model: ModelDeployment) -> str:
-    """Return the image under another release's tag; a variant's suffix (`0.1.0-gpu`) stays."""
-    registry, slash, last = image.partition("@")[0].rpartition("/")
+    """Return the image under another release's tag; a variant's suffix (`0.1.0-gpu`) stays.
+
+    A digest alone says nothing of the variant, so there it is the suffix that our own images have.
+    """
+    named, _, digest = image.partition("@")
+    registry, slash, last = named.rpartition("/")
     name, _, tag = last.partition(":")
     suffix = next((f"-{kind}" for kind in Variant if tag.endswith(f"-{kind}")), "")
+    if digest and not tag and (kind := variant(model)) is not Variant.CPU:
+        suffix = f"-{kind}"
     return f"{registry}{slash}{name}:{model.spec.runtime.version}{suffix}"

@@ -58,6 +58,8 @@ def test_a_default_that_is_written_out_is_no_change(make_model: Callable[..., Mo
         ("runtime", False, "runtime:7"),
         ("a/runtime@sha256:abc", False, "a/runtime:7"),
         ("a/runtime:1-gpu@sha256:abc", True, "a/runtime:7-gpu"),
+        ("reg:5000/a/runtime@sha256:abc", True, "reg:5000/a/runtime:7-gpu"),
+        ("a/runtime:1@sha256:abc", True, "a/runtime:7"),
     ],
 )
 def test_a_wished_release_becomes_the_tag(

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from foresail_operator.desired.plan import Plan
 
 
+REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+
+
 def build(model: ModelDeployment) -> dict[str, Any]:
     return template.build(model, "runtime:1", "IfNotPresent", "fraud-model-1")
 
@@ -176,6 +179,21 @@ def test_card_is_required_in_each_alternative_of_the_users_affinity(make_model: 
     terms = result["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
     assert [len(term["matchExpressions"]) for term in terms] == [1, 1]
     assert result["podAntiAffinity"] == {"x": 1}
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        *({"nodeAffinity": {REQUIRED: {"nodeSelectorTerms": terms}}} for terms in ({"a": 1}, "x", ["x"], [None])),
+        {"nodeAffinity": {REQUIRED: {"nodeSelectorTerms": [{"matchExpressions": {"a": 1}}]}}},
+        {"nodeAffinity": {REQUIRED: ["x"]}},
+        {"nodeAffinity": "x"},
+    ],
+)
+def test_an_affinity_of_another_shape_is_left_to_the_api_server_to_refuse(
+    make_model: Callable[..., ModelDeployment], own: dict[str, Any]
+) -> None:
+    assert build(make_model(gpu={"product": "A"}, pod={"affinity": own}))["spec"]["affinity"] == own
 
 
 def test_affinity_without_a_card_is_the_users_own(make_model: Callable[..., ModelDeployment]) -> None:
