@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 _REFUSALS: Final = frozenset({400, 403, 405, 413, 415, 422})
-_DOES_NOT_FIT: Final = "failed to create typed patch object"
-"""How an apply is refused whose fields are not those of the kind, or whose list names a key twice: with a 500."""
+_DOES_NOT_FIT: Final = ("failed to create typed patch object", "failed to convert new object")
+"""How an apply is refused whose fields are not those of the kind, or whose list names a key twice, or whose value is of
+another type than the field: with a 500."""
 _NO_WEBHOOK: Final = "failed calling webhook"
 
 

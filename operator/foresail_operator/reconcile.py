@@ -7,6 +7,7 @@ stops at nothing half done that the next look would not carry on.
 from __future__ import annotations
 
 import collections
+import contextlib
 import logging
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 _MadeFor: TypeAlias = "tuple[str, int, Pin, Load | None, bool]"
 _PLANS_KEPT: Final = 512
 """20 kB each, and 0.8 ms to make: as many as are likely to be under way at once."""
+_CRASHES_TO_SAY: Final = 3
+"""In a row: a look that only met a bad moment is good the next time."""
 _LOG: Final = logging.getLogger(__name__)
 _MEDDLING: Final = frozenset({kinds.AUTOSCALER.name, kinds.ENDPOINT_SLICE.name})
 """They would size a Deployment, or join a Service, that is someone else's."""
@@ -84,10 +87,28 @@ class Reconciler:
         self._clocks = clocks
         self._crowded = crowded
         self._paces: dict[Key, pace.Pace] = {}
+        self._crashes: collections.Counter[Key] = collections.Counter()
         self._plans: collections.OrderedDict[Key, tuple[_MadeFor, Plan]] = collections.OrderedDict()
 
     async def look(self, key: Key) -> float | None:
-        """Look at a key; return after how many seconds to look again without being asked, or None."""
+        """Look at a key; return after how many seconds to look again without being asked, or None.
+
+        What a bug of ours ends again and again is told of in the status, which would go on saying what was true once.
+        """
+        try:
+            after = await self._look(key)
+        except errors.OperatorError:
+            raise
+        except Exception as error:
+            self._crashes[key] += 1
+            if self._crashes[key] >= _CRASHES_TO_SAY:
+                with contextlib.suppress(errors.OperatorError):  # what is to be logged is the bug
+                    await self._speaker.say_crashed(self._cache.observe(key), error)
+            raise
+        self._crashes.pop(key, None)
+        return after
+
+    async def _look(self, key: Key) -> float | None:
         seen = self._cache.observe(key)
         if seen.model is None:
             self._forget(key)
@@ -111,6 +132,7 @@ class Reconciler:
 
     def _forget(self, key: Key) -> None:
         self._paces.pop(key, None)
+        self._crashes.pop(key, None)
         self._plans.pop(key, None)
         self._speaker.forget(key)
         self._scaling.forget(key)
@@ -162,7 +184,7 @@ class Reconciler:
         await self._remove_autoscaler(model, seen)
         problems: list[Problem | None] = []
         stand_in = self._standby.slice_of(model, seen, proxied=proxied)
-        await self._remove_slices(model, seen, stand_in)
+        seen = await self._remove_slices(model, seen, stand_in)
         for child in (*planned.children, *((stand_in,) if stand_in else ())):
             if child["kind"] in _MEDDLING and any(map(_conflicts, problems)):
                 continue
@@ -187,12 +209,17 @@ class Reconciler:
         if model.spec.scaling is None:
             await self._remove(kinds.AUTOSCALER, model, seen, names.autoscaler(model.metadata.name))
 
-    async def _remove_slices(self, model: ModelDeployment, seen: Observed, wanted: dict[str, Any] | None) -> None:
-        """Take the activator out of a Service in which it shall not stand in, or not any more."""
+    async def _remove_slices(self, model: ModelDeployment, seen: Observed, wanted: dict[str, Any] | None) -> Observed:
+        """Take the activator out of a Service in which it shall not stand in, or not any more; return what is left.
+
+        A slice of the other address family goes too, to be made again: that field can't be changed.
+        """
         kept = wanted["metadata"]["name"] if wanted else None
         for name in (names.activator_slice(model.metadata.name, proxied=proxied) for proxied in (False, True)):
-            if name != kept:
+            found = seen.of(kinds.ENDPOINT_SLICE, name)
+            if name != kept or (wanted and found and found.read().get("addressType") != wanted["addressType"]):
                 await self._remove(kinds.ENDPOINT_SLICE, model, seen, name)
+        return self._cache.observe(model.key)
 
     async def _remove_proxies(self, model: ModelDeployment, seen: Observed) -> None:
         """Take the proxies away once the Service that leads to them has been led elsewhere; they end in peace."""
@@ -208,7 +235,9 @@ class Reconciler:
         there = {
             name: found
             for (kind, name), found in seen.children.items()
-            if kind == kinds.CONFIG_MAP.name and _ours(found, model)
+            if kind == kinds.CONFIG_MAP.name
+            and names.is_configuration(model.metadata.name, name)
+            and _ours(found, model)
         }
         if there.keys() <= planned.configurations:
             return

@@ -87,6 +87,22 @@ class Speaker:
         _LOG.warning("the spec does not fit the types", extra={"error": words})
         return 0.0 if await self._write_status(metadata, status) else None
 
+    async def say_crashed(self, seen: Observed, error: Exception) -> None:
+        """Write that a bug of ours keeps a spec from being carried out; whether what runs answers is said as ever."""
+        if seen.model is None:
+            return
+        raw = seen.model.read()
+        metadata, previous = v1alpha1.Metadata.model_validate(raw["metadata"]), raw.get("status") or {}
+        first = next(iter(str(error).splitlines()), "")
+        words = f"the operator failed at this model: {type(error).__name__}: {first[:1000]}; see its log"
+        scaled = seen.of(kinds.AUTOSCALER, names.autoscaler(metadata.name)) is not None
+        known = _shown(
+            metadata, seen, _wanted(metadata, previous), Problem(Reason.INTERNAL_ERROR, words), scaled=scaled
+        )
+        status = build.unreadable(known, previous, self._clocks.now())
+        if change.kind(previous, status) is change.Change.STATE:
+            await self._write_status(metadata, status)
+
     def _unsaid(self, key: Key) -> float:
         """Return for how long numbers that differ may still stay unsaid."""
         now = self._clocks.monotonic()
@@ -125,6 +141,13 @@ def proved(raw: dict[str, Any], revision: str) -> bool:
     status = raw.get("status") or {}
     loaded = any(one["type"] == Type.MODEL_LOADED and one["status"] == "True" for one in status.get("conditions") or ())
     return loaded and (status.get("revision") or {}).get("current") == revision
+
+
+def _wanted(metadata: v1alpha1.Metadata, previous: dict[str, Any]) -> str:
+    """Return the revision that a spec asks for, as the last status of this generation has it."""
+    revision = previous.get("revision") or {}
+    same = previous.get("observedGeneration") == metadata.generation
+    return (revision.get("updating") or revision.get("current") or _NO_REVISION) if same else _NO_REVISION
 
 
 def _facts(

@@ -123,7 +123,10 @@ class Standby:
             return None
         self._ports.learn(self._live_pairs)
         pair = self._ports.take(model.key, _pair(model.key, seen))
-        return activator.build(model, self.addresses(), pair, proxied=proxied, ready=self._stands_alone(model, seen))
+        found = seen.of(kinds.ENDPOINT_SLICE, names.activator_slice(model.metadata.name, proxied=proxied))
+        before = found.read().get("addressType") if found else None
+        ready = self._stands_alone(model, seen)
+        return activator.build(model, self.addresses(), pair, proxied=proxied, ready=ready, before=before)
 
     def _stands_alone(self, model: ModelDeployment, seen: Observed) -> bool:
         """Return whether the activator is a ready endpoint, as nobody else is: of a model at zero, until a replica is.

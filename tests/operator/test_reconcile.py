@@ -473,9 +473,16 @@ async def test_a_second_edit_waits_and_the_newest_goes_out() -> None:
         (403, "exceeded quota: small", "False", "QuotaExceeded", 15),
         (403, "admission webhook said no", "True", "Refused", 30),
         (500, "failed to create typed patch object (a/b): .spec.foo: not in schema", "True", "Refused", 30),
+        (
+            500,
+            "failed to convert new object (a/b; autoscaling/v2) to proper version: quantities",
+            "True",
+            "Refused",
+            30,
+        ),
         (500, 'Internal error occurred: failed calling webhook "x.y": away', "False", "WebhookUnavailable", 5),
     ],
-    ids=["namespace ends", "quota", "webhook says no", "no field of the kind", "webhook away"],
+    ids=["namespace ends", "quota", "webhook says no", "no field of the kind", "no such value", "webhook away"],
 )
 @pytest.mark.parametrize("refused", [SERVICE, DEPLOYMENT])
 async def test_what_the_server_refuses_is_said_in_its_words_and_the_rest_is_done(
@@ -511,6 +518,84 @@ async def test_an_edit_that_comes_just_before_a_status_is_written_is_carried_out
         assert await b.look() == 0.0
         await b.look()
         assert b.api.objects[DEPLOYMENT]["spec"]["replicas"] == 3
+
+
+async def test_a_bug_that_ends_look_after_look_is_told_of_once_and_taken_back_at_the_next_good_one() -> None:
+    async with bench() as b:
+        b.model()
+        await b.look()
+        b.pod()
+        await b.settle()
+        good, again = b.reconciler._scaling, b.status()["conditions"]
+        b.reconciler._scaling = None  # type: ignore[assignment]  # stands for any bug
+        count = len(b.api.writes)
+        for number in range(5):
+            with pytest.raises(AttributeError):
+                await b.look()
+            assert len(b.api.writes) - count == (number >= 2), "one bad look is no news, and a lasting bug is told once"
+        assert b.condition("Stalled")[:2] == ("True", "InternalError")
+        assert "failed at this model: AttributeError: 'NoneType'" in b.condition("Stalled")[2]
+        assert b.condition("Ready")[0] == "True", "a replica answers all the same"
+        b.reconciler._scaling = good
+        b.watch()
+        await b.look()
+        assert [one["reason"] for one in b.status()["conditions"]] == [one["reason"] for one in again]
+
+
+async def test_a_bug_at_an_edit_is_no_ready_model() -> None:
+    async with bench() as b:
+        b.model()
+        await b.look()
+        b.pod()
+        await b.settle()
+        b.reconciler._scaling = None  # type: ignore[assignment]  # stands for any bug
+        b.model(serving={"maxQueueSize": 5})
+        for _ in range(3):
+            with pytest.raises(AttributeError):
+                await b.look()
+        assert b.status()["observedGeneration"] == 2
+        assert b.condition("Ready")[:2] == ("False", "InternalError")
+        assert b.condition("Available")[0] == "True"
+
+
+async def test_a_slice_of_the_other_address_family_is_made_again() -> None:
+    """A model may be there before the activator is, and with it the family that its slice has to have."""
+    path = "/apis/discovery.k8s.io/v1/namespaces/team/endpointslices/fraud-activator"
+    async with bench() as b:
+        b.place = Place("system", "foresail-activator", "foresail-wake")
+        b.restart()
+        b.model()
+        await b.look()
+        ready = {"addresses": ["fd00::1"], "conditions": {"ready": True}}
+        b.standby.sink(kinds.ENDPOINT_SLICE, "ADDED", {"metadata": {"uid": "s"}, "endpoints": [ready]})
+        before = b.api.objects[path]
+        await b.look()
+        assert ("DELETE", path) in b.api.writes
+        after = b.api.objects[path]
+        assert (before["addressType"], after["addressType"]) == ("IPv4", "IPv6")
+        assert before["ports"] == after["ports"]
+        b.watch()
+        count = len(b.api.writes)
+        b.standby.sink(kinds.ENDPOINT_SLICE, "DELETED", {"metadata": {"uid": "s"}})
+        await b.look()
+        assert [method for method, sent in b.api.writes[count:] if sent == path] == ["PATCH"], "of none it stays"
+
+
+async def test_a_users_copy_of_a_description_is_left_alone() -> None:
+    async with bench() as b:
+        b.model()
+        await b.look()
+        b.pod()
+        (made,) = (path for path in b.api.objects if "/configmaps/" in path)
+        for name in ("fraud-model-copy", "backup", "fraud-model-0123abcd"):
+            metadata = b.api.objects[made]["metadata"] | {"name": name, "uid": f"uid-{name}", "ownerReferences": []}
+            b.api.put(f"/api/v1/namespaces/team/configmaps/{name}", b.api.objects[made] | {"metadata": metadata})
+        await b.settle()
+        assert {path.rpartition("/")[2] for path in b.api.objects if "/configmaps/" in path} == {
+            made.rpartition("/")[2],
+            "fraud-model-copy",
+            "backup",
+        }
 
 
 async def test_a_spec_that_contradicts_itself_makes_nothing() -> None:

@@ -10,6 +10,8 @@ from pydantic.alias_generators import to_camel
 
 _QUANTITY_PATTERN: Final = r"^[+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]{1,2})?$"
 CEL: Final = "x-kubernetes-validations"
+LIST_TYPE: Final = "x-kubernetes-list-type"
+LIST_KEYS: Final = "x-kubernetes-list-map-keys"
 PRESERVE: Final = "x-kubernetes-preserve-unknown-fields"
 
 
@@ -23,6 +25,11 @@ class Rules(dict[str, Any]):
 def rule(expression: str, message: str) -> Rules:
     """Return a CEL rule for the API server; the message says what to write instead."""
     return Rules({CEL: [{"rule": expression, "message": message}]})
+
+
+def keyed(name: str) -> dict[str, Any]:
+    """Return what makes a list one of items that a field of theirs tells apart."""
+    return {LIST_TYPE: "map", LIST_KEYS: [name]}
 
 
 class Resource(BaseModel):

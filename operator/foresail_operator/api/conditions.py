@@ -19,7 +19,10 @@ class Type(enum.StrEnum):
     STALLED = "Stalled", "It will not get there by itself: someone has to change something."
     MODEL_LOADED = "ModelLoaded", "A replica of this revision fetched, verified, loaded and tried the model."
     AVAILABLE = "Available", "At least one replica, of this revision or an older one, takes requests."
-    PROGRESSING = "Progressing", "A rollout is moving or complete; False: Kubernetes sees no progress."
+    PROGRESSING = (
+        "Progressing",
+        "A rollout is moving or complete; False: there is none to be, or Kubernetes sees no progress.",
+    )
     SCALING_ACTIVE = "ScalingActive", "The HorizontalPodAutoscaler reads its metrics and sets the size."
     ASLEEP = "Asleep", "No replica runs, as nobody asks; the first request wakes the model."
 
@@ -72,6 +75,11 @@ class Reason(enum.StrEnum):
         "InvalidSpec",
         "The spec can't be carried out; the message names the field and the fix.",
         "Change the field.",
+    )
+    INTERNAL_ERROR = (
+        "InternalError",
+        "The operator itself fails at this model, again and again: a bug of ours. What runs goes on.",
+        "Report it with the trace in the operator's log; going back to the spec before helps where an edit brought it.",
     )
     CONFLICT = (
         "NameConflict",

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from foresail_operator.api.base import ObjectName, Open, Resource, rule, text
+from foresail_operator.api.base import ObjectName, Open, Resource, keyed, rule, text
 
 OWN_LABELS: Final = ("name", "instance", "component", "managed-by", "version")
 """Labels under app.kubernetes.io/ that we set ourselves, and a user therefore can't."""
+
+
+LabelValue = Annotated[str, Field(max_length=63, pattern="^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$")]
 
 
 class KeyReference(Resource):
@@ -92,7 +95,7 @@ class Pod(Resource):
         description="Topology spread constraints, as Kubernetes has them; the label selector is filled in. "
         "When absent: replicas spread over nodes where they can.",
     )
-    labels: dict[str, str] = Field(
+    labels: dict[str, LabelValue] = Field(
         default={},
         max_length=32,
         description="More labels of replicas and proxies.",
@@ -127,4 +130,6 @@ class Pod(Resource):
         default=None, description="Runtime class of the pods, e.g. nvidia or gvisor."
     )
     image_pull_secrets: tuple[SecretName, ...] = Field(default=(), max_length=16, description=text(SecretName))
-    env: tuple[EnvironmentVariable, ...] = Field(default=(), max_length=64, description=text(EnvironmentVariable))
+    env: tuple[EnvironmentVariable, ...] = Field(
+        default=(), max_length=64, description=text(EnvironmentVariable), json_schema_extra=keyed("name")
+    )

@@ -53,7 +53,9 @@ class Policy(Resource):
     """How much may change in a period."""
 
     type: Literal["Pods", "Percent"] = Field(description="Whether `value` counts replicas or per cent of them.")
-    value: int = Field(ge=1, description="Most replicas, or per cent of them, that one period adds or removes.")
+    value: int = Field(
+        ge=1, le=2**31 - 1, description="Most replicas, or per cent of them, that one period adds or removes."
+    )
     period_seconds: int = Field(ge=1, le=1800, description="Length of the period.")
 
 

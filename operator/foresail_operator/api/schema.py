@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import Any, Final
 
 from foresail_operator.api import status, v1alpha1
-from foresail_operator.api.base import CEL, PRESERVE
+from foresail_operator.api.base import CEL, LIST_KEYS, LIST_TYPE, PRESERVE, keyed
 
 _KEPT: Final = (
     "type", "format", "description", "default", "enum", "pattern", "minimum", "maximum", "exclusiveMinimum",
     "minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties", "required", CEL, PRESERVE,
-    "x-kubernetes-int-or-string",
+    LIST_TYPE, LIST_KEYS, "x-kubernetes-int-or-string",
 )  # fmt: skip
 
 PRINTER_COLUMNS: Final[tuple[dict[str, Any], ...]] = (
@@ -47,10 +47,15 @@ def structural(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, A
     elif isinstance(node.get("additionalProperties"), dict):
         result["additionalProperties"] = structural(node["additionalProperties"], definitions)
     if "items" in node:
-        result["items"] = structural(node["items"], definitions)
+        result["items"] = _unsaid(structural(node["items"], definitions), result.get("description"))
     if "x-kubernetes-int-or-string" in node:
         result["anyOf"] = node["anyOf"]
     return result
+
+
+def _unsaid(node: dict[str, Any], said: str | None) -> dict[str, Any]:
+    """Return a node without the description that its list has already said, which `kubectl explain` prints twice."""
+    return {key: value for key, value in node.items() if key != "description" or value != said}
 
 
 def _resolve(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
@@ -80,7 +85,7 @@ def status_schema() -> dict[str, Any]:
     """Return the structural schema of `status`."""
     schema = status.Status.model_json_schema(by_alias=True)
     result = structural(schema, schema.get("$defs", {}))
-    result["properties"]["conditions"] |= {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
+    result["properties"]["conditions"] |= keyed("type")
     return result
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
 from foresail_operator.api.base import Resource, text
+
+LONGEST_MESSAGE: Final = 32_768
+"""Of a condition, as Kubernetes' own have it."""
 
 
 class Condition(Resource):
@@ -15,7 +18,7 @@ class Condition(Resource):
     type: str = Field(max_length=316, description="What is stated.")
     status: Literal["True", "False", "Unknown"] = Field(description="Whether it holds.")
     reason: str = Field(max_length=1024, description="Why, in one word of the table in the reference.")
-    message: str = Field(default="", max_length=32768, description="Why, in a sentence, with what to do.")
+    message: str = Field(default="", max_length=LONGEST_MESSAGE, description="Why, in a sentence, with what to do.")
     last_transition_time: str = Field(
         description="When the status last changed.", json_schema_extra={"format": "date-time"}
     )
@@ -27,8 +30,8 @@ class Condition(Resource):
 class Revision(Resource):
     """Which pod template runs."""
 
-    current: str | None = Field(default=None, description="Revision that answers requests.")
-    updating: str | None = Field(default=None, description="Revision that is being rolled out, if another one answers.")
+    current: str | None = Field(default=None, description="Revision that answered last.")
+    updating: str | None = Field(default=None, description="Revision that is being rolled out.")
     image: str | None = Field(default=None, description="Runtime image, kept until the spec changes what runs.")
     inputs: str | None = Field(
         default=None, description="Digest of the parts of the spec for which `image` was chosen."

@@ -47,9 +47,11 @@ class Model(Resource):
         description="Where the model is: `https://host/path/model.onnx` (or http), `configmap://NAME/KEY`, "
         "`pvc://CLAIM/path/model.onnx`, or `file:///path/model.onnx` inside the runtime image.",
         json_schema_extra=rule(
-            "self.matches('^https?://[^/?#]+/.+') || self.matches('^configmap://[a-z0-9][-a-z0-9.]*/[.]?[-_a-zA-Z0-9][-._a-zA-Z0-9]*$')"
-            " || self.matches('^pvc://[a-z0-9][-a-z0-9.]*/.+') || self.matches('^file:///.+')",
-            "write https://HOST/PATH, http://HOST/PATH, configmap://NAME/KEY, pvc://CLAIM/PATH or file:///PATH",
+            "(self.matches('^https?://[^/?#]+/.+') || self.matches('^configmap://[a-z0-9][-a-z0-9.]*/[.]?[-_a-zA-Z0-9][-._a-zA-Z0-9]*$')"
+            " || self.matches('^pvc://[a-z0-9][-a-z0-9.]*/.+') || self.matches('^file:///.+')) && "
+            "!self.matches('[[:cntrl:]]|^http.* ')",
+            "write https://HOST/PATH, http://HOST/PATH (a space as %20), configmap://NAME/KEY, pvc://CLAIM/PATH or "
+            "file:///PATH",
         )
         + rule(
             "!self.matches('^https?://[^/?#]*@')",
@@ -249,8 +251,8 @@ class Spec(Resource):
         default=None,
         ge=0,
         le=10_000,
-        description="A fixed number of replicas, what `kubectl scale` sets. "
-        "When both this and `scaling` are absent: 1.",
+        description="A fixed number of replicas, what `kubectl scale` sets; the scale subresource is read where it is "
+        "written. When both this and `scaling` are absent: 1.",
     )
     scaling: Scaling | None = Field(default=None, description=text(Scaling))
     load_balancing: Literal["connection", "request"] = Field(

@@ -35,7 +35,13 @@ MODELS: Final = 11_384
 
 
 def build(
-    model: ModelDeployment, addresses: tuple[str, ...], pair: int, *, proxied: bool = False, ready: bool = False
+    model: ModelDeployment,
+    addresses: tuple[str, ...],
+    pair: int,
+    *,
+    proxied: bool = False,
+    ready: bool = False,
+    before: str | None = None,
 ) -> Manifest:
     """Return the slice.
 
@@ -45,6 +51,7 @@ def build(
         pair: The number of the model's ports.
         proxied: Whether the replicas are behind proxies: then it joins the Service that leads past those.
         ready: Whether its endpoints are ready ones.
+        before: The family of the slice that is there, if one is.
     """
     called = model.metadata.name
     name = names.direct_service(called) if proxied else names.service(called)
@@ -52,7 +59,7 @@ def build(
         model,
         ENDPOINT_SLICE,
         names.activator_slice(called, proxied=proxied),
-        addressType=address_type(addresses),
+        addressType=address_type(addresses, before),
         endpoints=[_endpoint(address, ready=ready) for address in sorted(addresses)],
         ports=_ports(pair),
     )
@@ -61,8 +68,10 @@ def build(
     return manifest | {"metadata": metadata | {"labels": metadata["labels"] | labels}}
 
 
-def address_type(addresses: tuple[str, ...]) -> str:
-    """Return the family that a slice of these addresses has."""
+def address_type(addresses: tuple[str, ...], before: str | None) -> str:
+    """Return the family that a slice of these addresses has; of none, that which it has."""
+    if not addresses and before is not None:
+        return before
     return "IPv6" if any(":" in address for address in addresses) else "IPv4"
 
 

@@ -61,6 +61,11 @@ def proxy_configuration(name: str, content: str) -> str:
     return f"{proxy(name)}-{digests.short(content, 8)}"
 
 
+def is_configuration(name: str, found: str) -> bool:
+    """Tell whether a ConfigMap's name is of those made here for a model: a copy that a user keeps has another."""
+    return re.fullmatch(rf"{re.escape(base(name))}({_DESCRIPTION}|{_PROXY}-)[0-9a-f]{{8}}", found) is not None
+
+
 def autoscaler(name: str) -> str:
     """Return the HorizontalPodAutoscaler's name."""
     return base(name)

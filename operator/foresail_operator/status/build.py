@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from foresail_operator.api.status import LONGEST_MESSAGE
 from foresail_operator.desired import meta, service
 from foresail_operator.desired.images import DEFAULT_PULL_POLICY
 from foresail_operator.status import conditions
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from foresail_operator.api.v1alpha1 import ModelDeployment
     from foresail_operator.desired.images import Pin
     from foresail_operator.status.facts import Facts
+
+
+_MORE: Final = "…"
 
 
 def build(model: ModelDeployment, facts: Facts, pin: Pin | None, previous: dict[str, Any], now: str) -> dict[str, Any]:
@@ -54,12 +58,20 @@ def stamp(
                 "type": str(one.type),
                 "status": one.status,
                 "reason": str(one.reason),
-                "message": one.message,
+                "message": _cut(one.message),
                 "lastTransitionTime": since,
                 "observedGeneration": generation,
             }
         )
     return result
+
+
+def _cut(message: str) -> str:
+    """Return what the schema has room for; a server's own words can repeat a value of any length."""
+    data = message.encode()
+    if len(data) <= LONGEST_MESSAGE:
+        return message
+    return data[: LONGEST_MESSAGE - len(_MORE.encode())].decode(errors="ignore") + _MORE
 
 
 def _model(model: ModelDeployment) -> dict[str, Any]:
@@ -69,14 +81,15 @@ def _model(model: ModelDeployment) -> dict[str, Any]:
 
 
 def _revision(facts: Facts, pin: Pin | None, previous: dict[str, Any]) -> dict[str, Any]:
-    """Return which revision answers and which one comes; a spec that can't be read keeps what was there."""
+    """Return which revision answered last and which one comes; a spec that can't be read keeps what was there."""
     if pin is None:
         return previous
     answering = any(pod.ready and not pod.ending and pod.revision == facts.revision for pod in facts.pods)
-    current = facts.revision if answering or not previous.get("current") else previous["current"]
+    current = facts.revision if answering else previous.get("current")
+    answers = {} if current is None else {"current": current}
     updating = {} if current == facts.revision else {"updating": facts.revision}
     policy = {} if pin.pull_policy == DEFAULT_PULL_POLICY else {"pullPolicy": pin.pull_policy}
-    return {"current": current, **updating, "image": pin.image, "inputs": pin.inputs, **policy}
+    return {**answers, **updating, "image": pin.image, "inputs": pin.inputs, **policy}
 
 
 def _cold_start(model: ModelDeployment, facts: Facts, previous: dict[str, Any]) -> dict[str, Any]:

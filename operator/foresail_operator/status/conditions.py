@@ -15,6 +15,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Final
 
 from foresail_operator.api.conditions import FROM_RUNTIME, Reason, Type
+from foresail_operator.status.facts import Rollout
 
 if TYPE_CHECKING:
     from foresail_operator.status.facts import Facts, Scaler
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _STALLING: Final = (FROM_RUNTIME - {Reason.DOWNLOAD_FAILED, Reason.MODEL_HUNG}) | {
     Reason.INVALID_SPEC,
+    Reason.INTERNAL_ERROR,
     Reason.CONFLICT,
     Reason.REFUSED,
     Reason.POD_REFUSED,
@@ -201,9 +203,17 @@ def _progressing(facts: Facts, state: _State | None) -> Statement:
         return Statement(Type.PROGRESSING, "False", Reason.NOT_PROGRESSING, facts.rollout.stuck)
     if state is not None and state.reason in _HOLDING:
         return Statement(Type.PROGRESSING, "False", state.reason, state.message)
+    if facts.problem is not None and _at_rest(facts, state):
+        return Statement(Type.PROGRESSING, "False", facts.problem.reason, facts.problem.message)
     if facts.rollout.complete:
         return Statement(Type.PROGRESSING, "True", Reason.COMPLETE, Reason.COMPLETE.meaning)
     return Statement(Type.PROGRESSING, "True", Reason.ROLLING_OUT, "replicas are being started or replaced")
+
+
+def _at_rest(facts: Facts, state: _State | None) -> bool:
+    """Return whether nothing is rolled out: there is no Deployment, or one that is done and is not told of the spec."""
+    stalled = state is not None and state.stalled
+    return facts.rollout == Rollout() or (stalled and facts.rollout.complete)
 
 
 def _scaling(facts: Facts) -> Statement:

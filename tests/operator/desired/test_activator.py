@@ -32,7 +32,9 @@ def test_the_slice_joins_the_models_service_as_its_fallback(make_model: MakeMode
 
 def test_the_slice_has_the_family_of_its_addresses(make_model: MakeModel) -> None:
     assert activator.build(make_model(), ("fd00::1",), 0)["addressType"] == "IPv6"
+    assert activator.build(make_model(), ("10.0.0.8",), 0, before="IPv6")["addressType"] == "IPv4"
     assert activator.build(make_model(), (), 0)["addressType"] == "IPv4"
+    assert activator.build(make_model(), (), 0, before="IPv6")["addressType"] == "IPv6"
 
 
 @pytest.mark.parametrize("port", [9_998, 10_001, 10_000 + 2 * activator.MODELS, None])

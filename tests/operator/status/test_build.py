@@ -64,6 +64,21 @@ def test_times_move_only_when_a_status_does(make_model: Callable[..., ModelDeplo
     assert times["Stalled"] == times["ScalingActive"] == "one"
 
 
+@pytest.mark.parametrize(("given", "written"), [("x" * 32_768, "x" * 32_768), ("é" * 20_000, "é" * 16_382 + "…")])
+def test_a_message_of_any_length_is_cut_to_what_the_schema_takes(
+    make_model: Callable[..., ModelDeployment], given: str, written: str
+) -> None:
+    status = build.build(make_model(), known(pods=(), problem=Problem(Reason.REFUSED, given)), PIN, {}, "now")
+    assert Status.model_validate(status).conditions[0].message == written
+
+
+def test_no_revision_is_current_before_one_has_answered(make_model: Callable[..., ModelDeployment]) -> None:
+    status = build.build(make_model(), known(pods=()), PIN, {}, "now")
+    assert status["revision"] == {"updating": "new", "image": "runtime:1", "inputs": "abc"}
+    assert build.build(make_model(), known(pods=()), PIN, status, "now")["revision"] == status["revision"]
+    assert build.build(make_model(), known(), PIN, status, "now")["revision"]["current"] == "new"
+
+
 def test_answering_revision_stays_current_until_the_new_one_answers(
     make_model: Callable[..., ModelDeployment],
 ) -> None:

@@ -357,3 +357,19 @@ def test_an_autoscaler_that_was_refused_sets_no_bounds() -> None:
     load = LoadScaling("bounds", "why", by_bounds=True)
     found = state(DONE, (pod(),), Scaler(there=False), problem, load)
     assert found[Type.SCALING_ACTIVE] == ("False", Reason.REFUSED, "HorizontalPodAutoscaler x: no")
+
+
+@pytest.mark.parametrize(
+    ("rollout", "reason", "expected"),
+    [
+        (Rollout(), Reason.INVALID_SPEC, ("False", Reason.INVALID_SPEC)),
+        (Rollout(), Reason.WEBHOOK_UNAVAILABLE, ("False", Reason.WEBHOOK_UNAVAILABLE)),
+        (DONE, Reason.REFUSED, ("False", Reason.REFUSED)),
+        (DONE, Reason.WEBHOOK_UNAVAILABLE, ("True", Reason.COMPLETE)),
+        (STARTING, Reason.CONFLICT, ("True", Reason.ROLLING_OUT)),
+    ],
+)
+def test_nothing_progresses_where_nothing_can_be_rolled_out(
+    rollout: Rollout, reason: Reason, expected: tuple[str, Reason]
+) -> None:
+    assert state(rollout, problem=Problem(reason, "words"))[Type.PROGRESSING][:2] == expected
