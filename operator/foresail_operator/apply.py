@@ -103,6 +103,8 @@ class Applier:
 
     async def _repair(self, kind: Kind, wanted: Manifest, seen: Live, path: str) -> None:
         _LOG.info("changing a child", extra={"child": _call(wanted), "field": path})
+        if ownership.doubled(seen.read(), wanted) and await self._take_over(kind, wanted, seen.uid):
+            _LOG.info("took over what others wrote", extra={"child": _call(wanted), "because": "it has our ports"})
         try:
             answer = await self._kube.apply(kind, wanted, seen.uid)
         except errors.Refused as error:

@@ -36,6 +36,26 @@ def taken_over(entries: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
     return [ours | {"fieldsV1": _union(ours.get("fieldsV1") or {}, taken)}, *kept]
 
 
+def doubled(found: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    """Tell whether a container beside ours has a port of ours: ours under a name that somebody gave it.
+
+    An apply would put ours beside it, and of the two only one could listen.
+    """
+    ours = _containers(wanted)
+    taken = _ports(ours)
+    others = (one for one in _containers(found) if one["name"] not in {mine["name"] for mine in ours})
+    return any(not taken.isdisjoint(_ports([one])) for one in others)
+
+
+def _containers(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    template: dict[str, Any] = manifest.get("spec", {}).get("template") or {}
+    return template.get("spec", {}).get("containers") or []
+
+
+def _ports(containers: list[dict[str, Any]]) -> set[int]:
+    return {port["containerPort"] for one in containers for port in one.get("ports") or ()}
+
+
 def _aside(entry: dict[str, Any]) -> bool:
     """Tell whether an entry is of a subresource, or our own of the size."""
     return bool(entry.get("subresource")) or entry.get("manager") == meta.SIZE_MANAGER

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from foresail_operator.desired import ownership
 
 PORTS = "f:ports"
@@ -49,3 +51,18 @@ def test_sizes_and_statuses_are_never_taken() -> None:
 def test_where_nobody_else_wrote_anything_there_is_nothing_to_take() -> None:
     assert ownership.taken_over([OURS]) is None
     assert ownership.taken_over([]) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "port", "expected"), [("mine", 8080, True), ("mine", 9000, False), ("runtime", 8080, False)]
+)
+def test_a_container_beside_ours_with_our_port_is_ours_renamed(name: str, port: int, expected: bool) -> None:
+    def manifest(name: str, port: int) -> dict[str, Any]:
+        containers = [{"name": "sidecar"}, {"name": name, "ports": [{"containerPort": port}]}]
+        return {"spec": {"template": {"spec": {"containers": containers}}}}
+
+    assert ownership.doubled(manifest(name, port), manifest("runtime", 8080)) is expected
+
+
+def test_what_has_no_pods_has_no_container_twice() -> None:
+    assert not ownership.doubled({"data": {}}, {"data": {}})
