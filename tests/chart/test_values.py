@@ -18,6 +18,13 @@ REFUSED = {
     "a namespace in capitals": ("watchNamespaces={Fraud}", "at '/watchNamespaces/0'"),
     "a digest that is none": ("image.digest=sha256:12", "at '/image/digest'"),
     "a log level": ("logLevel=loud", "at '/logLevel': value must be one of 'debug', 'info', 'warning', 'error'"),
+    "a label that selectors have": ("podLabels.app\\.kubernetes\\.io/name=x", "app.kubernetes.io~1name': false schema"),
+    "no image": ("image=null", "missing property 'image'"),
+    "no metrics": ("metrics=null", "missing property 'metrics'"),
+    "no Service of metrics": ("metrics.service=null", "at '/metrics': missing property 'service'"),
+    "no runtime's image": ("runtime.image=null", "at '/runtime': missing property 'image'"),
+    "no rights": ("rbac=null", "missing property 'rbac'"),
+    "no budget": ("podDisruptionBudget=null", "missing property 'podDisruptionBudget'"),
     "a tag in a registry": ("image.registry=https//x y", "at '/image/registry'"),
 }
 
@@ -27,6 +34,16 @@ def test_bad_value_is_refused_and_named(helm: Helm, setting: str, words: str) ->
     done = helm.run("template", "foresail", CHART, "--set", setting)
     assert done.returncode != 0
     assert words in done.stderr
+
+
+def test_what_may_be_empty_may_be_null_and_a_releases_dot_gets_into_no_name(helm: Helm) -> None:
+    nothing = ("podAnnotations", "podLabels", "runtime.images", "proxy", "metricsApi", "tolerations", "affinity")
+    nulls = [word for name in nothing for word in ("--set", f"{name}=null")]
+    done = helm.run("template", "my.release", CHART, *nulls)
+    assert done.returncode == 0, done.stderr
+    found = [one["metadata"]["name"] for one in yaml.safe_load_all(done.stdout) if one and one["kind"] == "Service"]
+    assert found
+    assert all("." not in name for name in found)
 
 
 def test_every_value_is_in_the_schema_with_its_default_accepted(helm: Helm) -> None:

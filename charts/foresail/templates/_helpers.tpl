@@ -1,5 +1,5 @@
 {{- define "foresail.name" -}}
-{{- default .Chart.Name .Release.Name | trunc 50 | trimSuffix "-" -}}
+{{- default .Chart.Name .Release.Name | replace "." "-" | trunc 50 | trimSuffix "-" -}}{{/* a Service's has no dot */}}
 {{- end -}}
 
 {{- define "foresail.selectorLabels" -}}
@@ -32,7 +32,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{/* The runtime image of one variant: (dict "context" $ "variant" "cpu"). */}}
 {{- define "foresail.runtimeImage" -}}
 {{- $values := .context.Values.runtime -}}
-{{- $own := index $values.images .variant -}}
+{{- $own := index (default dict $values.images) .variant -}}
 {{- if $own -}}
 {{- $own -}}
 {{- else -}}
