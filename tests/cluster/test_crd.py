@@ -76,6 +76,16 @@ def test_a_model_that_nobody_has_looked_at_is_not_taken_for_a_finished_one(model
         ({"resources": {"limits": {"memory": "lots"}}}, "spec.resources.limits.memory"),
         ({"resources": {"limits": {"memory": "1e1.5"}}}, "spec.resources.limits.memory"),
         ({"resources": {"limits": {"memory": "1e999999999"}}}, "spec.resources.limits.memory"),
+        ({"pod": {"labels": {"a": "x" * 64}}}, "Too long: may not be more than 63"),
+        ({"pod": {"labels": {"a": "x y"}}}, "spec.pod.labels.a"),
+        ({"pod": {"env": [{"name": "A", "value": "1"}, {"name": "A"}]}}, "Duplicate value"),
+        ({"model": {"uri": "https://host/a b.onnx"}}, "a space as %20"),
+        ({"model": {"uri": "pvc://claim/a\nb"}}, "pvc://CLAIM/PATH"),
+        (
+            {"scaling": {"maxReplicas": 2, "behavior": {"scaleUp": {"policies": [
+                {"type": "Pods", "value": 2**32 + 1, "periodSeconds": 1}]}}}},
+            "less than or equal to 2147483647",
+        ),
         ({"pod": {"hostNetwork": True}}, 'unknown field "spec.pod.hostNetwork"'),
         ({"pod": {"securityContext": {}}}, 'unknown field "spec.pod.securityContext"'),
         ({"pod": {"volumes": []}}, 'unknown field "spec.pod.volumes"'),
@@ -105,6 +115,9 @@ def test_kubectl_scale_sets_the_size_and_is_refused_beside_scaling(models: kit.M
     assert fixed is not None
     assert fixed["spec"]["replicas"] == 3
     models.apply("plain")
+    scale = f"/apis/foresail.dev/v1alpha1/namespaces/{models.namespace}/modeldeployments/plain/scale"
+    with pytest.raises(TestbedError, match=r"\.spec\.replicas"):  # docs/scaling.md tells of it
+        models.kubectl("get", "--raw", scale)
     models.kubectl("scale", "mdep/plain", "--replicas=2")
     models.apply("scaled", scaling={"maxReplicas": 2})
     with pytest.raises(TestbedError, match=r"change spec\.scaling\.minReplicas"):

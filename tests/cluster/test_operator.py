@@ -136,6 +136,7 @@ def test_the_description_that_was_deleted_comes_back_at_once(operator: Operator,
             "deployment/fraud",
             [{"op": "replace", "path": f"{PODS}/containers/0/ports/0/containerPort", "value": 9000}],
         ),
+        ("deployment/fraud", [{"op": "replace", "path": f"{PODS}/containers/0/name", "value": "mine"}]),
         (
             "deployment/fraud",
             [
@@ -399,9 +400,12 @@ def test_a_child_that_the_server_refuses_says_why(operator: Operator, models: Mo
     ("pod", "words"),
     [
         ({"affinity": {"nodeAfinity": {}}}, "spec.affinity.nodeAfinity: field not declared in schema"),
-        ({"env": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]}, 'duplicate entries for key [name="A"]'),
+        (
+            {"topologySpread": [{"maxSkew": 1.5, "topologyKey": "a", "whenUnsatisfiable": "DoNotSchedule"}]},
+            "float64 to int32",
+        ),
     ],
-    ids=["a field that is none", "a name twice"],
+    ids=["a field that is none", "a fraction of a whole number"],
 )
 def test_what_does_not_fit_the_kind_is_said_at_once(
     operator: Operator, models: Models, pod: dict[str, Any], words: str

@@ -57,6 +57,12 @@ def test_another_service_account_gives_a_pod_no_token(operator: Operator, models
     (pod,) = models.pods()
     assert pod["spec"]["serviceAccountName"] == "mighty"
     assert [name for name in pod["spec"]["volumes"] if "projected" in name] == []
+    models.apply()
+    models.wait_settled(operator)
+    deployment = models.get("deployment")
+    assert deployment is not None
+    spec = deployment["spec"]["template"]["spec"]
+    assert not {"serviceAccount", "serviceAccountName"} & spec.keys(), "what is taken away does not come back"
 
 
 @pytest.mark.parametrize(
