@@ -222,7 +222,6 @@ def choose_job(model: Model, source: Source, options: argparse.Namespace) -> Job
     from foresail_runtime.engine import cores  # noqa: PLC0415
     from foresail_runtime.offline import pictures, rows  # noqa: PLC0415
     from foresail_runtime.offline.chunks import Refused  # noqa: PLC0415
-    from foresail_runtime.tasks import choose  # noqa: PLC0415
     from foresail_runtime.tasks import pictures as tasks  # noqa: PLC0415
 
     query = _query(options)
@@ -235,8 +234,7 @@ def choose_job(model: Model, source: Source, options: argparse.Namespace) -> Job
         return rows.RowsJob(model, source.names, columns, source.known)
     if columns:
         raise Refused(f"--columns is for rows, and {options.input} has pictures: take it away")
-    name = options.task if options.task != "auto" else choose.task(model.signature)
-    task = tasks.describe(name, model.signature, model.path.parent)
+    task = tasks.fit(options.task, model.signature, model.path.parent).picture
     if task is None:
         raise Refused(f"{options.model} takes no pictures: give it a file of rows, or say its --task")
     max_pixels = settings.read(dict(os.environ)).max_pixels

@@ -45,9 +45,15 @@ def _picture_task(signature: tensors.Signature) -> str:
         return said
     if detection.fits(signature):
         return DETECTION
-    if len(signature.outputs) == 1 and classification.output_spec(signature) is not None:
+    if len(signature.outputs) == 1 and _scores_each_picture(signature):
         return CLASSIFICATION
     return TENSORS
+
+
+def _scores_each_picture(signature: tensors.Signature) -> bool:
+    """Tell whether the output has a row a picture: any number of them for a fixed number of pictures are no scores."""
+    spec = classification.output_spec(signature)
+    return spec is not None and not (spec.shape[0] < 0 < signature.inputs[0].shape[0])
 
 
 def _are_columns(inputs: tuple[tensors.TensorSpec, ...]) -> bool:

@@ -42,8 +42,12 @@ class Prepared:
 class Classifier:
     """What is known of one loaded classifier; made once, used by every request, never changed."""
 
-    def __init__(self, signature: tensors.Signature, names: Mapping[int, str] | None = None) -> None:
+    def __init__(
+        self, signature: tensors.Signature, names: Mapping[int, str] | None = None, *, guessed: bool = True
+    ) -> None:
         """Read the signature; `names` are the classes of a labels file, used where the metadata has none.
+
+        Where there are no names at all, those that everyone knows are `guessed` by their number.
 
         Raises:
             ModelUnusable: The model takes no picture, or gives no scores.
@@ -66,7 +70,8 @@ class Classifier:
         beside = dict(names or {})
         if 0 < count <= max(beside, default=-1):
             beside = {}  # more names than classes: the labels file of another model in the same folder
-        self.labels: Final = labels.Labels(labels.from_metadata(metadata) or beside or labels.well_known(count))
+        guess = labels.well_known(count) if guessed else {}
+        self.labels: Final = labels.Labels(labels.from_metadata(metadata) or beside or guess, count)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -88,8 +93,17 @@ class Classifier:
     def answer(
         self, prepared: Prepared, outputs: Sequence[tensors.Tensor], wanted: options.ClassificationOptions
     ) -> dict[str, Any]:
-        """Return `image` and `classes` of the answer, surest first."""
+        """Return `image` and `classes` of the answer, surest first.
+
+        Raises:
+            ModelFailed: The model gave no scores.
+        """
         array = next(tensor.array for tensor in outputs if tensor.name == self.outputs[0])
+        if not array.size:
+            raise errors.ModelFailed(
+                f"output {self.outputs[0]!r} has the shape {list(array.shape)}, which holds no scores for a picture: "
+                "set the model's task to tensors"
+            )
         scores = confidences(array[0].reshape(-1).astype(np.float32), self._activation)
         order = np.argsort(-scores, kind="stable")
         chosen = [

@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 
     from foresail_runtime.room import Budget
 
+_NO_HEAD: Final = layouts.Head((0, 0), None)
 SCALING: Final = pixels.Scaling((0.0,), (255.0,), Image.Resampling.BILINEAR)
 DEFAULT_SIDE: Final = 640
+_NO_PIXELS: Final = 2
+"""No detector finds things so small; boxes from 0 to 1, which may stand out a bit, are."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -42,27 +45,33 @@ class Prepared:
 class Detector:
     """What is known of one loaded detector; made once, used by every request, never changed."""
 
-    def __init__(self, signature: tensors.Signature, names: Mapping[int, str] | None = None) -> None:
+    def __init__(
+        self, signature: tensors.Signature, names: Mapping[int, str] | None = None, *, guessed: bool = True
+    ) -> None:
         """Read the signature; `names` are the classes of a labels file, used where the metadata has none.
+
+        Where there are no names at all, those that everyone knows are `guessed` by their number.
 
         Raises:
             ModelUnusable: The model takes no picture, or its output is no layout that is known.
         """
         self._input = pixels.describe(signature, DEFAULT_SIDE, SCALING)
         spec = output_spec(signature)
-        if spec is None:
+        if spec is None or _are_apart(signature):
             raise _unknown_layout(tuple(spec.shape for spec in signature.outputs))
         self._protos = parts.prototypes(signature)
         self.outputs: Final[tuple[str, ...]] = (spec.name,) if self._protos is None else (spec.name, self._protos.name)
         """Names of the outputs to ask the model for."""
         own = labels.from_metadata(signature.metadata)
         known, self._head = self._fitting(signature, spec.shape, (own,) if own else (dict(names or {}), {}))
-        self._points = _points(signature, len(known) or None)
+        self._points = _points(signature, self._head.class_count)
         layout = layouts.choose(spec.shape, self._head)
+        if layout is None and own and layouts.choose(spec.shape, self._head.with_classes(None)) is not None:
+            raise _misnamed(spec.shape, len(own))
         if layout is None and -1 not in spec.shape[1:]:
             raise _unknown_layout((spec.shape,))
         count = layouts.class_count(layout, spec.shape, self._head) if layout else None
-        self.labels: Final = labels.Labels(known or labels.well_known(count))
+        self.labels: Final = labels.Labels(known or (labels.well_known(count) if guessed else {}), count)
 
     def _fitting(
         self, signature: tensors.Signature, shape: tuple[int, ...], choices: Sequence[Mapping[int, str]]
@@ -71,8 +80,9 @@ class Detector:
 
         A labels file may be that of another model in the same folder: it is then left aside.
         """
-        extra, end_to_end = _extra(signature), _end_to_end(signature.metadata)
-        heads = [(names, layouts.Head(self.size, len(names) or None, extra, end_to_end)) for names in choices]
+        metadata = signature.metadata
+        head = layouts.Head(self.size, None, _extra(signature), _end_to_end(metadata), _is_relative(metadata))
+        heads = [(names, head.with_classes(count)) for names in choices for count in labels.counts(names)]
         return next(((names, head) for names, head in heads if layouts.choose(shape, head)), heads[0])
 
     @property
@@ -115,14 +125,16 @@ class Detector:
         layout = layouts.choose(array.shape, self._head)
         if layout is None:
             raise errors.ModelFailed(_unknown_layout((array.shape,)).message)
-        found = layouts.read(array[0], layout, self._head, wanted.confidence)
+        found = self._in_pixels(
+            layouts.read(array if layout is layouts.Layout.BATCHED else array[0], layout, self._head, wanted.confidence)
+        )
         if wanted.classes is not None:
             chosen = np.isin(found.classes, list(wanted.classes))
             found = found.pick(chosen)
         box = prepared.box
         # Nothing is left of a box that lies in the padding. It suppresses others, but takes no place among the surest.
         most = wanted.top_k + int(np.count_nonzero(~_is_left(box.undo(found.boxes))))
-        is_done = layout is layouts.Layout.END_TO_END
+        is_done = layout in (layouts.Layout.END_TO_END, layouts.Layout.BATCHED) or self._head.relative
         kept = _surest(found, most) if is_done else found.pick(suppression.keep(found, wanted.iou, most))
         kept = kept._replace(boxes=box.undo(kept.boxes))
         kept = kept.pick(np.flatnonzero(_is_left(kept.boxes))[: wanted.top_k])
@@ -131,6 +143,17 @@ class Detector:
             for detection, value in zip(detections, values, strict=True):
                 detection[name] = value
         return {"image": {"width": box.width, "height": box.height}, "detections": detections}
+
+    def _in_pixels(self, found: layouts.Candidates) -> layouts.Candidates:
+        if self._head.relative:
+            return found._replace(boxes=found.boxes * np.array([*self.size, *self.size], dtype=np.float32))
+        if found.boxes.size and 0 < found.boxes.max() <= _NO_PIXELS:
+            raise errors.ModelFailed(
+                "every box that the model gives lies within its first two pixels: its boxes are from 0 to 1, as those "
+                "of RT-DETR; only an export by Ultralytics, which says so in its metadata `description`, is read as "
+                "such: set the task to tensors"
+            )
+        return found
 
     def _detections(self, found: layouts.Candidates) -> list[dict[str, Any]]:
         rows = zip(found.boxes.tolist(), found.scores.tolist(), found.classes.tolist(), strict=True)
@@ -160,16 +183,45 @@ class Detector:
 
 
 def output_spec(signature: tensors.Signature) -> tensors.TensorSpec | None:
-    """Return the output that holds the boxes: the first of three dimensions; None if there is none."""
-    return next(
-        (spec for spec in signature.outputs if len(spec.shape) == 3 and spec.datatype.name in ("FP32", "FP16")), None
-    )
+    """Return the output that holds the boxes: the first of three dimensions, or the only one if it is [K, 7]."""
+    found = _of_three(signature)
+    return found[0] if found else _batched(signature)
 
 
 def fits(signature: tensors.Signature) -> bool:
-    """Tell whether the outputs look like a detector's; the input is not looked at."""
-    spec = output_spec(signature)
-    return spec is not None and layouts.choose(spec.shape, layouts.Head((0, 0), None, _extra(signature))) is not None
+    """Tell whether the outputs look like a detector's; of the input, whether it has colours and a batch dimension."""
+    found = _of_three(signature)
+    if len(found) != 1:  # boxes and scores apart are DETR's, and others' that nobody here can read
+        return not found and _batched(signature) is not None
+    (spec,) = found
+    metadata = signature.metadata
+    is_open = spec.shape[1:] == (-1, -1) and ("names" in metadata or "stride" in metadata)
+    has_six = spec.shape[1] < 0 and spec.shape[2] == 6
+    if (is_open or has_six) and 3 in (signature.inputs[0].shape[1], signature.inputs[0].shape[3]):
+        return True
+    return layouts.choose(spec.shape, layouts.Head((0, 0), None, _extra(signature))) is not None
+
+
+def _of_three(signature: tensors.Signature) -> list[tensors.TensorSpec]:
+    return [spec for spec in signature.outputs if len(spec.shape) == 3 and _is_float(spec)]
+
+
+def _batched(signature: tensors.Signature) -> tensors.TensorSpec | None:
+    """Return the output if it is the only one, and has a row a box: any number of them for a picture."""
+    if len(signature.outputs) != 1 or len(signature.inputs) != 1 or signature.inputs[0].shape[:1] < (1,):
+        return None
+    (spec,) = signature.outputs
+    return spec if spec.shape[:1] == (-1,) and layouts.choose(spec.shape, _NO_HEAD) and _is_float(spec) else None
+
+
+def _is_float(spec: tensors.TensorSpec) -> bool:
+    return spec.datatype.name in ("FP32", "FP16")
+
+
+def _are_apart(signature: tensors.Signature) -> bool:
+    """Tell whether boxes are an output of their own, [N, K, 4], beside one of scores."""
+    found = _of_three(signature)
+    return len(found) > 1 and any(spec.shape[2] == 4 for spec in found)
 
 
 def _is_left(boxes: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
@@ -200,6 +252,18 @@ def _extra(signature: tensors.Signature) -> int:
 
 def _end_to_end(metadata: Mapping[str, str]) -> bool:
     return metadata.get("end2end", "").lower() == "true" or "'nms': True" in metadata.get("args", "")
+
+
+def _is_relative(metadata: Mapping[str, str]) -> bool:
+    return "rt-detr" in metadata.get("description", "").lower().replace("rtdetr", "rt-detr")
+
+
+def _misnamed(shape: tuple[int, ...], named: int) -> errors.ModelUnusable:
+    return errors.ModelUnusable(
+        "TaskMismatch",
+        f"the model's metadata names {named} classes, and its output {list(shape)} is of another number: write all of "
+        "them into `names`, or leave it out",
+    )
 
 
 def _unknown_layout(shapes: tuple[tuple[int, ...], ...]) -> errors.ModelUnusable:

@@ -19,6 +19,9 @@ FILES: Final = ("labels.json", "labels.txt", "classes.txt", "imagenet-labels.jso
 KEYS: Final = ("names", "labels")
 """Metadata keys, in this order."""
 
+UNREADABLE: Final = "LabelsUnreadable"
+"""The reason of a model whose names can't be read."""
+
 _MAX_BYTES: Final = 4 * 2**20
 _WELL_KNOWN: Final[Mapping[int, str]] = {80: "coco-80.json", 1000: "imagenet-1k.json"}
 
@@ -26,9 +29,13 @@ _WELL_KNOWN: Final[Mapping[int, str]] = {80: "coco-80.json", 1000: "imagenet-1k.
 class Labels:
     """Names by class id; a class without one is called by its id."""
 
-    def __init__(self, names: Mapping[int, str]) -> None:
+    def __init__(self, names: Mapping[int, str], count: int | None = None) -> None:
+        """`count` is how many classes there are; None where the model does not say."""
         self._names = dict(names)
-        self._ids = {name.casefold(): number for number, name in reversed(self._names.items())}
+        self._ids: dict[str, set[int]] = {}
+        for number, name in self._names.items():
+            self._ids.setdefault(name.casefold(), set()).add(number)
+        self.count: Final = count if count and count > 0 else None
 
     def __len__(self) -> int:
         """How many classes have a name."""
@@ -42,9 +49,9 @@ class Labels:
         """Return the class's name."""
         return self._names.get(class_id) or str(class_id)
 
-    def find(self, name: str) -> int | None:
-        """Return the id of the class of this name, whatever its case; None if there is none."""
-        return self._ids.get(name.strip().casefold())
+    def find(self, name: str) -> frozenset[int]:
+        """Return the ids of the classes of this name, whatever its case: ImageNet has two cranes."""
+        return frozenset(self._ids.get(name.strip().casefold(), ()))
 
     def sample(self) -> str:
         """Return a few names, to show in an error."""
@@ -73,8 +80,14 @@ def beside(folder: pathlib.Path | None) -> dict[int, str]:
     for name in FILES if folder is not None else ():
         path = folder / name  # type: ignore[operator]  # not None where the loop runs
         if path.is_file() and path.stat().st_size <= _MAX_BYTES:
-            return parse(path.read_text(encoding="utf-8", errors="replace"), f"the labels file {name}")
+            return parse(path.read_text(encoding="utf-8-sig", errors="replace"), f"the labels file {name}")
     return {}
+
+
+def counts(names: Mapping[int, str]) -> tuple[int | None, ...]:
+    """Return how many classes names may be of: as many as the largest id says, or as there are; None for none."""
+    found = dict.fromkeys((max(names) + 1, len(names))) if names else {}
+    return tuple(count for count in found if count > 0) or (None,)
 
 
 def well_known(class_count: int | None) -> dict[int, str]:
@@ -84,23 +97,29 @@ def well_known(class_count: int | None) -> dict[int, str]:
 
 
 def parse(text: str, place: str) -> dict[int, str]:
-    """Read a dict or a list, in Python's or JSON's spelling, or a name a line.
+    """Read a dict or a list, in Python's or JSON's spelling, a name a line, or on one line names between commas.
 
     Raises:
         ModelUnusable: The text begins like a dict or a list and is none; the message names `place`.
     """
     if text.lstrip()[:1] not in ("{", "["):
-        return dict(enumerate(line.strip() for line in text.strip().splitlines()))
+        lines = text.strip().splitlines()
+        return dict(enumerate(clean(name.strip()) for name in (lines[0].split(",") if len(lines) == 1 else lines)))
     try:
         value = _literal(text)
         pairs = (
             value.items() if isinstance(value, dict) else enumerate(value[:])
         )  # a set, which has no order, has no [:]
-        return {int(number): str(name) for number, name in pairs}
+        return {int(number): clean(str(name)) for number, name in pairs}
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
         raise errors.ModelUnusable(
-            "LabelsUnreadable", f"{place} can't be read: write {{0: 'name', 1: 'name'}}, a list, or a name a line"
+            UNREADABLE, f"{place} can't be read: write {{0: 'name', 1: 'name'}}, a list, or a name a line"
         ) from error
+
+
+def clean(text: str) -> str:
+    """Return text that can be UTF-8: half a surrogate pair, which JSON can spell, becomes a question mark."""
+    return text.encode(errors="replace").decode()
 
 
 def _literal(text: str) -> Any:  # whatever the model's author wrote

@@ -6,6 +6,7 @@
 | OBJECTNESS | [N, A, 5 + C + X] | cx, cy, w, h, objectness, C class scores, X more (YOLOv5, YOLOv7) |
 | ROWS | [N, A, 4 + C + X] | the same as CLASSES, turned round (some converters do) |
 | END_TO_END | [N, K, 6 + X] | x1, y1, x2, y2, score, class: suppression is done already (YOLOv10, `nms=True`) |
+| BATCHED | [K, 7] | number of the picture, x1, y1, x2, y2, class, score: the same (YOLOv7 `--end2end`) |
 
 X are the mask coefficients or key points of a segmentation or pose export, which `parts` reads.
 """
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _STRIDES: Final = ((8, 16, 32), (8, 16, 32, 64), (16, 32))
 _ANCHORS_A_CELL: Final = 3
 _PAIR: Final = 2
+_BATCHED_COLUMNS: Final = 7
 _MOST_CLASSES: Final = 2**20
 _WELL_KNOWN: Final = 80
 """Classes of COCO, which most exports score: of two readings the one that gives this many is right."""
@@ -36,6 +38,7 @@ class Layout(enum.Enum):
     ROWS = "rows"
     OBJECTNESS = "objectness"
     END_TO_END = "end-to-end"
+    BATCHED = "batched"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -50,6 +53,12 @@ class Head:
     """The X of the table."""
     end_to_end: bool = False
     """The export says that suppression is part of the model."""
+    relative: bool = False
+    """The export is one whose boxes are parts of the input's size, from 0 to 1, in ROWS (RT-DETR)."""
+
+    def with_classes(self, count: int | None) -> Head:
+        """Return the same with another number of classes."""
+        return dataclasses.replace(self, class_count=count)
 
 
 class Candidates(NamedTuple):
@@ -68,9 +77,14 @@ class Candidates(NamedTuple):
 
 def choose(shape: tuple[int, ...], head: Head) -> Layout | None:
     """Return the layout of an output of this shape; None where it is none, or -1 leaves it open."""
+    if len(shape) == 2 and shape[1] == _BATCHED_COLUMNS:
+        return Layout.BATCHED
     if len(shape) != 3:
         return None
     rows, columns = shape[1], shape[2]
+    if head.relative:
+        fits = columns == 4 + head.class_count if head.class_count is not None else columns > 4
+        return Layout.ROWS if fits else None
     if columns == 6 + head.extra:
         return _six_columns(rows, head)
     if head.class_count is not None:
@@ -87,12 +101,14 @@ def class_count(layout: Layout, shape: tuple[int, ...], head: Head) -> int | Non
             return shape[2] - 4 - head.extra
         case Layout.OBJECTNESS:
             return shape[2] - 5 - head.extra
-        case Layout.END_TO_END:
+        case Layout.END_TO_END | Layout.BATCHED:
             return head.class_count
 
 
 def read(output: npt.NDArray[np.floating], layout: Layout, head: Head, confidence: float) -> Candidates:
-    """Return what one picture's output, without its batch dimension, says with at least this confidence.
+    """Return what an output says of its first picture with at least this confidence.
+
+    It comes without its batch dimension, which only BATCHED has not.
 
     An anchor that scores 0 says nothing, whatever the confidence.
     """
@@ -112,6 +128,9 @@ def read(output: npt.NDArray[np.floating], layout: Layout, head: Head, confidenc
             sure = output[_is_sure(output[:, 4], confidence) & (output[:, 5] >= 0) & (output[:, 5] < _MOST_CLASSES)]
             sure = sure.astype(np.float32)  # a row of no class is how some exports fill up
             return _finite(sure[:, :4], sure[:, 4], sure[:, 5], sure[:, 6:])
+        case Layout.BATCHED:
+            first = output[output[:, 0] == 0]
+            return read(first[:, [1, 2, 3, 4, 6, 5]], Layout.END_TO_END, head, confidence)
 
 
 def _is_sure(scores: npt.NDArray[np.floating], confidence: float) -> npt.NDArray[np.bool_]:

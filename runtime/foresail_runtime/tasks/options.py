@@ -123,16 +123,20 @@ def _classes(query: Mapping[str, str], names: labels.Labels) -> frozenset[int] |
     if text is None:
         return None
     whole = names.find(text)  # ImageNet's names hold commas
-    if whole is not None:
-        return frozenset({whole})
-    return frozenset(_class(part.strip(), names) for part in text.split(","))
+    if whole:
+        return whole
+    return frozenset().union(*(_class(part.strip(), names) for part in text.split(",")))
 
 
-def _class(text: str, names: labels.Labels) -> int:
+def _class(text: str, names: labels.Labels) -> frozenset[int]:
     found = names.find(text)
-    if found is not None:
+    if found:
         return found
     if text.isascii() and text.isdigit() and len(text) < 10:
-        return int(text)
+        if names.count is not None and int(text) >= names.count:
+            raise errors.InvalidRequest(
+                f"the option classes holds {text}, and this model's classes go from 0 to {names.count - 1}"
+            )
+        return frozenset({int(text)})
     known = f"it has {len(names)} names, among them {names.sample()}" if len(names) else "it names none, use ids"
     raise errors.InvalidRequest(f"the option classes holds {text!r}, which is no class of this model: {known}")

@@ -25,6 +25,7 @@ _RESAMPLING: Final[Mapping[str, Image.Resampling]] = {
 _DATATYPES: Final = ("FP32", "FP16", "UINT8")
 _REASON: Final = "TaskMismatch"
 _MAX_SIDE: Final = 8192
+_COLOURS: Final = 3
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ def describe(signature: tensors.Signature, default_side: int, scaling: Scaling) 
     Raises:
         ModelUnusable: The model does not take one picture.
     """
-    spec = picture_spec(signature)
+    spec = picture_spec(signature) or _all_open(signature)
     if spec is None:
         raise errors.ModelUnusable(
             _REASON,
@@ -109,6 +110,7 @@ def describe(signature: tensors.Signature, default_side: int, scaling: Scaling) 
         )
     channels_first = _channels_first(spec.shape)
     channels = spec.shape[1 if channels_first else 3]
+    channels = _COLOURS if channels < 0 else channels
     height, width = spec.shape[2:] if channels_first else spec.shape[1:3]
     wish = _sides(signature.metadata) or (default_side,)
     scaling = scaling.overridden(signature.metadata)
@@ -136,6 +138,17 @@ def picture_spec(signature: tensors.Signature) -> tensors.TensorSpec | None:
     if spec.datatype.name not in _DATATYPES or len(spec.shape) != 4:
         return None
     return spec if spec.shape[1] in (1, 3) or spec.shape[3] in (1, 3) else None
+
+
+def _all_open(signature: tensors.Signature) -> tensors.TensorSpec | None:
+    """Return the only input if nothing contradicts a picture; Hugging Face's exports leave every side open.
+
+    A picture fits it, as much else does: so only where someone says that it is one.
+    """
+    if len(signature.inputs) != 1:
+        return None
+    (spec,) = signature.inputs
+    return spec if spec.datatype.name in _DATATYPES and spec.shape[1:] == (-1, -1, -1) else None
 
 
 def numbers(metadata: Mapping[str, str], key: str) -> tuple[float, ...]:
@@ -173,7 +186,7 @@ def _nonzero(values: tuple[float, ...]) -> tuple[float, ...]:
 
 
 def _channels_first(shape: tuple[int, ...]) -> bool:
-    return shape[1] in (1, 3)
+    return shape[1] in (1, 3) or shape[1:] == (-1, -1, -1)
 
 
 def _words(specs: tuple[tensors.TensorSpec, ...]) -> str:

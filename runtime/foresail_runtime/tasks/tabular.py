@@ -13,6 +13,7 @@ number: NaN for an input of floats, refused for any other.
 
 from __future__ import annotations
 
+import collections
 import itertools
 import math
 from typing import TYPE_CHECKING, Any, Final
@@ -187,7 +188,13 @@ def columns(signature: tensors.Signature) -> tuple[str, ...]:
     named = labels.parse(signature.metadata.get("columns", ""), "the model's metadata columns")
     if named and len(named) != inputs[0].shape[1]:
         raise errors.ModelUnusable(
-            "TaskMismatch", f"the model's metadata names {len(named)} columns, its input takes {inputs[0].shape[1]}"
+            "TaskMismatch",
+            f"the model's metadata columns names {len(named)}, and its input takes {inputs[0].shape[1]}: name them all",
+        )
+    twice = [name for name, times in collections.Counter(named.values()).items() if times > 1]
+    if twice:
+        raise errors.ModelUnusable(
+            "TaskMismatch", f"the model's metadata columns names {twice[0]!r} twice: give each column its own name"
         )
     return tuple(named.values())
 

@@ -65,6 +65,7 @@ def test_mean_and_std_come_from_the_metadata_in_units_of_0_to_255() -> None:
         ((-1, 3, -1, -1), "FP32", (1, 3, 224, 224)),
         ((1, 3, 4, 4), "FP32", (1, 3, 4, 4)),
         ((4, 3, 4, 4), "FP32", (4, 3, 4, 4)),
+        ((-1, -1, -1, -1), "FP32", (1, 3, 224, 224)),
     ],
 )
 def test_the_input_takes_the_shape_and_type_of_the_signature(
@@ -73,6 +74,13 @@ def test_the_input_takes_the_shape_and_type_of_the_signature(
     array = fed(flat(10, 10, 10), signature(shape, datatype=datatype))
     assert array.shape == expected
     assert array.flat[0] == (10 if datatype == "UINT8" else pytest.approx((10 - 127) / 128, abs=1e-3))
+
+
+def test_no_scores_are_the_model_s_failure() -> None:
+    classifier = classification.Classifier(signature())
+    nothing = tensors.Tensor("scores", tensors.FP32, np.zeros((0, 3), np.float32))
+    with pytest.raises(errors.ModelFailed, match=r"'scores' has the shape \[0, 3\], which holds no scores"):
+        classifier.answer(classifier.prepare(png(flat(0, 0, 0))), (nothing,), classifier.read_options({}))
 
 
 def test_an_open_size_comes_from_imgsz() -> None:

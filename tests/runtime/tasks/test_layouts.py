@@ -61,6 +61,10 @@ ROWS = layouts.Layout.ROWS
         ("an oblong input with fewer anchors than rows", (1, 84, 42), {"input_size": (64, 32)}, CLASSES),
         ("objectness with fewer anchors than columns", (1, 63, 85), {"input_size": (32, 32)}, OBJECTNESS),
         ("raw heads", (1, 3, 80, 80, 85), {}, None),
+        ("YOLOv7 end to end", (-1, 7), {}, layouts.Layout.BATCHED),
+        ("RT-DETR", (1, 300, 84), {"class_count": 80, "relative": True}, ROWS),
+        ("RT-DETR of two classes", (1, 300, 6), {"class_count": 2, "relative": True}, ROWS),
+        ("RT-DETR with other names", (1, 300, 84), {"class_count": 2, "relative": True}, None),
     ],
 )
 def test_a_layout_is_told_by_shape_and_names(
@@ -128,6 +132,32 @@ def test_end_to_end_rows_are_read_and_not_suppressed_again() -> None:
     output = np.zeros((300, 6))
     output[:2] = [(40, 180, 120, 260, 0.8, 0), (41, 180, 120, 260, 0.9, 0)]
     assert answer(output, NAMES) == [("cat", 0.9, [20.5, 10.0, 60.0, 50.0]), ("cat", 0.8, CAT_BOX)]
+
+
+RT_DETR = {**NAMES, "description": "Ultralytics RT-DETR-l model trained on coco.yaml"}
+
+
+def test_boxes_of_an_rt_detr_are_parts_of_the_input_and_not_suppressed() -> None:
+    output = objectness_layout((0.125, 0.34375, 0.125, 0.125, 0.9, 0.1, 0), (0.125, 0.34375, 0.125, 0.125, 0.8, 0, 0))
+    output = output[:300]
+    assert answer(output, RT_DETR) == [("cat", 0.9, CAT_BOX), ("cat", 0.8, CAT_BOX)]
+    with pytest.raises(errors.ModelFailed, match="its boxes are from 0 to 1, as those of RT-DETR"):
+        answer(output, NAMES)
+
+
+@pytest.mark.parametrize("kept", [0, 3])
+def test_boxes_with_the_number_of_their_picture_are_read(kept: int) -> None:
+    rows = np.array([(0, 40, 180, 120, 260, 2, 0.9), (1, 0, 0, 640, 640, 1, 0.8), (0, 40, 180, 120, 260, 0, 0.3)])
+    detector = detection.Detector(
+        tensors.Signature(
+            (tensors.TensorSpec("images", tensors.FP32, (1, 3, 640, 640)),),
+            (tensors.TensorSpec("output", tensors.FP32, (-1, 7)),),
+            NAMES,
+        )
+    )
+    outputs = (tensors.Tensor("output", tensors.FP32, rows[:kept].astype(np.float32)),)
+    found = detector.answer(detector.prepare(PICTURE), outputs, detector.read_options({}))["detections"]
+    assert [(item["class_name"], item["confidence"], item["box"]) for item in found] == [("hen", 0.9, CAT_BOX)][:kept]
 
 
 def test_mask_coefficients_are_no_classes() -> None:
@@ -212,6 +242,7 @@ def test_a_class_without_a_name_is_called_by_its_id() -> None:
     [
         ([("x", (1, 3, 64, 64))], [("y", (1, 10))], "needs an output of shape"),
         ([("x", (1, 3, 64, 64))], [("y", (1, 2, 50))], "[1, 2, 50]"),
+        ([("x", (1, 3, 64, 64))], [("y", (1, 100, 92)), ("z", (1, 100, 4))], "[1, 100, 92], [1, 100, 4]"),
         ([("x", (1, 32))], [("y", (1, 84, 8400))], "this one takes x FP32 [1, 32]: set the task to tensors"),
         ([("x", (1, 3, 64, 64)), ("z", (1, 2))], [("y", (1, 84, 8400))], "one input, a picture"),
     ],

@@ -24,6 +24,19 @@ def test_a_name_with_a_comma_is_one_class() -> None:
     assert options.classification({"classes": "tench, tinca tinca"}, NAMES).classes == frozenset({2})
 
 
+def test_a_name_that_several_classes_have_is_all_of_them() -> None:
+    cranes = labels.Labels({134: "crane", 7: "Crane", 1: "tench"})
+    assert options.classification({"classes": "crane"}, cranes).classes == frozenset({7, 134})
+    assert options.classification({"classes": "crane,tench"}, cranes).classes == frozenset({1, 7, 134})
+
+
+def test_a_class_beyond_the_last_is_refused_where_the_model_says_how_many_it_has() -> None:
+    known = labels.Labels({0: "cat"}, 80)
+    assert options.detection({"classes": "79"}, known).classes == frozenset({79})
+    with pytest.raises(errors.InvalidRequest, match="holds 80, and this model's classes go from 0 to 79"):
+        options.detection({"classes": "cat,80"}, known)
+
+
 @pytest.mark.parametrize(
     ("query", "message"),
     [

@@ -154,7 +154,7 @@ def test_blocks_of_boxes_are_suppressed_as_plain_loops_do(iou: float, most: int)
     generator = np.random.default_rng(5)
     corners = generator.integers(0, 60, (700, 2)).astype(np.float32)
     boxes = np.concatenate([corners, corners + generator.integers(0, 40, (700, 2))], axis=1).astype(np.float32)
-    scores = generator.permutation(700).astype(np.float32) / 700
+    scores = (generator.permutation(700) / 700).astype(np.float32)
     classes = generator.integers(0, 2, 700)
     kept = suppression.keep(layouts.Candidates(boxes, scores, classes, np.zeros((700, 0), np.float32)), iou, most)
     rows = zip(scores.tolist(), classes.tolist(), map(tuple, boxes.tolist()), strict=True)

@@ -133,7 +133,8 @@ def test_many_columns_are_not_all_listed() -> None:
         ([("x", "FP32", (-1, -1))], {}, "an input a column"),
         ([], {}, "an input a column"),
         ([("x", "BF16", (-1, 3))], {}, "x is BF16"),
-        ([MATRIX], {"columns": "a\nb"}, "names 2 columns, its input takes 3"),
+        ([MATRIX], {"columns": "a,b,a"}, "names 'a' twice"),
+        ([MATRIX], {"columns": "a\nb"}, "metadata columns names 2, and its input takes 3"),
     ],
 )
 def test_a_model_that_takes_no_table_is_refused_with_words(
