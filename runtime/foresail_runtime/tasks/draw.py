@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 import io
+import unicodedata
 from typing import TYPE_CHECKING, Any, Final
 
 from PIL import Image, ImageDraw, ImageFont
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _GOLDEN_RATIO: Final = 0.618
+_MAX_LETTERS: Final = 100
+_NO_LETTER: Final = "\uffff"
 _MAX_SIDE: Final = 4096
 """A larger picture is scaled down before it is drawn on: encoding PNG costs more than finding the boxes."""
 
@@ -27,10 +30,34 @@ def draw(picture: Image.Image, detections: Sequence[dict[str, Any]]) -> bytes:
         box = _corners(detection["box"], scale, canvas.size)
         colour = _colour(detection["class_id"])
         pen.rectangle(box, outline=colour, width=width)
-        _label(pen, f"{detection['class_name']} {detection['confidence']:.2f}", box, colour, font)
+        name = _writable(detection["class_name"], font) or f"class {detection['class_id']}"
+        _label(pen, f"{name} {detection['confidence']:.2f}", box, colour, font)
     buffer = io.BytesIO()
     canvas.save(buffer, "PNG", compress_level=3)
     return buffer.getvalue()
+
+
+def _writable(name: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
+    """Return the name on one line and not too long; empty where the font, which Pillow brings, lacks a letter.
+
+    Of a letter that it lacks with its accent it may have the letter itself.
+    """
+    letters = [letter if _has(font, letter) else _plain(letter) for letter in " ".join(name.split())[:_MAX_LETTERS]]
+    return "".join(letters) if all(letters) else ""
+
+
+def _plain(letter: str) -> str:
+    return unicodedata.normalize("NFKD", letter).encode("ascii", "ignore").decode()
+
+
+def _has(font: ImageFont.FreeTypeFont | ImageFont.ImageFont, letter: str) -> bool:
+    """Tell whether the font has the letter: what it lacks looks as what no font has."""
+    if letter.isascii():
+        return True
+    try:
+        return bytes(font.getmask(letter)) != bytes(font.getmask(_NO_LETTER))
+    except (UnicodeError, ValueError):
+        return False
 
 
 def _canvas(picture: Image.Image) -> tuple[Image.Image, float]:

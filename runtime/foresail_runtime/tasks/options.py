@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 MAX_TOP_K: Final = 10_000
 MAX_MASKS: Final = 300
 """A mask costs up to a million runs of pixels where a box costs four numbers."""
+NAMES: Final = ("confidence", "iou", "top_k", "classes", "format", "masks")
+"""Every option that a picture task can have."""
 _FORMATS: Final = ("json", "png")
 _MASKS: Final = ("rle", "none")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 
 from foresail_runtime import errors, room
-from foresail_runtime.tasks import classification, detection
+from foresail_runtime.tasks import classification, detection, options
 from foresail_runtime.tensors import InferRequest
 from foresail_runtime.web import answers, bodies, multipart
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from foresail_runtime.serving import Serving
     from foresail_runtime.settings import Settings
 
+_KINDS: Final = {"detect": detection.Detector, "classify": classification.Classifier}
 _TASKS: Final = {"detect": "object detection", "classify": "image classification"}
 
 
@@ -47,18 +48,15 @@ class PictureHandlers:
             return await self._answer(way, request, model)
 
     async def _answer(self, way: str, request: web.BaseRequest, model: Model) -> web.Response:
-        task = model.picture
+        task = _task(way, model)
         settings = self._settings
-        match way, task:
-            case "detect", detection.Detector():
-                options: Any = task.read_options(request.query)
-                prepare: Callable[..., Any] = functools.partial(task.prepare, keep_picture=options.format == "png")
-            case "classify", classification.Classifier():
-                options = task.read_options(request.query)
-                prepare = task.prepare
-            case _:
-                raise errors.InvalidRequest(_other_task(way, model))
-        body = await self._picture(request)
+        form = multipart.is_form(request.headers.get("Content-Type", ""))
+        wanted: Any = None if form else task.read_options(request.query)  # refused before the body is waited for
+        body, fields = await self._form(request)
+        if form:
+            wanted = task.read_options(_together(request.query, fields))
+        is_drawn = way == "detect" and wanted.format == "png"
+        prepare = functools.partial(task.prepare, keep_picture=True) if is_drawn else task.prepare
         # Decoding costs more than being told to come back: so what has no room in the queue is not decoded.
         model.batcher.check_room(self._preparing)
         self._preparing += 1
@@ -71,9 +69,9 @@ class PictureHandlers:
         model.metrics.decoded(self._serving.clock() - begun)
         response = await model.infer(InferRequest(prepared.inputs, task.outputs), prepared.nbytes)
         begun = self._serving.clock()
-        answer = await self._work(task.answer, prepared, response.outputs, options)
+        answer = await self._work(task.answer, prepared, response.outputs, wanted)
         model.metrics.encoded(self._serving.clock() - begun)
-        if way == "detect" and options.format == "png":
+        if is_drawn:
             png = await self._work(_draw, prepared.picture, answer["detections"])
             made = web.Response(body=png, content_type="image/png")
         else:
@@ -81,20 +79,43 @@ class PictureHandlers:
         self._serving.metrics.sent_bytes += made.content_length or 0
         return made
 
-    async def _picture(self, request: web.BaseRequest) -> bytes:
+    async def _form(self, request: web.BaseRequest) -> multipart.Form:
         settings = self._settings
         body = await bodies.whole(request, settings.max_body_bytes, settings.body_timeout_seconds)
         self._serving.metrics.received_bytes += len(body)
-        picture = multipart.first_file(request.headers.get("Content-Type", ""), body)
-        if not picture:
+        form = multipart.read(request.headers.get("Content-Type", ""), body, options.NAMES)
+        if not form.picture:
             raise errors.InvalidRequest(
-                "the body is empty: send the bytes of a picture, or a form with one "
+                "the request has no picture: send its bytes, or a form with it "
                 "(curl --data-binary @photo.jpg, or curl -F image=@photo.jpg)"
             )
-        return picture
+        return form
 
     async def _work(self, function: Callable[..., Any], *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._serving.workers, function, *arguments)
+
+
+def _task(way: str, model: Model) -> Any:
+    """Return the model's detector or classifier.
+
+    Raises:
+        InvalidRequest: It has none for this path.
+    """
+    if not isinstance(model.picture, _KINDS[way]):
+        raise errors.InvalidRequest(_other_task(way, model))
+    return model.picture
+
+
+def _together(query: Mapping[str, str], fields: Mapping[str, str]) -> dict[str, str]:
+    """Return the options of the query and of the form.
+
+    Raises:
+        InvalidRequest: One is in both.
+    """
+    twice = next((name for name in fields if name in query), None)
+    if twice is not None:
+        raise errors.InvalidRequest(f"the option {twice} is in the query and in the form: send it once")
+    return {**query, **fields}
 
 
 def _draw(picture: Any, detections: list[dict[str, Any]]) -> bytes:

@@ -19,7 +19,7 @@ from foresail_runtime import errors, tensors
 from foresail_runtime.codec import check, rest
 from foresail_runtime.engine import session
 from foresail_runtime.grpc import messages, oip_pb2
-from foresail_runtime.tasks import detection, images, tabular
+from foresail_runtime.tasks import detection, images, options, tabular
 from foresail_runtime.web import bodies, multipart
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class Target:
             assert image.width * image.height <= PIXELS_LIMIT
 
     def form(self, data: bytes) -> None:
-        multipart.first_file(BOUNDARY, data)
+        multipart.read(BOUNDARY, data, options.NAMES)
 
     def boxes(self, data: bytes) -> None:
         self._detector.prepare(data, max_pixels=PIXELS_LIMIT)

@@ -38,6 +38,22 @@ def test_a_label_at_the_edge_stays_inside_the_picture(box: tuple[float, ...]) ->
     assert sum(changed.histogram()[1:]) > 500
 
 
+@pytest.mark.parametrize("name", ["猫", "كلب", "a 🐶", "", "\ud83d"])
+def test_a_name_that_the_font_lacks_letters_of_is_written_as_the_class_s_number(name: str) -> None:
+    picture = Image.new("RGB", (300, 200))
+    assert drawn(picture, found(50, 80, 250, 150, name=name)) == drawn(
+        picture, found(50, 80, 250, 150, name="class 15")
+    )
+
+
+def test_letters_that_the_font_has_are_written_on_one_line() -> None:
+    picture = Image.new("RGB", (300, 200))
+    assert drawn(picture, found(50, 80, 250, 150, name="ñandú")) == drawn(
+        picture, found(50, 80, 250, 150, name="nandu")
+    )
+    assert drawn(picture, found(50, 80, 250, 150, name="a\nb")) == drawn(picture, found(50, 80, 250, 150, name="a b"))
+
+
 def test_nothing_found_gives_the_picture_itself() -> None:
     picture = Image.new("RGB", (30, 20), (1, 2, 3))
     assert drawn(picture).tobytes() == picture.tobytes()

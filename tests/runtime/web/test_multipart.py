@@ -48,7 +48,7 @@ FILE = 'Content-Disposition: form-data; name="a"; filename="a.png"\r\nContent-Ty
     ],
 )
 def test_the_first_file_is_the_picture(content_type: str, body: bytes, expected: bytes) -> None:
-    assert multipart.first_file(content_type, body) == expected
+    assert multipart.read(content_type, body, ()) == (expected, {})
 
 
 @pytest.mark.parametrize(
@@ -65,4 +65,36 @@ def test_the_first_file_is_the_picture(content_type: str, body: bytes, expected:
 )
 def test_a_form_that_is_none_is_refused(content_type: str, body: bytes) -> None:
     with pytest.raises(errors.InvalidRequest):
-        multipart.first_file(content_type, body)
+        multipart.read(content_type, body, ())
+
+
+def option(name: str) -> str:
+    return f'Content-Disposition: form-data; name="{name}"'
+
+
+def test_fields_called_as_options_are_options_and_others_left_aside() -> None:
+    body = form((option("iou"), b"0.5"), (FILE, b"picture"), (option("note"), b"x"), (option("classes"), "é".encode()))
+    assert multipart.read(TYPE, body, ("iou", "classes")) == (b"picture", {"iou": "0.5", "classes": "é"})
+
+
+def test_without_a_file_the_first_field_that_is_no_option_is_the_picture() -> None:
+    body = form((option("iou"), b"0.5"), (option("image"), b"picture"))
+    assert multipart.read(TYPE, body, ("iou",)) == (b"picture", {"iou": "0.5"})
+    assert multipart.read(TYPE, form((option("iou"), b"0.5")), ("iou",)) == (b"", {"iou": "0.5"})
+
+
+def test_a_file_that_nobody_chose_is_none() -> None:
+    empty = 'Content-Disposition: form-data; name="b"; filename=""'
+    assert multipart.read(TYPE, form((empty, b""), (FILE, b"two")), ()).picture == b"two"
+
+
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        ([(FILE, b"one"), (FILE, b"two")], "more than one file: send one picture a request"),
+        ([(FILE, b"one"), (option("iou"), b"0.5"), (option("iou"), b"0.6")], "the option iou twice"),
+    ],
+)
+def test_what_could_be_either_is_refused(parts: list[tuple[str, bytes]], words: str) -> None:
+    with pytest.raises(errors.InvalidRequest, match=words):
+        multipart.read(TYPE, form(*parts), ("iou",))

@@ -44,6 +44,19 @@ async def test_a_photograph_comes_back_as_boxes(server: Server) -> None:
     assert (await detect(server, CHELSEA.read_bytes(), "?confidence=0.9"))[1]["detections"] == []
 
 
+async def test_the_options_may_be_fields_of_the_form(server: Server) -> None:
+    def form(**fields: str) -> aiohttp.FormData:
+        made = aiohttp.FormData(fields)
+        made.add_field("image", CHELSEA.read_bytes(), filename="chelsea.png", content_type="image/png")
+        return made
+
+    assert (await detect(server, form(confidence="0.9")))[1]["detections"] == []
+    status, document = await detect(server, form(confidence="0.9"), "?confidence=0.9")
+    assert (status, document) == (400, {"error": "the option confidence is in the query and in the form: send it once"})
+    status, document = await detect(server, form(confidence="much"))
+    assert (status, "write a number from 0 to 1" in document["error"]) == (400, True)
+
+
 async def test_the_picture_comes_back_with_its_boxes_drawn(server: Server) -> None:
     path = f"{server.address}/v2/models/m/detect?format=png"
     async with server.client.post(path, data=CHELSEA.read_bytes()) as response:
