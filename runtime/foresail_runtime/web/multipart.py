@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
 MAX_PARTS: Final = 64
+MAX_OPTION_BYTES: Final = 8192
+"""As much as a query may have."""
 _FILE: Final = re.compile(rb";\s*filename\*?\s*=", re.IGNORECASE)
 _NAME: Final = re.compile(rb";\s*name\s*=\s*(?:\"([^\"\r\n]*)\"|([^\s;]+))", re.IGNORECASE)
 
@@ -39,7 +41,8 @@ def read(content_type: str, body: bytes, options: Collection[str]) -> Form:
     Fields of any other name are left aside: pages send more than they are asked for.
 
     Raises:
-        InvalidRequest: The body says it is a form, and is not; or it holds two files, or an option twice.
+        InvalidRequest: The body says it is a form, and is not; or it holds two files, or an option twice
+            or of many bytes.
     """
     header = _header(content_type)
     if header.get_content_maintype() != "multipart":
@@ -73,6 +76,8 @@ def _options(fields: list[tuple[str, bytes]]) -> dict[str, str]:
     for name, data in fields:
         if name in found:
             raise errors.InvalidRequest(f"the form has the option {name} twice: send it once")
+        if len(data) > MAX_OPTION_BYTES:
+            raise errors.InvalidRequest(f"the option {name} has {len(data)} bytes: at most {MAX_OPTION_BYTES} are read")
         found[name] = data.decode(errors="replace")
     return found
 

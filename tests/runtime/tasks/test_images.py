@@ -118,6 +118,13 @@ def test_of_an_animation_the_first_frame_is_taken(form: str) -> None:
     assert colour(decode(data), 4, 4) == pytest.approx(RED, abs=5)
 
 
+@pytest.mark.parametrize("form", ["GIF", "PNG"])
+def test_an_animation_cut_short_behind_its_first_frame_is_that_frame(form: str) -> None:
+    frames = [Image.new("RGB", (8, 8), shade) for shade in (RED, BLUE)]
+    data = encode(frames[0], form, save_all=True, append_images=frames[1:], duration=50)
+    assert colour(decode(data[:-20]), 4, 4) == RED
+
+
 # What each orientation has to become: where the red half of `halves` is seen.
 @pytest.mark.parametrize(
     ("orientation", "size", "red"),

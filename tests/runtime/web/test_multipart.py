@@ -93,6 +93,7 @@ def test_a_file_that_nobody_chose_is_none() -> None:
     [
         ([(FILE, b"one"), (FILE, b"two")], "more than one file: send one picture a request"),
         ([(FILE, b"one"), (option("iou"), b"0.5"), (option("iou"), b"0.6")], "the option iou twice"),
+        ([(FILE, b"one"), (option("iou"), bytes(8193))], "iou has 8193 bytes: at most 8192"),
     ],
 )
 def test_what_could_be_either_is_refused(parts: list[tuple[str, bytes]], words: str) -> None:
