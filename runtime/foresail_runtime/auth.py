@@ -72,7 +72,7 @@ class Guard:
 
 
 def read(path: Path) -> tuple[bytes, ...]:
-    """Return the digest of each token in a file.
+    """Return the digest of each token in a file: one a line, and lines that begin with # are remarks.
 
     Raises:
         ModelUnusable: It can't be read, or has no token in it, or too many.
@@ -84,7 +84,8 @@ def read(path: Path) -> tuple[bytes, ...]:
         raise errors.ModelUnusable(
             "TokensUnreadable", f"the tokens in {path} can't be read: {error.strerror}"
         ) from error
-    tokens = [line.strip() for line in data.splitlines() if line.strip()]
+    lines = [line.strip() for line in data.splitlines()]
+    tokens = [line for line in lines if line and not line.startswith(b"#")]
     if not 1 <= len(tokens) <= MAX_TOKENS:
         raise errors.ModelUnusable(
             "TokensUnreadable", f"{path} has {len(tokens)} tokens: write one a line, {MAX_TOKENS} at most"

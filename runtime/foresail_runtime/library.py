@@ -107,6 +107,8 @@ class Library:
                 await self.look()
             except errors.ModelUnusable as failure:
                 log.warning("the models stay as they are", extra=logs.fields(problem=failure.message))
+            except Exception:
+                log.exception("looking at the folder failed; the models stay as they are")
 
     async def look(self) -> None:
         """Take up what changed in the folder and has settled, and let go of what is no longer there."""

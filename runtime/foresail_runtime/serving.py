@@ -284,6 +284,20 @@ class Serving:
             raise self._missing(name, version)
         return model
 
+    def asked(self, name: str, version: str = "") -> list[Model]:
+        """Return the version asked for, or without one every version of the model, the oldest first.
+
+        Raises:
+            NotFound: There is no such model, or no such version of it.
+            NotReady: It is not loaded yet, or could not be.
+        """
+        if version:
+            return [self.model(name, version)]
+        versions = self.versions(name)
+        if not versions:
+            raise self._missing(name, version)
+        return [self.model(name, each) for each in versions]
+
     def _missing(self, name: str, version: str) -> errors.ForesailError:
         versions = self.versions(name)
         if not versions:

@@ -116,6 +116,12 @@ async def test_models_and_versions_are_served_side_by_side(root: pathlib.Path, b
     assert {(entry["name"], entry["version"]): entry["inference_count"] for entry in counts} == {
         ("a", "1"): 1, ("a", "2"): 1, ("a", "10"): 2, ("b", "7"): 1,
     }  # fmt: skip
+    for path, versions in (("a", ["1", "2", "10"]), ("a/versions/canary", ["10"])):
+        counts = (await server.call("GET", f"/v2/models/{path}/stats"))[1]["model_stats"]
+        assert [entry["version"] for entry in counts] == versions, path
+    paths = (await server.call("GET", "/openapi.json"))[1]["paths"]
+    answers = paths["/v2/models/a/infer"]["post"]["responses"]["200"]["content"]["application/json"]["schema"]
+    assert answers["properties"]["model_version"] == {"const": "2"}, "the default is not the newest"
 
 
 async def test_what_is_not_there_is_404_and_says_what_is(root: pathlib.Path, begin: Begin) -> None:
@@ -348,6 +354,30 @@ async def test_the_folder_is_followed_while_the_server_runs(root: pathlib.Path, 
     async with asyncio.timeout(PATIENCE):
         while (await answer(server, "a")) != (200, ("2", 2.0)):
             await asyncio.sleep(0.02)
+
+
+async def test_a_look_that_fails_by_our_own_fault_is_not_the_last(
+    root: pathlib.Path, begin: Begin, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(root, "a", "1")
+    server = await begin()
+    turns = asyncio.Queue[None]()
+    looks = iter([RuntimeError("a fault"), None])
+    looked = asyncio.Event()
+
+    async def look() -> None:
+        if fault := next(looks):
+            raise fault
+        looked.set()
+
+    monkeypatch.setattr(kept(server), "look", look)
+    watching = asyncio.create_task(kept(server).watch(turns.get))
+    for _ in range(2):
+        turns.put_nowait(None)
+    async with asyncio.timeout(PATIENCE):
+        await looked.wait()
+    watching.cancel()
+    assert "looking at the folder failed" in caplog.text
 
 
 async def test_labels_move_without_a_load(root: pathlib.Path, begin: Begin) -> None:

@@ -181,7 +181,7 @@ def _describe(signature: Signature, entry: dict[str, Any]) -> tuple[TensorSpec, 
     Requests of one client are alike, so that what fitted once is looked up: by the text of the shape, since
     [1] and [true] and [1.0] are equal to Python.
     """
-    key = (entry.get("name"), entry.get("datatype"), str(entry.get("shape")))
+    key = (entry.get("name"), entry.get("datatype"), repr(entry.get("shape")))
     known: dict[Any, tuple[TensorSpec, tuple[int, ...], int]] = signature.known_inputs
     try:
         return known[key]

@@ -15,8 +15,11 @@ def read(session: ort.InferenceSession) -> Signature:
     """Return the session's signature.
 
     Raises:
-        ModelUnusable: An input or output is no tensor, or one of a type that the protocol has no name for.
+        ModelUnusable: An input or output is no tensor, or one of a type that the protocol has no name for; or there
+            is no input, and nothing that a request could send.
     """
+    if not session.get_inputs():
+        raise errors.ModelUnusable("UnsupportedSignature", "the model has no inputs: a request would have none to send")
     return Signature(
         tuple(_spec("input", node) for node in session.get_inputs()),
         tuple(_spec("output", node) for node in session.get_outputs()),

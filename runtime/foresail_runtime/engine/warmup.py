@@ -177,7 +177,8 @@ def _first_that_runs(engine: Warmable) -> tuple[int | None, str]:
         else:
             return guess, ""
     if not guessed and engine.signature.inputs:
-        raise errors.ModelUnusable("WarmupFailed", f"the model was loaded and fails on its warm-up: {failure}")
+        words = f"the model was loaded and fails on its warm-up: {failure}"
+        raise errors.ModelUnusable("WarmupFailed", f"{words}; `warmup: false` leaves that run out")
     return None, failure
 
 

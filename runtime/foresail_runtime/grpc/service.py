@@ -150,8 +150,8 @@ class Service:
         return json_format.ParseDict(document, oip_pb2.ModelConfigResponse())
 
     def model_statistics(self, message: oip_pb2.ModelStatisticsRequest) -> oip_pb2.ModelStatisticsResponse:
-        """Answer with the counts of one model, or of all."""
-        models = [self._serving.model(message.name, message.version)] if message.name else self._serving.models()
+        """Answer with the counts of a version, of every version of a model, or of all models."""
+        models = self._serving.asked(message.name, message.version) if message.name else self._serving.models()
         document = {"model_stats": [extensions.statistics(model.metrics) for model in models]}
         return json_format.ParseDict(document, oip_pb2.ModelStatisticsResponse())
 

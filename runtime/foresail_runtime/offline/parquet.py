@@ -172,7 +172,9 @@ def _array(column: Column, kind: pa.DataType) -> pa.Array:
         return pa.array([_text(value) for value in column], kind)
     if isinstance(column, np.ndarray) and column.dtype == np.float16:
         column = column.astype(np.float32)
-    if isinstance(column, list) or column.ndim == 1:
+    if isinstance(column, list):
+        return pa.array([value.tolist() if isinstance(value, np.ndarray) else value for value in column], kind)
+    if column.ndim == 1:
         return pa.array(column, kind)
     if column.ndim == 2 and column.shape[1]:
         flat = pa.array(column.reshape(-1), kind.value_type)

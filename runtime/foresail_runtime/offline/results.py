@@ -47,12 +47,7 @@ class JsonLines:
 
     def check(self, scored: Scored) -> Mapping[int, str]:
         """Return the rows that hold what JSON can't carry."""
-        found: dict[int, str] = {}
-        for field in self._fields:
-            column = scored.columns.get(field.name, [])
-            if field.kind[:2] in ("FP", "BF"):
-                found.update({row: _NOT_JSON.format(field.name) for row in _not_finite(column) if row not in found})
-        return found
+        return _not_json(scored, self._fields)
 
     def encode(self, columns: Mapping[str, Column], count: int) -> bytes:
         """Return a line a row."""
@@ -81,9 +76,8 @@ class Csv:
         return self._text([names])
 
     def check(self, scored: Scored) -> Mapping[int, str]:
-        """Return nothing: text can say it all."""
-        del scored
-        return {}
+        """Return the rows that hold what JSON can't carry where a cell is JSON; else text can say it all."""
+        return _not_json(scored, [field for field in self._fields if field.depth and not field.width])
 
     def encode(self, columns: Mapping[str, Column], count: int) -> bytes:
         """Return a line a row."""
@@ -163,6 +157,15 @@ def choose(target: Path, fields: Sequence[Field], source: object) -> Format:
             return Csv(fields)
         case suffix:
             raise Refused(f"the output's name ends in {suffix or 'nothing'!r}: .parquet, .csv and .jsonl are written")
+
+
+def _not_json(scored: Scored, fields: Sequence[Field]) -> dict[int, str]:
+    found: dict[int, str] = {}
+    for field in fields:
+        column = scored.columns.get(field.name, [])
+        if field.kind[:2] in ("FP", "BF"):
+            found.update({row: _NOT_JSON.format(field.name) for row in _not_finite(column) if row not in found})
+    return found
 
 
 def _not_finite(column: Column) -> list[int]:

@@ -74,12 +74,22 @@ def _from_triton(name: str, text: str) -> Config:
         raise _wrong(f"{TRITON_FILE}: max_batch_size is {size!r}, not a whole number from 0 up")
     batching = found.get("dynamic_batching")
     delay = batching.get("max_queue_delay_microseconds", 0) if isinstance(batching, dict) else 0
+    if not isinstance(delay, int) or delay < 0:
+        raise _wrong(f"{TRITON_FILE}: max_queue_delay_microseconds is {delay!r}, not a whole number from 0 up")
     if size or delay:
         fields["batching"] = Batching(size or None, delay / 1000)
     instances = _triton_instances(found.get("instance_group"))
     if instances > 1:
         fields["instances"] = instances
-    return Config(_triton_policy(found.get("version_policy")), Names(), found.get("default_model_filename"), fields)
+    file = found.get("default_model_filename")
+    if not _names_file(file):
+        raise _wrong(f"{TRITON_FILE}: default_model_filename is {file!r}, not the name of a file in a version's folder")
+    return Config(_triton_policy(found.get("version_policy")), Names(), file, fields)
+
+
+def _names_file(found: Any) -> bool:
+    """Tell whether it is the name of a file in the version's own folder, or left out."""
+    return found is None or (isinstance(found, str) and bool(found) and "/" not in found and "\\" not in found)
 
 
 def _triton_instances(found: Any) -> int:
@@ -127,7 +137,7 @@ def _from_own(config: Config, text: str) -> Config:
                 raise _wrong(f"{OWN_FILE}: {key} is {found[key]!r}: {error}") from error
     policy = _own_policy(found["versions"]) if "versions" in found else config.policy
     file = found.get("file", config.file)
-    if file is not None and (not isinstance(file, str) or not file or "/" in file or "\\" in file):
+    if not _names_file(file):
         raise _wrong(f"{OWN_FILE}: file is {file!r}, not the name of a file in the version's folder")
     return Config(policy, _names(found), file, fields)
 

@@ -32,9 +32,9 @@ class ExtensionHandlers:
         return answers.json(extensions.config(model.info, model.max_batch_size))
 
     async def model_statistics(self, _request: web.BaseRequest, values: Mapping[str, str]) -> web.Response:
-        """Answer with what was counted for one model."""
-        model = self._serving.model(values["name"], values.get("version", ""))
-        return answers.json({"model_stats": [extensions.statistics(model.metrics)]})
+        """Answer with what was counted for a version, or without one for every version of the model."""
+        models = self._serving.asked(values["name"], values.get("version", ""))
+        return answers.json({"model_stats": [extensions.statistics(model.metrics) for model in models]})
 
     async def statistics(self, _request: web.BaseRequest, _values: Mapping[str, str]) -> web.Response:
         """Answer with what was counted for every model."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import urllib.parse
 from typing import TYPE_CHECKING, Any, Final
 
 import foresail_runtime
-from foresail_runtime import contract
+from foresail_runtime import contract, errors
 from foresail_runtime.tasks import detection
 from foresail_runtime.web import answers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from aiohttp import web
 
@@ -44,16 +45,18 @@ class OpenApiHandler:
     async def __call__(self, _request: web.BaseRequest, _values: Mapping[str, str]) -> web.Response:
         """Answer with the document."""
         loading = self._serving.library is not None and self._serving.keys is not None
-        return answers.json(document(self._serving.models(), secured=self._secured, loading=loading))
+        return answers.json(document(self._serving, secured=self._secured, loading=loading))
 
 
-def document(models: Iterable[Model], *, secured: bool, loading: bool) -> dict[str, Any]:
+def document(serving: Serving, *, secured: bool, loading: bool) -> dict[str, Any]:
     """Return the document; `secured` says that a bearer token is asked for, `loading` that calls may load models."""
     paths = _server_paths() | (_repository_paths() if loading else {})
-    for model in models:
-        base = f"/v2/models/{_quote(model.name)}"
-        for prefix in (base, f"{base}/versions/{_quote(model.version)}"):
-            paths |= _model_paths(prefix, model)
+    for name in dict.fromkeys(model.name for model in serving.models()):
+        base = f"/v2/models/{_quote(name)}"
+        with contextlib.suppress(errors.ForesailError):  # its default version is not loaded
+            paths |= _model_paths(base, serving.model(name))
+        for model in serving.asked(name):
+            paths |= _model_paths(f"{base}/versions/{_quote(model.version)}", model)
     made: dict[str, Any] = {
         "openapi": _VERSION,
         "info": {

@@ -155,6 +155,7 @@ class Connection(web.RequestHandler):
         self._listener.count_malformed()
         text = f"the request is not HTTP as it should be: {message}" if message else "the request could not be read"
         response = answers.json({"error": text.strip()}, status)
+        response.headers["Server"] = "foresail"
         response.force_close()
         return response
 

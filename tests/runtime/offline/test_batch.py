@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import decimal
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -104,6 +105,20 @@ def test_what_json_can_t_carry_is_an_error_of_its_row(
     assert found[4] == "lacks 'place'"
     assert found[5] == "column 'place': 'None' is no value for INT64"
     assert found[6] == "column 'place': 'True' is no value for INT64"
+
+
+def test_lists_in_cells_and_bad_rows_between_them_are_kept_apart(
+    foresail: Foresail, matrix: pathlib.Path, tmp_path: pathlib.Path, lines: Lines
+) -> None:
+    given = tmp_path / "in.parquet"
+    pq.write_table(pa.table({"x": [[[1.0, 2.0], [3.0, 4.0]], None, [[1.0, 2.0], [3.0, math.nan]]]}), given)
+    assert foresail("batch", matrix, given, tmp_path / "out.csv") == 3
+    assert (tmp_path / "out.csv").read_text().splitlines()[1:] == ['"[[1.0,2.0],[3.0,4.0]]"', '""', '""']
+    assert [line["row"] for line in lines(tmp_path / "out.csv.errors.jsonl")] == [1, 2]
+    assert foresail("batch", matrix, given, tmp_path / "out.parquet") == 3
+    found = [row["y"] for row in pq.read_table(tmp_path / "out.parquet").to_pylist()]
+    assert found[:2] == [[[1.0, 2.0], [3.0, 4.0]], None]
+    assert np.isnan(found[2][1][1])
 
 
 def test_columns_are_found_by_name_in_any_order_and_text_stays_text(

@@ -56,6 +56,10 @@ def test_any_message_of_the_format_is_read() -> None:
         ("instance_group { count: 0 }", "each of its counts a whole number from 1 up"),
         ("instance_group: [ 2 ]", "each of its counts a whole number from 1 up"),
         ('max_batch_size: "x"', "max_batch_size is 'x'"),
+        ('dynamic_batching { max_queue_delay_microseconds: "x" }', "max_queue_delay_microseconds is 'x'"),
+        ("dynamic_batching { max_queue_delay_microseconds: -5 }", "not a whole number from 0 up"),
+        ("default_model_filename: 5", "not the name of a file in a version's folder"),
+        ('default_model_filename: "../../other/1/model.onnx"', "not the name of a file in a version's folder"),
         ("version_policy: { newest: {} }", "neither latest, all nor specific"),
     ],
 )

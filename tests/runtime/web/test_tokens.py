@@ -61,6 +61,14 @@ async def test_any_token_of_the_file_opens(serve: Start, mlp: pathlib.Path, toke
     assert (await server.infer(BODY, headers={"Authorization": "bearer first"}))[0] == 200
 
 
+def test_a_remark_in_the_file_is_no_token(tokens: pathlib.Path) -> None:
+    tokens.write_text("# of the batch job\nfirst\n")
+    guard = auth.Guard(str(tokens), certificates=False)
+    guard.check("Bearer first", certified=False)
+    with pytest.raises(errors.Unauthorized):
+        guard.check("Bearer # of the batch job", certified=False)
+
+
 async def test_probes_and_the_operators_look_need_no_token(
     serve: Start, mlp: pathlib.Path, tokens: pathlib.Path
 ) -> None:
@@ -79,7 +87,7 @@ async def test_a_replaced_file_counts_without_a_restart(serve: Start, mlp: pathl
     assert (await server.infer(BODY, headers=bearer("first")))[0] == 401
 
 
-@pytest.mark.parametrize("text", [None, "", " \n\n", "a\n" * 101])
+@pytest.mark.parametrize("text", [None, "", " \n\n", "# none yet\n", "a\n" * 101])
 def test_a_file_without_tokens_is_refused_at_the_start_and_ignored_later(
     tokens: pathlib.Path, text: str | None
 ) -> None:
