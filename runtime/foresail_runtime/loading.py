@@ -18,7 +18,7 @@ from foresail_runtime.drift import attach, watch
 from foresail_runtime.engine import cores, fixed, session, warmup
 from foresail_runtime.model import Model
 from foresail_runtime.repository import external, fetch
-from foresail_runtime.tasks import pictures, tabular
+from foresail_runtime.tasks import fit, tabular
 from foresail_runtime.tensors import ModelInfo
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ def _warm(path: Path, engine: Engine, description: ModelDescription, settings: S
 
 
 def _use(path: Path, signature: Signature, description: ModelDescription, settings: Settings) -> Use:
-    task, picture, table = pictures.fit(description.task, signature, path.parent)
+    task, picture, table = fit.find(description.task, signature, path.parent)
     outputs = tuple(spec.name for spec in signature.outputs) if picture is None else picture.outputs
     drift = attach.attach(path.parent, signature, outputs, tabular.named(signature), settings)
     return Use(task, picture, table, drift)

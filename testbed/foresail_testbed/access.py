@@ -29,8 +29,8 @@ class Access(abc.ABC):
     def environment(self) -> dict[str, str]:
         """Return the environment for a process that uses the cluster: KUBECONFIG, and its programs on PATH."""
         path = f"{self._programs}:{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"
-        quick = {"GOGC": options.GARBAGE_PERCENT}
-        return {**quick, **os.environ, "PATH": path, "KUBECONFIG": str(self.kubeconfig)}
+        defaults = {"GOGC": options.GARBAGE_PERCENT}
+        return {**defaults, **os.environ, "PATH": path, "KUBECONFIG": str(self.kubeconfig)}
 
     def popen(
         self, command: Sequence[str], environment: Mapping[str, str] | None = None, log: Path | None = None

@@ -222,7 +222,7 @@ def choose_job(model: Model, source: Source, options: argparse.Namespace) -> Job
     from foresail_runtime.engine import cores  # noqa: PLC0415
     from foresail_runtime.offline import pictures, rows  # noqa: PLC0415
     from foresail_runtime.offline.chunks import Refused  # noqa: PLC0415
-    from foresail_runtime.tasks import pictures as tasks  # noqa: PLC0415
+    from foresail_runtime.tasks import fit  # noqa: PLC0415
 
     query = _query(options)
     columns = _listed(options.columns)
@@ -234,7 +234,7 @@ def choose_job(model: Model, source: Source, options: argparse.Namespace) -> Job
         return rows.RowsJob(model, source.names, columns, source.known)
     if columns:
         raise Refused(f"--columns is for rows, and {options.input} has pictures: take it away")
-    task = tasks.fit(options.task, model.signature, model.path.parent).picture
+    task = fit.find(options.task, model.signature, model.path.parent).picture
     if task is None:
         raise Refused(f"{options.model} takes no pictures: give it a file of rows, or say its --task")
     max_pixels = settings.read(dict(os.environ)).max_pixels

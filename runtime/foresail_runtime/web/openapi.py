@@ -53,7 +53,7 @@ def document(serving: Serving, *, secured: bool, loading: bool) -> dict[str, Any
     paths = _server_paths() | (_repository_paths() if loading else {})
     for name in dict.fromkeys(model.name for model in serving.models()):
         base = f"/v2/models/{_quote(name)}"
-        with contextlib.suppress(errors.ForesailError):  # its default version is not loaded
+        with contextlib.suppress(errors.NotFound):  # its default version is not loaded
             paths |= _model_paths(base, serving.model(name))
         for model in serving.asked(name):
             paths |= _model_paths(f"{base}/versions/{_quote(model.version)}", model)

@@ -1,4 +1,4 @@
-"""A model and the labels file beside it, which may be another model's."""
+"""What a model is used for where its metadata, or a labels file that may be another model's, does not fit it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from foresail_runtime import errors, tensors
-from foresail_runtime.tasks import choose, detection, pictures
+from foresail_runtime.tasks import choose, detection, fit, pictures
 
 if TYPE_CHECKING:
     import pathlib
@@ -63,7 +63,7 @@ def test_names_that_fit_are_taken(
 def test_names_that_do_not_fit_keep_no_detector_from_being_served(
     names: str, first: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    task, made, _ = pictures.fit("auto", signature(-1, 7, 3549, names=names), None)
+    task, made, _ = fit.find("auto", signature(-1, 7, 3549, names=names), None)
     assert (task, isinstance(made, detection.Detector)) == (choose.DETECTION, True)
     assert made is not None
     assert [made.labels.name(number) for number in (0, 1)] == [first, "dog" if names == "cat, dog, hen" else "1"]
@@ -71,7 +71,7 @@ def test_names_that_do_not_fit_keep_no_detector_from_being_served(
 
 
 def test_80_classes_of_other_names_are_not_called_by_coco_s() -> None:
-    _, made, _ = pictures.fit("auto", signature(-1, 84, 3549, names="['a', 'b']"), None)
+    _, made, _ = fit.find("auto", signature(-1, 84, 3549, names="['a', 'b']"), None)
     assert made is not None
     assert made.labels.name(0) == "0"
 
@@ -79,25 +79,25 @@ def test_80_classes_of_other_names_are_not_called_by_coco_s() -> None:
 @pytest.mark.parametrize("output", [(-1, 7, 3549), (-1, 7, -1)])
 def test_with_a_task_that_someone_chose_names_that_do_not_fit_are_refused(output: tuple[int, ...]) -> None:
     with pytest.raises(errors.ModelUnusable, match="metadata names 2 classes, and its output"):
-        pictures.fit(choose.DETECTION, signature(*output, names="['a', 'b']"), None)
+        fit.find(choose.DETECTION, signature(*output, names="['a', 'b']"), None)
 
 
 def test_metadata_that_fits_nothing_leaves_tensors() -> None:
-    assert pictures.fit("auto", signature(-1, 2, 50, task="detect"), None) == (choose.TENSORS, None, None)
+    assert fit.find("auto", signature(-1, 2, 50, task="detect"), None) == (choose.TENSORS, None, None)
     table = tensors.Signature(
         (tensors.TensorSpec("x", tensors.FP32, (-1, 3)),),
         (tensors.TensorSpec("y", tensors.FP32, (-1, 1)),),
         {"columns": "a,b"},
     )
-    assert pictures.fit("auto", table, None).task == choose.TENSORS
+    assert fit.find("auto", table, None).task == choose.TENSORS
 
 
 def test_what_someone_wrote_for_this_server_is_refused_where_it_does_not_fit(tmp_path: pathlib.Path) -> None:
     with pytest.raises(errors.ModelUnusable, match=r"foresail\.std holds 0"):
-        pictures.fit("auto", signature(-1, 10, foresail__std="0"), None)
+        fit.find("auto", signature(-1, 10, foresail__std="0"), None)
     (tmp_path / "labels.json").write_text("{")
     with pytest.raises(errors.ModelUnusable, match=r"labels\.json can't be read"):
-        pictures.fit("auto", signature(-1, 10), tmp_path)
+        fit.find("auto", signature(-1, 10), tmp_path)
 
 
 def test_a_classifier_of_fewer_classes_than_names_goes_by_its_ids(tmp_path: pathlib.Path) -> None:
