@@ -33,6 +33,7 @@ from foresail_runtime import (
     library,
     lines,
     loading,
+    lobby,
     logs,
     metrics,
     serving,
@@ -100,6 +101,8 @@ class App:
         )
         self.identity: Final = None if settings.tls_cert is None else _identity(settings)
         self.guard: Final = auth.Guard(settings.tokens, certificates=settings.tls_ca is not None)
+        if settings.termination_path is not None:  # in a pod
+            self.serving.lobby = lobby.Lobby(self.health, Path(settings.download_folder))
         self._tracer = tracing.make(settings.traces_endpoint)
         gathered = lines.Lines(_to_stderr) if settings.access_log else None
         self.access: Final = access.AccessLog(self._tracer, gathered, settings.log_format)

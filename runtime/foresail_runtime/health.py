@@ -73,7 +73,7 @@ class Health:
         self.ready_at: float | None = None
         """When READY was entered for the first time."""
         self._clock = clock
-        self._when_ready: list[Callable[[], None]] = []
+        self._when_settled: list[Callable[[], None]] = []
         self._entered = began
         self._seconds: dict[State, float] = {}
 
@@ -93,15 +93,22 @@ class Health:
             return
         self._count(state)
         self.status = Status(state, REASONS[state], message)
+        if state in (State.READY, State.DRAINING, State.STOPPED):
+            self._settle()
 
     @property
     def phases(self) -> dict[State, float]:
         """How long each state on the way to READY took, in seconds."""
         return dict(self._seconds)
 
-    def when_ready(self, call: Callable[[], None]) -> None:
-        """Have a function called when READY is entered for the first time."""
-        self._when_ready.append(call)
+    def when_settled(self, call: Callable[[], None]) -> None:
+        """Have a function called once the start is over: when it is READY, FAILED or about to end."""
+        self._when_settled.append(call)
+
+    def _settle(self) -> None:
+        calls, self._when_settled = self._when_settled, []
+        for call in calls:
+            call()
 
     def _count(self, state: State) -> None:
         if self.ready_at is not None:
@@ -111,13 +118,12 @@ class Health:
         self._entered = now
         if state is State.READY:
             self.ready_at = now
-            for call in self._when_ready:
-                call()
 
     def fail(self, reason: str, message: str) -> None:
         """Enter FAILED with the reason word and the sentence that say why."""
         if not self.stopping:
             self.status = Status(State.FAILED, reason, message)
+            self._settle()
 
     def say(self, reason: str | None, message: str) -> None:
         """Say how the fetch is going: a reason word when it does not get on, None when it does."""

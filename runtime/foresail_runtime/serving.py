@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from foresail_runtime.auth import Guard
     from foresail_runtime.health import Health
+    from foresail_runtime.lobby import Lobby
     from foresail_runtime.metrics import Metrics
     from foresail_runtime.model import Model
     from foresail_runtime.repository.layout import Names
@@ -91,6 +92,8 @@ class Serving:
         """Loads and unloads; None: this server serves what it was started with."""
         self.board: Any = None
         """Told what runs, in case that it crashes (a `termination.Board`); None: there is but one model to blame."""
+        self.lobby: Lobby | None = None
+        """Where requests wait while a container is started again; None: nowhere."""
         self.keys: Guard | None = None
         """Who may have it load and unload; None: nobody."""
 
@@ -258,6 +261,11 @@ class Serving:
     def queued_bytes(self) -> int:
         """Bytes of the requests that wait."""
         return sum(model.batcher.queued_bytes for model in (*self._models.values(), *self._leaving))
+
+    async def wait(self) -> None:
+        """Let a request wait for a model that was served until a moment ago (`lobby`)."""
+        if self.lobby is not None:
+            await self.lobby.wait()
 
     def live(self) -> bool:
         """Whether the process can be of use: it can answer, or nobody would hear this, but perhaps no device works."""

@@ -8,6 +8,7 @@ the second pod (by address) carries twice what the first does, the third three t
 from __future__ import annotations
 
 import asyncio
+import collections
 import ipaddress
 import pathlib
 import sys
@@ -18,8 +19,8 @@ from foresail_runtime.contract import HTTP_PORT, Load
 
 PHASES: Final = {"start": 0.03, "fetch": 0.01, "verify": 0.0, "load": 0.02, "warm": 0.01}
 """What a pod says of its start, as if it had begun so long before it was asked first."""
-_ASKED_SECONDS: Final = 1.5
-"""A pod that nobody has asked for this long is gone."""
+_MISSED: Final = 4
+"""A pod is gone when another was asked so often since it was; by time, a stall of who asks would end all of them."""
 
 
 class Pods:
@@ -27,16 +28,20 @@ class Pods:
 
     def __init__(self, file: pathlib.Path) -> None:
         self._file = file
-        self._asked_at: dict[str, float] = {}
+        self._missed: dict[str, collections.Counter[str]] = {}
+        """How often each of the others was asked since a pod was."""
         self._born: dict[str, float] = {}
         self._carried: dict[str, tuple[float, float]] = {}
 
     def says(self, address: str) -> bytes:
         """Answer for one pod."""
         now = time.monotonic()
-        self._asked_at[address] = now
-        there = [one for one, at in self._asked_at.items() if now - at < _ASKED_SECONDS]
-        there.sort(key=ipaddress.ip_address)  # as text, …9 stands behind …10
+        self._missed[address] = collections.Counter()
+        for one, missed in list(self._missed.items()):
+            missed[address] += one != address
+            if missed[address] >= _MISSED:
+                del self._missed[one]
+        there = sorted(self._missed, key=ipaddress.ip_address)  # as text, …9 stands behind …10
         number, _, way = (self._file.read_text() or "0").partition(" ")
         weights = range(1, len(there) + 1) if way == "uneven" else [1] * len(there)
         share = float(number) * weights[there.index(address)] / sum(weights)

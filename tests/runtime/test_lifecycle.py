@@ -407,21 +407,9 @@ async def test_a_stop_before_the_model_is_there_ends_at_once(start: Start, tmp_p
 async def test_a_probe_that_comes_while_the_server_starts_is_held_and_answered_the_moment_it_is_ready(
     start: Start, tmp_path: pathlib.Path
 ) -> None:
-    description = contract.ModelDescription(name="mlp", uri="file:///mlp.onnx", path=str(MODELS / "mlp.onnx"))
-    (tmp_path / "model.json").write_text(description.encode())
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    await start(
-        "serve",
-        FORESAIL_MODEL_DESCRIPTION=str(tmp_path / "model.json"),
-        FORESAIL_HOST="127.0.0.1",
-        FORESAIL_HTTP_PORT=str(port),
-        FORESAIL_GRPC_PORT="off",
-        FORESAIL_TERMINATION_PATH=str(tmp_path / "termination"),
-    )
-    async with asyncio.timeout(PATIENCE):
-        while not await connects(port):
-            await asyncio.sleep(0)  # the loop's turn: the socket is there long before the server
+    pod, port = in_a_pod(tmp_path)
+    await start("serve", **pod)
+    await listens(port)
     probe = {"User-Agent": "kube-probe/1.37"}
     async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
         first = await session.get(contract.READY_PATH, headers=probe)
@@ -432,6 +420,49 @@ async def test_a_probe_that_comes_while_the_server_starts_is_held_and_answered_t
     assert set(load.phases) == set(contract.START_PHASES)
     assert load.age_seconds is not None
     assert load.age_seconds - sum(load.phases.values()) < 0.5, "it was answered when the server was ready"
+
+
+async def test_who_comes_to_a_container_started_again_waits_until_it_is_ready(
+    start: Start, tmp_path: pathlib.Path
+) -> None:
+    """The node still takes the one that was killed for ready: what it sends here must not be refused."""
+    pod, port = in_a_pod(tmp_path)
+    statuses = []
+    for _ in range(3):
+        process = await start("serve", **pod)
+        await listens(port)
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
+            async with session.post("/v2/models/mlp/infer", json=BODY) as response:
+                statuses.append(response.status)
+            probe = {"User-Agent": "kube-probe/1.37"}
+            async with asyncio.timeout(PATIENCE):
+                while (await session.get(contract.READY_PATH, headers=probe)).status != 200:
+                    pass  # each is held for most of a second
+        process.process.kill()
+        await process.code()
+    assert statuses[1:] == [200, 200], "in a pod's first start nobody is sent there"
+
+
+def in_a_pod(folder: pathlib.Path) -> tuple[dict[str, str], int]:
+    """Return what the operator sets for a mounted model, and the HTTP port."""
+    description = contract.ModelDescription(name="mlp", uri="file:///mlp.onnx", path=str(MODELS / "mlp.onnx"))
+    (folder / "model.json").write_text(description.encode())
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    return {
+        "FORESAIL_MODEL_DESCRIPTION": str(folder / "model.json"),
+        "FORESAIL_HOST": "127.0.0.1",
+        "FORESAIL_HTTP_PORT": str(port),
+        "FORESAIL_GRPC_PORT": "off",
+        "FORESAIL_TERMINATION_PATH": str(folder / "termination"),
+    }, port
+
+
+async def listens(port: int) -> None:
+    """Wait for the socket, which is there long before the server."""
+    async with asyncio.timeout(PATIENCE):
+        while not await connects(port):
+            await asyncio.sleep(0)
 
 
 async def connects(port: int) -> bool:

@@ -182,6 +182,7 @@ class Service:
     ) -> _MadeType:
         """Answer one request of so many bytes, as what `encode` makes of it, and count it."""
         serving = self._serving
+        await serving.wait()
         model = serving.model(message.model_name, message.model_version)
         start = serving.clock()
         status, waits = 500, False

@@ -100,6 +100,8 @@ class Dispatcher:
             protocol: Any = request.protocol
             self.guard.check(request.headers.get("Authorization"), certified=protocol.certified)
         handler, values = self._routes.find(request.method, path)
+        if request.method == "POST":
+            await self._serving.wait()
         if not request.can_read_body:
             return await handler(request, values)
         size = UNTOLD_BYTES if request.content_length is None else request.content_length

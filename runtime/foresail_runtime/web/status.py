@@ -33,8 +33,8 @@ class StatusHandlers:
 
     def __init__(self, serving: Serving) -> None:
         self._serving = serving
-        self._ready = asyncio.Event()
-        serving.health.when_ready(self._ready.set)
+        self._settled = asyncio.Event()
+        serving.health.when_settled(self._settled.set)
 
     async def live(self, request: web.BaseRequest, _values: Mapping[str, str]) -> web.Response:
         """Answer 200: whoever hears this is alive; 503 where a device failed, so that the process is started again."""
@@ -54,11 +54,11 @@ class StatusHandlers:
 
         A startup probe that succeeds is followed by the readiness probe at once, so both are held.
         """
-        if self._ready.is_set() or not request.headers.get("User-Agent", "").startswith(PROBE):
+        if self._settled.is_set() or not request.headers.get("User-Agent", "").startswith(PROBE):
             return
         if self._serving.health.status.state in _STARTING:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._ready.wait(), HOLD_SECONDS)
+                await asyncio.wait_for(self._settled.wait(), HOLD_SECONDS)
 
     async def model_ready(self, _request: web.BaseRequest, values: Mapping[str, str]) -> web.Response:
         """Answer 200 when this model is ready; 503 while it is not, 404 if nobody knows it."""
