@@ -101,7 +101,7 @@ class App:
         )
         self.identity: Final = None if settings.tls_cert is None else _identity(settings)
         self.guard: Final = auth.Guard(settings.tokens, certificates=settings.tls_ca is not None)
-        if settings.termination_path is not None:  # in a pod
+        if settings.termination_path is not None and not isinstance(source, Path):  # a ModelDeployment's pod
             self.serving.lobby = lobby.Lobby(self.health, Path(settings.download_folder))
         self._tracer = tracing.make(settings.traces_endpoint)
         gathered = lines.Lines(_to_stderr) if settings.access_log else None

@@ -262,8 +262,12 @@ class Serving:
         """Bytes of the requests that wait."""
         return sum(model.batcher.queued_bytes for model in (*self._models.values(), *self._leaving))
 
+    def missed(self, name: str) -> bool:
+        """Tell whether a request for a model is to `wait` in the lobby: it is not served, and was until a moment ago."""
+        return self.lobby is not None and self.lobby.open and self._expected.get(name) == "" and not self.versions(name)
+
     async def wait(self) -> None:
-        """Let a request wait for a model that was served until a moment ago (`lobby`)."""
+        """Wait for what was served until a moment ago; who is not `missed` need not."""
         if self.lobby is not None:
             await self.lobby.wait()
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import concurrent.futures
 import types
+from typing import TYPE_CHECKING
 
 import pytest
 
-from foresail_runtime import contract, errors, health, metrics, serving
+from foresail_runtime import contract, errors, health, lobby, metrics, serving
 from foresail_runtime.health import State
 from foresail_runtime.model import Model
 from foresail_runtime.tensors import ModelInfo, Signature
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Clock:
@@ -35,6 +39,19 @@ def make_model(door: serving.Serving, engine: object = None) -> Model:
     info = ModelInfo("m", ("1",), Signature((), ()))
     counts = door.metrics.model("m", "1")
     return Model(info, None, counts, 1.0, engine=engine)  # type: ignore[arg-type]  # only its counts are looked at
+
+
+async def test_only_a_model_that_is_on_its_way_again_is_waited_for(door: serving.Serving, tmp_path: Path) -> None:
+    door.expect("m")
+    assert not door.missed("m")
+    (tmp_path / lobby.MARK).touch()
+    door.lobby = lobby.Lobby(door.health, tmp_path)
+    assert door.missed("m")
+    assert not door.missed("strange")
+    door.expect("m", "it is broken")
+    assert not door.missed("m")
+    door.add(make_model(door))
+    assert not door.missed("m")
 
 
 def test_the_load_is_the_integral_of_what_was_in_flight(door: serving.Serving, clock: Clock) -> None:

@@ -182,7 +182,8 @@ class Service:
     ) -> _MadeType:
         """Answer one request of so many bytes, as what `encode` makes of it, and count it."""
         serving = self._serving
-        await serving.wait()
+        if serving.missed(message.model_name):
+            await serving.wait()
         model = serving.model(message.model_name, message.model_version)
         start = serving.clock()
         status, waits = 500, False

@@ -100,12 +100,12 @@ class Dispatcher:
             protocol: Any = request.protocol
             self.guard.check(request.headers.get("Authorization"), certified=protocol.certified)
         handler, values = self._routes.find(request.method, path)
-        if request.method == "POST":
-            await self._serving.wait()
         if not request.can_read_body:
             return await handler(request, values)
         size = UNTOLD_BYTES if request.content_length is None else request.content_length
         with self._room.taken(size) as request[bodies.PLACE]:
+            if self._serving.missed(values.get("name", "")):
+                await self._serving.wait()
             return await handler(request, values)
 
     def _options(self, request: web.BaseRequest, path: str) -> web.Response:
