@@ -197,7 +197,11 @@ class Reason(enum.StrEnum):
         "The folder holds more than one model.",
         "Name the file in spec.model.uri.",
     )
-    MODEL_TOO_LARGE = "ModelTooLarge", "The model is larger than what a replica fetches.", "Serve a smaller model."
+    MODEL_TOO_LARGE = (
+        "ModelTooLarge",
+        "The model's file, or what its archive holds, is larger than 10 GiB.",
+        "Serve a smaller model, or keep its weights in files beside it on a claim; the limit is fixed.",
+    )
     DIGEST_MISMATCH = (
         "DigestMismatch",
         "What was fetched has another digest than spec.model.digest.",
@@ -241,7 +245,7 @@ class Reason(enum.StrEnum):
     PROVIDER_FELL_BACK = (
         "ProviderFellBack",
         "The engine would have run on another provider than was asked for.",
-        "Check the node's driver, or ask for CPUExecutionProvider too.",
+        "Check the node's driver, or ask for another provider first.",
     )
     TASK_MISMATCH = (
         "TaskMismatch",
@@ -249,6 +253,11 @@ class Reason(enum.StrEnum):
         "Set the task to auto or to what the model does.",
     )
     LABELS_UNREADABLE = "LabelsUnreadable", "The names of the classes can't be read.", "Repair the model's metadata."
+    DRIFT_REFERENCE_INVALID = (
+        "DriftReferenceInvalid",
+        "The drift reference beside the model can't be read, or is another model's.",
+        "Make it again with `foresail reference`, or take it away.",
+    )
     WARMUP_FAILED = (
         "WarmupFailed",
         "The model failed its first run.",
@@ -326,6 +335,7 @@ FROM_RUNTIME: Final = frozenset(
         Reason.PROVIDER_FELL_BACK,
         Reason.TASK_MISMATCH,
         Reason.LABELS_UNREADABLE,
+        Reason.DRIFT_REFERENCE_INVALID,
         Reason.WARMUP_FAILED,
         Reason.DESCRIPTION_INVALID,
         Reason.DESCRIPTION_MISSING,

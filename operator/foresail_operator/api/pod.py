@@ -109,7 +109,7 @@ class Pod(Resource):
     annotations: dict[str, str] = Field(
         default={},
         max_length=32,
-        description="More annotations of replicas and proxies.",
+        description="More annotations of replicas and proxies, prometheus.io/ of replicas.",
         json_schema_extra=rule(
             "self.all(k, !k.startsWith('foresail.dev/') && !k.contains('apparmor') && !k.contains('seccomp'))",
             "annotations of foresail.dev/, AppArmor and seccomp can't be set: choose other keys",

@@ -92,7 +92,7 @@ class Batching(Resource):
         default=None,
         ge=1,
         le=4096,
-        description="Most rows in one run. When absent: what the model's own first dimension allows.",
+        description="Most rows in one run. When absent: 64 if the warm-up finds it pays, else 1.",
     )
     max_delay_milliseconds: float = Field(
         default=0.0,
@@ -153,8 +153,8 @@ class Serving(Resource):
     execution_providers: tuple[Annotated[str, Field(max_length=64)], ...] = Field(
         default=(),
         max_length=8,
-        description="ONNX Runtime execution providers in order of wish, e.g. CUDAExecutionProvider. "
-        "When empty: what the runtime image is built for.",
+        description="In order of wish; OpenVINOExecutionProvider takes the openvino image. "
+        "When empty: what the image is built for.",
         json_schema_extra=rule(
             "self.all(p, p.matches('^[A-Za-z]{1,40}ExecutionProvider$'))",
             "write ONNX Runtime's own names, e.g. CPUExecutionProvider, CUDAExecutionProvider or "

@@ -47,5 +47,5 @@ def check(chosen: Sequence[str], got: Sequence[str], missing: Callable[[str], st
         raise errors.ModelUnusable(
             "ProviderFellBack",
             f"the model was to run on {chosen[0]} and ONNX Runtime fell back to {', '.join(got)}: {why} "
-            "(FORESAIL_ALLOW_FALLBACK=1 accepts it)",
+            "(FORESAIL_ALLOW_FALLBACK=1 accepts it; in a cluster it is set in an image of your own)",
         )

@@ -149,6 +149,12 @@ def test_the_runtimes_own_reason_becomes_the_reason() -> None:
         assert trouble(container=container) == (Reason.DIGEST_MISMATCH, "expected sha256:a, got sha256:b")
 
 
+def test_a_drift_reference_of_another_model_is_told_as_that_and_not_as_a_crash() -> None:
+    words = "the drift reference drift-reference.json is of another model: this one has none of age"
+    ended = {"terminated": {"exitCode": 1, "message": Termination("DriftReferenceInvalid", words).encode()}}
+    assert trouble(container={"state": ended}) == (Reason.DRIFT_REFERENCE_INVALID, words)
+
+
 def test_a_reason_that_this_operator_does_not_know_is_a_crash_with_its_words() -> None:
     ended = {"terminated": {"exitCode": 1, "message": Termination("BrandNew", "so it is").encode()}}
     assert trouble(container={"state": ended}) == (
