@@ -14,11 +14,15 @@ if TYPE_CHECKING:
     import pathlib
 
 
-@pytest.fixture
-def notes(helm: Helm) -> str:
-    done = helm.run("install", "foresail", CHART, "--namespace", "foresail-system", "--dry-run=client")
+def printed(helm: Helm, *words: str) -> str:
+    done = helm.run("install", "foresail", CHART, "--namespace", "foresail-system", "--dry-run=client", *words)
     assert done.returncode == 0, done.stderr
     return done.stdout.partition("NOTES:")[2]
+
+
+@pytest.fixture
+def notes(helm: Helm) -> str:
+    return printed(helm)
 
 
 def read_by_kubectl(path: pathlib.Path) -> list[pathlib.Path]:
@@ -39,3 +43,9 @@ def test_definition_is_upgraded_as_the_operations_page_says(notes: str) -> None:
     (command,) = re.findall(r"kubectl apply .*/crds/", notes)
     page = (ROOT / "docs" / "operations.md").read_text()
     assert command in [line.strip() for line in page.splitlines()]
+
+
+def test_a_model_is_tried_in_a_namespace_that_is_looked_after(helm: Helm, notes: str) -> None:
+    named = printed(helm, "--set", "watchNamespaces={fraud,vision}")
+    assert "  kubectl -n fraud apply -f examples/01-fraud-scoring/" in named
+    assert "kubectl -n" not in notes
