@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -43,3 +45,14 @@ def test_kustomize_gives_the_charts_default_install_with_namespace_and_definitio
     assert applied | registered == {
         key(item): without_release_labels(item) for item in helm.template("--set", ALL_GROUPS)
     }
+
+
+def test_the_overlay_of_the_operations_page_leaves_no_image_that_is_never_pulled(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "operations.md").read_text()
+    (overlay,) = (text for text in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "kind: Kustomization" in text)
+    shutil.copytree(ROOT / "deploy", tmp_path / "deploy")
+    (tmp_path / "overlay").mkdir()
+    (tmp_path / "overlay" / "kustomization.yaml").write_text(overlay)
+    made = yaml.safe_dump(list(kustomized(str(tmp_path / "overlay")).values()))
+    assert "localhost/" not in made
+    assert made.count("registry.example.com/platform/") == 6
