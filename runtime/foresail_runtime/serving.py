@@ -263,7 +263,7 @@ class Serving:
         return sum(model.batcher.queued_bytes for model in (*self._models.values(), *self._leaving))
 
     def missed(self, name: str) -> bool:
-        """Tell whether a request for a model is to `wait` in the lobby: it is not served, and was until a moment ago."""
+        """Tell whether a request for a model is to `wait`: it is not served, and was until a moment ago."""
         return self.lobby is not None and self.lobby.open and self._expected.get(name) == "" and not self.versions(name)
 
     async def wait(self) -> None:
