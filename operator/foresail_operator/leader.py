@@ -1,7 +1,7 @@
 """Who may write: one replica at a time, by a Lease.
 
     standby --the Lease is free or its holder silent for LEASE_SECONDS--> leading
-    leading --no renewal for RENEW_SECONDS, or someone else's name in it--> standby
+    leading --no renewal for RENEW_SECONDS, or the Lease is gone or in another name--> standby
     leading --clean stop--> the Lease is given back, so that a standby leads within RETRY_SECONDS
 
 All reckoning is by the monotonic clock of this process: a standby counts from when it saw the Lease change last,
@@ -114,11 +114,25 @@ class Leader:
         """Renew, take or watch the Lease once; what fails is tried again at the next turn."""
         try:
             async with asyncio.timeout(REQUEST_SECONDS):
-                await (self._renew() if self.leading and self._lease else self._compete())
+                if not (self.leading and await self._kept()):
+                    await self._compete()
         except errors.Conflict:
-            self._lease = None  # someone else wrote it: read it at the next turn
+            return  # another one took it first: the next turn reads who
         except (errors.ApiError, TimeoutError) as error:
             _LOG.warning("the lease could not be renewed or read", extra={"error": str(error)})
+
+    async def _kept(self) -> bool:
+        """Renew the Lease that we hold; return False, and let nothing be written, when it is not as we left it.
+
+        It may be another's or gone, whatever our deadline says, or an answer to a renewal of ours was lost: then our
+        name is found in it, and leading goes on within the same turn.
+        """
+        try:
+            await self._renew()
+        except (errors.Conflict, errors.NotFound):
+            self._lease, self._renewed_at = None, float("-inf")
+            return False
+        return True
 
     async def _compete(self) -> None:
         try:

@@ -126,18 +126,59 @@ async def test_a_restarted_process_of_the_same_pod_takes_its_lease_back_at_once(
         assert leads(again)
 
 
-async def test_losing_a_race_is_found_out_and_read_again() -> None:
+async def test_a_lease_that_someone_else_has_taken_ends_leading_at_once() -> None:
+    """As after `kubectl delete lease`: a standby makes a new one while the old leader's deadline is seconds away."""
+    api, clock = wire.Api(), Clock()
+    async with lease(api) as kube:
+        one, other = make(kube, "a", clock), make(kube, "b", clock)
+        await one._turn()
+        del api.objects[PATH]
+        await other._turn()
+        await one._turn()
+        assert not leads(one)
+        with pytest.raises(errors.NotLeading):
+            one.fence()
+        await one._turn()
+        assert (leads(one), leads(other)) == (False, True)
+        assert holder(api) == "b"
+
+
+async def test_a_lease_that_is_gone_is_made_again_by_its_leader() -> None:
     api, clock = wire.Api(), Clock()
     async with lease(api) as kube:
         me = make(kube, "a", clock)
         await me._turn()
-        api.put(PATH, api.objects[PATH] | {"spec": {"holderIdentity": "b"}})
-        clock.seconds += 5
-        await me._turn()  # Conflict
-        clock.seconds += 5
-        await me._turn()  # reads that b has it
+        del api.objects[PATH]
+        await me._turn()
+        assert leads(me)
+        assert holder(api) == "a"
+
+
+async def test_a_renewal_whose_answer_was_lost_does_not_end_leading() -> None:
+    """The version that is known is an old one then, as if someone else had written; but the name in it is ours."""
+    api, clock = wire.Api(), Clock()
+    async with lease(api) as kube:
+        me = make(kube, "a", clock)
+        await me._turn()
+        api.put(PATH, api.objects[PATH])
+        clock.seconds += leader.RETRY_SECONDS
+        await me._turn()
+        assert leads(me)
+        assert api.objects[PATH]["spec"]["leaseTransitions"] == 1
+
+
+async def test_whose_lease_it_is_must_be_known_to_go_on_leading() -> None:
+    api, clock = wire.Api(), Clock()
+    async with lease(api) as kube:
+        me = make(kube, "a", clock)
+        await me._turn()
+        api.put(PATH, api.objects[PATH])
+        api.answer = lambda came: wire.failure(503, "Unavailable") if came.method == "GET" else None
+        await me._turn()
         assert not leads(me)
-        assert holder(api) == "b"
+        api.answer = lambda _: None
+        await me._turn()
+        assert leads(me)
 
 
 async def test_an_api_server_that_is_away_costs_the_lead_after_its_deadline_only() -> None:
