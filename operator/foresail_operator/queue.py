@@ -66,6 +66,8 @@ class Queue:
         """Until when the API server asked to be left alone with a key."""
         self._wake = asyncio.Event()
         self._open = asyncio.Event()
+        self._opened_at = clock()
+        """When it was opened last: nobody is late with a key that came before."""
 
     def add(self, key: Key) -> None:
         """Ask for a look, now, or as soon as the API server wants to hear of the key again."""
@@ -81,8 +83,10 @@ class Queue:
         self._wake.set()
 
     def open(self) -> None:
-        """Let the workers work."""
-        self._open.set()
+        """Let the workers work; what waits already is taken for new."""
+        if not self._open.is_set():
+            self._opened_at = self._clock()
+            self._open.set()
 
     def close(self) -> None:
         """Let no worker begin another look; keys are kept."""
@@ -104,7 +108,11 @@ class Queue:
             return 0.0
         now = self._clock()
         waiting = self._waiting.oldest()
-        return now - min((*self._active.values(), now if waiting is None else waiting))
+        return now - min((*self._active.values(), now if waiting is None else self._begun(waiting)))
+
+    def _begun(self, since: float) -> float:
+        """Return when the wait of a key began that is here since then; a closed queue lets nobody wait."""
+        return max(since, self._opened_at)
 
     async def run(self, workers: int) -> None:
         """Work until cancelled."""
@@ -121,7 +129,7 @@ class Queue:
                 continue
             key, since = self._waiting.take()
             self._active[key] = self._clock()
-            self._metrics.wait_seconds.observe(self._clock() - since)
+            self._metrics.wait_seconds.observe(self._clock() - self._begun(since))
             with logs.about(key):
                 after = await self._try(key)
             self._finish(key, after)

@@ -114,8 +114,38 @@ async def test_nothing_is_looked_at_while_the_queue_is_closed_and_nothing_is_los
         assert bench.looks == []
         assert bench.queue.oldest_seconds() == 0.0
         bench.queue.open()
-        assert bench.queue.oldest_seconds() == 100.0
         await bench.until(lambda: bench.looks == [A])
+
+
+async def test_the_wait_of_a_key_begins_no_sooner_than_its_queue_opens() -> None:
+    """A standby gathers keys for hours; a new leader that told of them as waiting was restarted for being stuck."""
+    bench = Bench()
+    bench.queue.add(A)
+    bench.now = 3600.0
+    bench.queue.open()
+    assert bench.queue.oldest_seconds() == 0.0
+    bench.now += 2.0
+    bench.queue.open()  # it is open already
+    bench.queue.add(B)
+    bench.now += 1.0
+    assert bench.queue.oldest_seconds() == 3.0
+    async with running(bench):
+        await bench.until(lambda: bench.looks == [A, B])
+    assert bench.metrics.registry.get_sample_value("foresail_operator_queue_wait_seconds_sum") == 4.0
+
+
+async def test_a_look_that_outlasts_a_pause_of_the_queue_keeps_its_age() -> None:
+    bench = Bench()
+    bench.hold.clear()
+    bench.queue.open()
+    async with running(bench):
+        bench.queue.add(A)
+        await bench.until(lambda: bench.looks == [A])
+        bench.queue.close()
+        bench.now = 100.0
+        bench.queue.open()
+        assert bench.queue.oldest_seconds() == 100.0
+        bench.hold.set()
 
 
 async def test_a_failed_look_comes_again_and_a_bug_does_not_end_the_queue(caplog: pytest.LogCaptureFixture) -> None:
