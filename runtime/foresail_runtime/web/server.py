@@ -89,7 +89,8 @@ class Connection(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, and answer it at once if it is one small infer request."""
-        if self._taken or self._request_in_progress or self._messages:  # aiohttp is at work: what comes is queued
+        at_work = self._taken or self._request_in_progress or self._messages
+        if at_work and self._trip is None:  # aiohttp is, not the short way, and finds in its queue what comes
             super().data_received(data)
             return
         waiter, self._waiter = self._waiter, None  # keeps aiohttp from waking its loop until we have seen what it is

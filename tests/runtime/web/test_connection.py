@@ -327,6 +327,12 @@ class Gate:
         return arrays
 
 
+def pipelined(server: Server) -> int:
+    """Return how many requests wait on the only connection for the one before them."""
+    (connection,) = server.app._http._connections()
+    return len(connection._messages)
+
+
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE):
         while not condition():
@@ -415,6 +421,20 @@ async def test_what_is_pipelined_behind_a_waiting_request_waits(server: Server) 
     gate.gate.set()
     assert [(await wire.answer())[2].get("id") for _ in range(3)] == ["1", "2", None]
     await wire.close()
+
+
+async def test_each_packet_behind_a_waiting_request_waits(server: Server) -> None:
+    """The second was held back; the third, which found the queue filled, had both of them answered before the first."""
+    gate = Gate(server)
+    wire = await Wire.open(server)
+    await wire.send(post(body("1")))
+    await until(lambda: gate.runs == 1)
+    await wire.send(get("/v2/health/live"))
+    await until(lambda: pipelined(server) == 1)
+    await wire.send(get("/v2/nothing"))
+    await until(lambda: pipelined(server) != 1)
+    gate.gate.set()
+    assert [(await wire.answer())[2].get("id", "none") for _ in range(3)] == ["1", "none", "none"]
 
 
 async def test_a_mistake_of_ours_is_500_with_a_number_and_the_server_goes_on(
