@@ -41,7 +41,7 @@ def count_elements(name: str, shape: object) -> int:
     for dimension in shape:
         if type(dimension) is not int or dimension < 0:
             raise errors.InvalidRequest(f"tensor {name!r}: shape {shape!r} is not a list of whole numbers from 0 up")
-        count *= dimension
+        count = min(count * dimension, MAX_ELEMENTS + 1)  # never a number of millions of bits: a zero may still follow
     if count > MAX_ELEMENTS or max(shape, default=0) > MAX_ELEMENTS:
         raise errors.InvalidRequest(f"tensor {name!r}: shape {shape!r} has more than {MAX_ELEMENTS} elements")
     return count

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
@@ -35,6 +37,29 @@ def test_tensors_are_put_into_the_models_order() -> None:
 def test_a_list_that_does_not_fit_is_refused(given: list[Tensor], words: str) -> None:
     with pytest.raises(errors.InvalidRequest, match=words):
         check.arrange_inputs(SIGNATURE, given)
+
+
+@pytest.mark.parametrize(
+    ("shape", "count"),
+    [([], 1), ([3, 2], 6), ([2**31], 2**31), ([2**31, 2**31, 0], 0), ([0, 2**31, 2**31, 2], 0)],
+)
+def test_elements_are_counted(shape: list[int], count: int) -> None:
+    assert check.count_elements("a", shape) == count
+
+
+@pytest.mark.parametrize("shape", [[2**31 + 1], [2**16, 2**16], [2**40, 0], [0, 2**40]])
+def test_too_many_elements_are_refused(shape: list[int]) -> None:
+    with pytest.raises(errors.InvalidRequest, match="has more than 2147483648 elements"):
+        check.count_elements("a", shape)
+
+
+def test_a_shape_of_many_dimensions_is_refused_in_no_time() -> None:
+    """Multiplied to the end it has two and a half million bits, which took seconds of the loop's time."""
+    shape = [2**63 - 1] * 40_000
+    begun = time.thread_time()
+    with pytest.raises(errors.InvalidRequest, match="has more than 2147483648 elements"):
+        check.count_elements("a", shape)
+    assert time.thread_time() - begun < 0.5
 
 
 def test_a_raw_body_needs_a_shape_that_can_be_told() -> None:
