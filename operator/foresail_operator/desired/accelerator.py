@@ -78,6 +78,8 @@ def _wishes(pod: Manifest) -> list[Manifest]:
 
 
 def _say(wish: Manifest) -> str:
-    if wish["key"] == MEMORY_LABEL:
-        return f"{wish['key']} over {wish['values'][0]} (MiB)"
-    return f"{wish['key']} {', '.join(wish['values'])}"
+    """Say what a label is wished to be; the owner's own wishes may have any operator, and so no values."""
+    key, operator, values = wish["key"], wish["operator"], ", ".join(wish.get("values") or ())
+    if key == MEMORY_LABEL and operator == "Gt":
+        return f"{key} over {values} (MiB)"
+    return f"{key} {values}" if operator == "In" else f"{key} {operator} {values}".rstrip()

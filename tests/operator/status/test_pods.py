@@ -97,6 +97,27 @@ def test_a_pod_that_finds_no_card_says_which_it_asks_for(words: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("wish", "words"),
+    [
+        ({"key": "nvidia.com/gpu.product", "operator": "Exists"}, "nvidia.com/gpu.product Exists"),
+        ({"key": "nvidia.com/gpu.memory", "operator": "DoesNotExist"}, "nvidia.com/gpu.memory DoesNotExist"),
+        ({"key": "nvidia.com/gpu.memory", "operator": "Lt", "values": ["9000"]}, "nvidia.com/gpu.memory Lt 9000"),
+        ({"key": "nvidia.com/gpu.product", "operator": "NotIn", "values": ["T4"]}, "nvidia.com/gpu.product NotIn T4"),
+    ],
+    ids=["exists", "does not exist", "less", "not in"],
+)
+def test_an_owners_own_wish_for_a_card_is_said_with_its_operator(wish: dict[str, Any], words: str) -> None:
+    pod = raw({"PodScheduled": {"status": "False", "message": "no node."}})
+    pod["spec"]["containers"][0]["resources"] = {"limits": {"nvidia.com/gpu": "1"}}
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchExpressions": [wish]}]}}
+    pod["spec"] |= {"affinity": {"nodeAffinity": required}}
+    found = pods.read(pod).trouble
+    assert found == pods.Trouble(
+        Reason.UNSCHEDULABLE, f"no node. The pod asks for 1 nvidia.com/gpu on a node with {words}."
+    )
+
+
+@pytest.mark.parametrize(
     "waiting",
     [
         {"reason": "ErrImagePull", "message": "registry says: not found"},
