@@ -210,11 +210,11 @@ class Client(_End):
         self._stop_holding("forwarded")
         self._house.metrics.hold_seconds.observe(asyncio.get_running_loop().time() - self.arrived_at)
         self.state, self.other, upstream.other = State.SPLICED, upstream, self
+        if not self._ended:
+            self.transport.resume_reading()  # before the write, which stops it again where the replica is full
         upstream.transport.write(kept)
         if self._ended:
             self.finish_other()
-        else:
-            self.transport.resume_reading()
 
     def refuse(self, message: str) -> None:
         """Say no in the client's own protocol, and give it a moment to read that."""

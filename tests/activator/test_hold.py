@@ -12,19 +12,18 @@ import aiohttp
 import grpc
 import pytest
 
-from foresail_activator.directory import Directory
-from foresail_activator.hold import House
+from foresail_activator.directory import Directory, Door
+from foresail_activator.hold import Client, House, Upstream
 from foresail_activator.limits import Held, Limits
 from foresail_activator.listeners import Listeners
 from foresail_activator.metrics import Metrics
+from foresail_activator.waiting import WaitingRoom
 from foresail_operator.desired import activator
 from tests.runtime.authorities import Authority
 
 if TYPE_CHECKING:
     import pathlib
     from collections.abc import AsyncIterator, Callable
-
-    from foresail_activator.directory import Door
 
 GET = b"GET /v2 HTTP/1.1\r\nHost: model\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi"
@@ -41,6 +40,27 @@ def slice_of(uid: str, ports: dict[str, int], *, ours: bool, addresses: tuple[st
         "ports": [{"name": name, "port": port} for name, port in ports.items()],
         "endpoints": [{"addresses": [one], "conditions": {"ready": True}} for one in addresses],
     }
+
+
+class Pipe(asyncio.Transport):
+    """A transport that says whether it reads; one that is full stops who writes to it, as asyncio's do."""
+
+    def __init__(self, protocol: asyncio.Protocol, *, full: bool = False) -> None:
+        super().__init__()
+        self.reads = True
+        self._protocol = protocol
+        self._full = full
+        protocol.connection_made(self)
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:  # noqa: ARG002  # where it goes is of no interest
+        if self._full:
+            self._protocol.pause_writing()
+
+    def pause_reading(self) -> None:
+        self.reads = False
+
+    def resume_reading(self) -> None:
+        self.reads = True
 
 
 class World:
@@ -146,6 +166,20 @@ async def test_a_body_larger_than_what_is_kept_arrives_whole() -> None:
         here.ready(await here.replica(until=lambda data: len(data) == len(GET) + len(body)))
         assert await asked == OK
         assert here.seen == [GET + body]
+
+
+async def test_a_replica_that_is_full_with_what_was_kept_stops_the_reading_of_the_rest() -> None:
+    here, pod = World(Limits(bytes_each=len(GET))), ("127.0.0.1", 1)
+    room = WaitingRoom(here.house, Door(("team", "fraud"), "http"), here.woken.append)
+    client, upstream = Client(here.house, room), Upstream(room, pod)
+    outside, inside = Pipe(client), Pipe(upstream, full=True)
+    client.data_received(GET)
+    assert not outside.reads
+    client.splice(upstream)
+    assert not outside.reads
+    upstream.resume_writing()
+    assert outside.reads
+    assert inside.reads
 
 
 async def test_a_client_may_end_its_side_before_it_is_answered() -> None:
