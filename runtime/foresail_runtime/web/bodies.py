@@ -20,7 +20,7 @@ _GZIP_WINDOW: Final = 31
 _ZLIB_WINDOW: Final = 15
 _RAW_WINDOW: Final = -15
 PLACE: Final = web.RequestKey("place", room.Place)
-"""Under this key a request has what it holds, which grows when its body is unpacked."""
+"""Under this key a request has what it holds, which grows as a body of untold length comes, or one is unpacked."""
 LARGE: Final = 64 * 1024
 """Bodies from this size on are packed and unpacked on another thread; so are those that unpack to LARGE_UNPACKED."""
 LARGE_UNPACKED: Final = 2**20
@@ -39,6 +39,7 @@ async def read(request: web.BaseRequest, limit: int, timeout_seconds: float) -> 
         TooLarge: It has, or says it has, more bytes than the limit.
         DeadlineExceeded: It did not arrive in time.
         InvalidRequest: It ended early.
+        QueueFull: Its length was not told, and what it holds by now has no place beside what others hold.
     """
     content = request.content
     if content.is_eof():  # all of it came with the headers: the common case, without a turn of the loop
@@ -76,12 +77,15 @@ async def _collect(request: web.BaseRequest, limit: int) -> bytes:
     length = request.content_length
     if length is not None:
         return await _collect_known(request, length)
+    place = request.get(PLACE)
     parts: list[bytes] = []
     size = 0
     async for part in request.content.iter_any():
         size += len(part)
         if size > limit:
             raise _too_large(limit)
+        if place is not None:
+            place.resize(max(place.size, size))
         parts.append(part)
     return b"".join(parts)
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     Start = Callable[..., Any]
 
 PATIENCE = 10.0
+MEBIBYTE = 2**20
 
 
 def body(identity: str, factor: float = 1.0, rows: int = 1) -> bytes:
@@ -32,6 +33,12 @@ def body(identity: str, factor: float = 1.0, rows: int = 1) -> bytes:
 def post(text: bytes, *more: str, version: str = "1.1", path: str = "/v2/models/m/infer") -> bytes:
     lines = [f"POST {path} HTTP/{version}", "Host: x", f"Content-Length: {len(text)}", *more]
     return "\r\n".join([*lines, "", ""]).encode() + text
+
+
+def in_chunks(text: bytes, size: int = 2**16) -> bytes:
+    head = b"POST /v2/models/m/infer HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    parts = [text[start : start + size] for start in range(0, len(text), size)]
+    return head + b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
 
 
 def get(path: str) -> bytes:
@@ -394,6 +401,22 @@ async def test_bodies_that_fill_the_memory_for_them_are_refused_unread(serve: St
     assert (status, headers["retry-after"], set(document)) == (429, "1", {"error"})
     await slow.send(post(body("slow", rows=600))[60_000:])
     assert (await slow.answer())[2]["id"] == "slow"
+
+
+async def test_a_body_in_chunks_counts_what_it_holds(serve: Start, mlp: pathlib.Path) -> None:
+    server = await serve(mlp, max_held_bytes=4 * MEBIBYTE)
+    slow, chunked = await Wire.open(server), await Wire.open(server)
+    large = body("slow") + b" " * 2 * MEBIBYTE
+    await slow.send(post(large)[:-1])
+    await until(lambda: server.app.serving.in_flight == 1)
+    await chunked.send(in_chunks(body("chunks") + b" " * 3 * MEBIBYTE))
+    status, headers, document = await chunked.answer()
+    assert (status, headers["retry-after"], set(document)) == (429, "1", {"error"})
+    await slow.send(large[-1:])
+    assert (await slow.answer())[2]["id"] == "slow"
+    again = await Wire.open(server)
+    await again.send(in_chunks(body("chunks") + b" " * 3 * MEBIBYTE))
+    assert (await again.answer())[2]["id"] == "chunks"
 
 
 async def test_a_deadline_in_the_queue_is_504(server: Server) -> None:
