@@ -167,8 +167,11 @@ class Express:
             trip.task.add_done_callback(functools.partial(self._end_task, trip))
 
     def _end_task(self, trip: Trip, task: asyncio.Future[Arrays]) -> None:
-        if not task.cancelled():
-            self._end(trip, task.exception() or task.result())
+        if task.cancelled():
+            return
+        outcome = task.exception() or task.result()  # looked at even where nobody waits, or asyncio complains of it
+        if trip.task is task:  # not so if the client has left since the task ended: it is counted out already
+            self._end(trip, outcome)
 
     def _end(self, trip: Trip, outcome: Any) -> None:
         trip.ticket = trip.task = None
