@@ -62,8 +62,7 @@ class WaitingRoom:
         """Send on as many as the replicas take."""
         while self._waiting and (pod := self._choose()) is not None:
             client, _ = self._waiting.popitem(last=False)
-            self._unanswered[pod] += 1
-            client.joining = asyncio.create_task(self._join(client, pod))
+            self._send(client, pod)
         self.remind()
 
     def remind(self) -> None:
@@ -85,9 +84,20 @@ class WaitingRoom:
         ]
         return min(free, key=lambda pod: self._unanswered[pod], default=None)
 
-    async def _join(self, client: Client, pod: Address) -> None:
-        loop = asyncio.get_running_loop()
+    def _send(self, client: Client, pod: Address) -> None:
+        """Take a place at a replica and join the client to it; one that goes meanwhile leaves it to the next."""
         upstream = Upstream(self, pod)
+
+        def joined(joining: asyncio.Task[None]) -> None:  # not in the task: cancelled at once, it has not one step
+            if joining.cancelled():
+                upstream.connection_lost(None)
+
+        self._unanswered[pod] += 1
+        client.joining = asyncio.create_task(self._join(client, pod, upstream))
+        client.joining.add_done_callback(joined)
+
+    async def _join(self, client: Client, pod: Address, upstream: Upstream) -> None:
+        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._house.limits.connect_seconds):
                 await loop.create_connection(lambda: upstream, *pod)
@@ -95,9 +105,6 @@ class WaitingRoom:
             _LOG.info("a replica did not take a connection", extra={"pod": pod[0], "error": str(error)})
             self._avoid(pod)
             self._wait_again(client, pod)
-        except asyncio.CancelledError:  # the client is gone
-            upstream.connection_lost(None)
-            raise
         else:
             client.joining = None
             if client.state is State.HELD:

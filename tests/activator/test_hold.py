@@ -13,7 +13,7 @@ import grpc
 import pytest
 
 from foresail_activator.directory import Directory, Door
-from foresail_activator.hold import Client, House, Upstream
+from foresail_activator.hold import Client, House, State, Upstream
 from foresail_activator.limits import Held, Limits
 from foresail_activator.listeners import Listeners
 from foresail_activator.metrics import Metrics
@@ -52,7 +52,7 @@ class Pipe(asyncio.Transport):
         self._full = full
         protocol.connection_made(self)
 
-    def write(self, data: bytes | bytearray | memoryview) -> None:  # noqa: ARG002  # where it goes is of no interest
+    def write(self, data: bytes | bytearray | memoryview) -> None:
         if self._full:
             self._protocol.pause_writing()
 
@@ -226,6 +226,24 @@ async def test_a_replica_that_takes_no_connection_costs_no_request() -> None:
         here.ready(1)  # a port that nothing listens on: refused
         here.ready(port)
         assert await asked == OK
+
+
+async def test_a_client_that_goes_at_the_moment_it_is_sent_on_leaves_its_place_at_the_replica_to_the_next() -> None:
+    """A task that is cancelled before its first step never runs, and so took the place along."""
+    async with world(unanswered_a_pod=1) as here, asyncio.timeout(5):
+        room = WaitingRoom(here.house, Door(("team", "fraud"), "http"), here.woken.append)
+        room.update((("127.0.0.1", await here.replica()),))
+        first, second = Client(here.house, room), Client(here.house, room)
+        for client in (first, second):
+            Pipe(client)
+            client.data_received(GET)
+        assert first.joining is not None
+        first.connection_lost(None)
+        await asyncio.gather(first.joining, return_exceptions=True)
+        assert second.joining is not None
+        await second.joining
+        assert second.state is State.SPLICED
+        second.connection_lost(None)
 
 
 async def test_a_replica_that_dies_with_a_request_in_its_hands_ends_the_connection_and_nothing_is_repeated() -> None:
