@@ -63,7 +63,8 @@ class Standby:
         self._changed = changed
         self._ports = Ports()
         self._slices: dict[str, tuple[str, ...]] = {}
-        self._wishes: frozenset[str] = frozenset()
+        self._wishes: dict[str, str] = {}
+        """When each was written last."""
         self._clock = clock
         self._relieved: dict[Key, float] = {}
         """Since when a replica is ready beside the activator."""
@@ -111,7 +112,7 @@ class Standby:
 
     def wished_for(self, key: Key) -> bool:
         """Return whether someone waits for a replica of a model."""
-        return not self._wishes.isdisjoint(wishes(key))
+        return not wishes(key).isdisjoint(self._wishes)
 
     def slice_of(self, model: ModelDeployment, seen: Observed, *, proxied: bool = False) -> Manifest | None:
         """Return the slice through which the activator stands in; None for a model that it does not hold for.
@@ -213,10 +214,11 @@ class Standby:
             return  # the activator writes it again for who still waits
 
     def _take_wishes(self, raw: dict[str, Any]) -> None:
-        before, self._wishes = self._wishes, frozenset(raw.get("data") or ())
-        new = self._wishes - before
-        for key in self._cache.models() if new else ():
-            if not new.isdisjoint(wishes(key)):
+        """Ask for a look at each model whose wish is new, or gone, or written again: what was done may be undone."""
+        before, self._wishes = self._wishes, dict(raw.get("data") or {})
+        changed = {name for name, _ in before.items() ^ self._wishes.items()}
+        for key in self._cache.models() if changed else ():
+            if not changed.isdisjoint(wishes(key)):
                 self._changed(key)
 
     def _live_pairs(self) -> dict[Key, int]:

@@ -98,6 +98,17 @@ async def test_a_wish_asks_for_a_look_and_wakes_the_model(make_model: MakeModel)
         assert await b.act(make_model(scaling=ZERO)) == 1
 
 
+async def test_a_wish_that_is_written_again_or_is_gone_asks_for_a_look_and_one_that_stays_does_not() -> None:
+    """Who still waits writes it again, as what was done for the wish before may have been undone."""
+    async with bench() as b:
+        asked = []
+        for wish in ({"team.fraud": "1"}, {"team.fraud": "1", "team.cats": "1"}, {"team.fraud": "2"}, {}, {}):
+            b.asked.clear()
+            b.standby.sink(kinds.CONFIG_MAP, "MODIFIED", {"data": wish})
+            asked.append(list(b.asked))
+        assert asked == [[KEY], [], [KEY], [KEY], []]
+
+
 async def test_an_idle_model_sleeps_once_the_activator_stands_by(make_model: MakeModel) -> None:
     async with bench() as b:
         b.size(1)
