@@ -88,6 +88,8 @@ class Feeder:
         self.usual_seconds = 0.0
         """How long a run on the loop usually takes, a request; 0 before the first."""
         self.closed = False
+        self._refusal: errors.ForesailError | None = None
+        """What it was closed with: the answer of whatever comes since."""
         self._observer = observer
         self._merge_rows = merge_rows
         self._executor = executor
@@ -111,7 +113,10 @@ class Feeder:
         return self._clock() - self._running[0].since if self._running else 0.0
 
     def push(self, item: Ticket) -> None:
-        """Let a request wait for its run."""
+        """Let a request wait for its run, or answer it now if nothing runs any more."""
+        if self._refusal is not None:  # a piece of a request that was let in before
+            item.settle(self._refusal)
+            return
         self.queue.push(item)
         if self._pause is not None:  # a batch that waits for company looks again whether it is full
             self._pause.cancel()
@@ -122,8 +127,9 @@ class Feeder:
             self._sweep = self._loop.call_later(SWEEP_SECONDS, self._expire)
 
     def close(self, error: errors.ForesailError) -> None:
-        """Fail what waits with that error and take nothing more."""
+        """Fail what waits with that error, and what comes: what runs is answered when its run ends."""
         self.closed = True
+        self._refusal = error
         for item in list(self.queue):
             self.queue.remove(item)
             item.settle(error)
@@ -201,9 +207,13 @@ class Feeder:
             self._run_inline([item], self._clock())
 
     def _send(self, batch: list[Ticket], start: float) -> None:
+        try:
+            future = self._loop.run_in_executor(self._executor, ticket.run, self.engine, batch)
+        except RuntimeError as error:  # no thread can be started, or all were let go: a mistake of ours, in its words
+            ticket.share_out(batch, error)
+            return
         running = Batch(batch, start)
         self._running.append(running)
-        future = self._loop.run_in_executor(self._executor, ticket.run, self.engine, batch)
         future.add_done_callback(functools.partial(self._finished, running))
 
     def _finished(self, running: Batch, done: asyncio.Future[Arrays]) -> None:
@@ -223,11 +233,14 @@ class Feeder:
         ticket.share_out(batch, done.result() if error is None else error)
 
     def _send_each(self, batch: list[Ticket]) -> None:
-        """Run the requests of a failed batch again, one by one, before anything else."""
+        """Run the requests of a failed batch again, one by one, before anything else; none once it is closed."""
+        if self._refusal is not None:
+            ticket.share_out(batch, self._refusal)
+            return
         first, *rest = batch
         for item in rest:
             item.lane = (-1, item.number)  # a lane of its own, before all others
-            self.queue.push(item)
+            self.push(item)
         self._send([first], self._clock())
 
     def _expire(self) -> None:

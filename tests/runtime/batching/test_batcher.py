@@ -375,6 +375,54 @@ async def test_closing_answers_what_waits(bench: Callable[..., Bench]) -> None:
     assert values(await first) == [0]
 
 
+async def test_closing_ends_a_request_between_two_of_its_pieces(bench: Callable[..., Bench]) -> None:
+    """The next piece waited in a queue that nobody looked at any more, whatever its deadline."""
+    one = bench(split_rows=2, merge_rows=2)
+    large = await one.busy(1, 2, 3, 4)
+    one.batcher.close(errors.NotReady("unloaded"))
+    one.engine.gate.set()
+    with pytest.raises(errors.NotReady, match="unloaded"):
+        await asyncio.wait_for(large, PATIENCE)
+    assert (one.engine.runs, one.batcher.queued) == ([2], 0)
+
+
+async def test_closing_answers_a_batch_that_would_have_been_run_again(bench: Callable[..., Bench]) -> None:
+    one = bench()
+    one.engine.gate.clear()
+    tasks = [one.ask(13), one.ask(1)]
+    await settle()
+    assert await asyncio.to_thread(one.engine.entered.wait, PATIENCE)
+    one.batcher.close(errors.NotReady("unloaded"))
+    one.engine.gate.set()
+    done = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), PATIENCE)
+    assert [str(error) for error in done] == ["unloaded"] * 2
+    assert (one.engine.runs, one.batcher.queued) == ([2], 0)
+
+
+async def test_a_thread_that_can_not_be_had_is_the_answer_of_its_batch(clock: Clock) -> None:
+    with concurrent.futures.ThreadPoolExecutor(1) as executor:
+        one = Bench(executor, clock, merge_rows=1)
+    first, second = one.ask(1), one.ask(2)
+    done = await asyncio.wait_for(asyncio.gather(first, second, return_exceptions=True), PATIENCE)
+    assert [type(error) for error in done] == [RuntimeError] * 2
+    assert (one.batcher.busy, one.batcher.queued) == (False, 0)
+    one.batcher.close(errors.NotReady("the test is over"))
+
+
+async def test_a_failed_batch_is_answered_when_no_thread_can_be_had_again(clock: Clock) -> None:
+    with concurrent.futures.ThreadPoolExecutor(1) as executor:
+        one = Bench(executor, clock)
+        tasks = [one.ask(13), one.ask(1), one.ask(2)]
+        one.engine.gate.clear()
+        await settle()
+        assert await asyncio.to_thread(one.engine.entered.wait, PATIENCE)
+        executor.shutdown(wait=False)
+        one.engine.gate.set()
+        done = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), PATIENCE)
+    assert [type(error) for error in done] == [RuntimeError] * 3
+    one.batcher.close(errors.NotReady("the test is over"))
+
+
 async def test_a_lone_inline_request_needs_no_turn_of_the_loop(bench: Callable[..., Bench]) -> None:
     one = bench(inline=True)
     wanted = InferRequest((Tensor("x", tensors.FP32, np.ones((1, 1), np.float32)),))
