@@ -103,7 +103,7 @@ class Watch:
             raise errors.from_answer(int(raw.get("code") or 500), raw, None, f"watching {self._kind.plural}")
         self._version = raw["metadata"]["resourceVersion"]
         if event != "BOOKMARK":
-            self._sink.sink(self._kind, event, raw)
+            self._take_in(event, raw)
 
     async def _list(self) -> str:
         """Show all there is and what no longer is; return the version of the list."""
@@ -113,8 +113,20 @@ class Watch:
         async for page in self._kube.pages(self._kind, self._namespace, self._selector):
             for raw in page["items"] or ():
                 there.add(raw["metadata"]["uid"])
-                self._sink.sink(self._kind, None, raw)
+                self._take_in(None, raw)
             version = page["metadata"]["resourceVersion"]
         for uid in before - there:
-            self._sink.sink(self._kind, "DELETED", {"metadata": {"uid": uid}})
+            self._take_in("DELETED", {"metadata": {"uid": uid}})
         return version
+
+    def _take_in(self, event: str | None, raw: dict[str, Any]) -> None:
+        """Hand an object on; a bug of ours at one must not end the watch of all, in every replica, again and again.
+
+        Such an object stays as it was last known, so the next sweep finds that it went unseen, and says so.
+        """
+        try:
+            self._sink.sink(self._kind, event, raw)
+        except Exception:  # noqa: BLE001  # see above: the trace is in the log
+            metadata = raw["metadata"]
+            fields = {"namespace": metadata.get("namespace"), "object": metadata.get("name"), "uid": metadata["uid"]}
+            _LOG.exception("an object could not be taken in", extra={"kind": self._kind.name, "event": event, **fields})

@@ -68,9 +68,13 @@ class Seen:
     """What a watch has shown."""
 
     uids: list[str] = dataclasses.field(default_factory=list)
+    indigestible: str = ""
+    """Uid of an object that can't be taken in."""
     shown: asyncio.Queue[tuple[str | None, str]] = dataclasses.field(default_factory=asyncio.Queue)
 
     def sink(self, _: Kind, event: str | None, raw: dict[str, Any]) -> None:
+        if raw["metadata"]["uid"] == self.indigestible:
+            raise KeyError("values")
         self.shown.put_nowait((event, raw["metadata"]["uid"]))
 
     def known(self, _: Kind, __: str | None) -> list[str]:
@@ -82,10 +86,10 @@ class Seen:
 
 
 @contextlib.asynccontextmanager
-async def watching(server: Server) -> AsyncIterator[Seen]:
+async def watching(server: Server, indigestible: str = "") -> AsyncIterator[Seen]:
     app = web.Application()
     app.router.add_get("/{tail:.*}", server.serve)
-    seen = Seen()
+    seen = Seen(indigestible=indigestible)
     async with TestServer(app) as running, aiohttp.ClientSession(base_url=str(running.make_url("/"))) as session:
         kube = Kube(session, Metrics(), lambda: None)
         watch = Watch(kube, kinds.SERVICE, "team", "a=b", sink=seen, jitter=lambda: 0.0)
@@ -157,3 +161,30 @@ async def test_a_watch_goes_on_after_trouble(trouble: list[bytes] | int) -> None
     async with watching(server) as seen:
         assert await seen.next(1) == [("ADDED", "uid-b")]
     assert [one.get("resourceVersion") for one in server.asked] == [None, "7", "7"]
+
+
+async def test_an_object_that_can_not_be_taken_in_costs_its_own_events_and_no_other(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    odd, gone = service("odd", 8), {"metadata": {"uid": "uid-odd", "resourceVersion": "9"}}
+    server = Server(
+        [("7", [service("a", 3), service("odd", 4), service("b", 5)])],
+        [[event("MODIFIED", odd), event("DELETED", gone), event("ADDED", service("c", 10))]],
+    )
+    async with watching(server, indigestible="uid-odd") as seen:
+        assert await seen.next(3) == [(None, "uid-a"), (None, "uid-b"), ("ADDED", "uid-c")]
+    assert [one.get("resourceVersion") for one in server.asked] == [None, "7"]
+    lines = [line for line in caplog.records if line.name == "foresail_operator.watch"]
+    assert [(vars(line)["kind"], vars(line)["uid"], vars(line)["event"]) for line in lines] == [
+        ("Service", "uid-odd", None),
+        ("Service", "uid-odd", "MODIFIED"),
+        ("Service", "uid-odd", "DELETED"),
+    ]
+    assert all(line.exc_info for line in lines)
+
+
+async def test_an_object_that_a_list_no_longer_has_and_that_can_not_be_forgotten_ends_no_watch() -> None:
+    server = Server([("7", [service("odd", 3)]), ("30", [service("b", 25)])], [410, [event("ADDED", service("c", 31))]])
+    async with watching(server, indigestible="uid-odd") as seen:
+        seen.uids.append("uid-odd")
+        assert await seen.next(2) == [(None, "uid-b"), ("ADDED", "uid-c")]

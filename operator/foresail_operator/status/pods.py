@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import re
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ from foresail_operator.api.conditions import FROM_RUNTIME, Reason
 from foresail_operator.desired import accelerator, meta, proxy, template
 from foresail_runtime import contract
 
+_LOG: Final = logging.getLogger(__name__)
 _BACK_OFF: Final = re.compile(r'^Back-off pulling image "[^"]*"(: ErrImagePull: )?')
 _PULL_REASONS: Final = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
 _CONFIG_REASONS: Final = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
@@ -59,9 +61,7 @@ def read(raw: dict[str, Any]) -> Pod:
     labels = metadata.get("labels") or {}
     container = _container(status)
     ready = _condition(status, "Ready").get("status") == "True"
-    restarts, trouble = 0, None if ready else _trouble(raw, status, container)
-    if trouble is None and not ready and (stranger := _stranger(status)) is not None:
-        restarts, trouble = stranger
+    restarts, trouble = (0, None) if ready else _said(raw, status, container)
     return Pod(
         name=metadata["name"],
         uid=metadata["uid"],
@@ -76,6 +76,24 @@ def read(raw: dict[str, Any]) -> Pod:
         proxy=meta.PROXY_LABEL in labels,
         deletion_cost=_deletion_cost(metadata),
     )
+
+
+def _said(raw: dict[str, Any], status: dict[str, Any], container: dict[str, Any]) -> tuple[int, Trouble | None]:
+    """Return restarts, of a container that others added, and the trouble of a pod that is not ready.
+
+    All kinds of people and programs write what is read here. Where a bug of ours stumbles over it, the pod is known as
+    any other, and its trouble is that bug: unknown, it would be missing, and the whole operator called behind.
+    """
+    try:
+        trouble = _trouble(raw, status, container)
+        return (0, trouble) if trouble is not None else _stranger(status) or (0, None)
+    except Exception as error:  # noqa: BLE001  # see above: the trace is in the log, the bug in the status
+        metadata = raw["metadata"]
+        name, uid = metadata["name"], metadata["uid"]
+        fields = {"namespace": metadata.get("namespace"), "pod": name, "uid": uid}
+        _LOG.exception("what a pod says could not be read", extra=fields)
+        words = f"what pod {name} says could not be read: {type(error).__name__}: {error}"
+        return 0, Trouble(Reason.INTERNAL_ERROR, _cut(words))
 
 
 def _is_replica(metadata: dict[str, Any]) -> bool:

@@ -228,6 +228,19 @@ def test_a_pods_deletion_cost_is_read_and_anything_else_in_its_place_is_none(
     assert pods.read(pod).deletion_cost == cost
 
 
+def test_a_pod_whose_words_can_not_be_read_is_known_nevertheless_and_says_that_this_is_a_bug(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    odd = raw({"Ready": {"status": "False"}}, {"state": "of a shape that no API server sends", "restartCount": 2})
+    pod = pods.read(odd)
+    assert (pod.name, pod.version, pod.ready, pod.restarts) == ("p", 7, False, 2)
+    assert pod.trouble is not None
+    assert pod.trouble.reason is Reason.INTERNAL_ERROR
+    assert pod.trouble.words.startswith("what pod p says could not be read: AttributeError: ")
+    (line,) = caplog.records
+    assert (line.levelname, vars(line)["uid"], line.exc_info is not None) == ("ERROR", "u", True)
+
+
 PULLED: dict[str, Any] = {"waiting": {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "mesh:1"'}}
 CRASHED: dict[str, Any] = {
     "terminated": {"exitCode": 1, "reason": "Error", "message": "can't reach the control plane\n"}
