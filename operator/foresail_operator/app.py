@@ -236,6 +236,7 @@ class Operator:
         await self.leader.run(self._start, self.queue.close)
 
     def _start(self) -> None:
+        self._standby.begin()
         for key in self.cache.models():
             self.queue.add(key)
         self.queue.open()

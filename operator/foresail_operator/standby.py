@@ -74,6 +74,11 @@ class Standby:
         """Whether this install has an activator."""
         return self._place is not None
 
+    def begin(self) -> None:
+        """Begin to lead: what was given and begun is what the cluster shows, as another may have led meanwhile."""
+        self._ports.forget()
+        self._relieved.clear()
+
     def watches(self, kube: Kube) -> list[Watch]:
         """Return what has to run for as long as the operator does; `kube` has connections to spare for watches."""
         if self._place is None:

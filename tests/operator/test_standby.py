@@ -164,6 +164,23 @@ async def test_the_ports_of_a_slice_are_kept_by_the_next_process(make_model: Mak
         assert b.standby.slice_of(make_model(holdRequests=False), b.cache.observe(KEY)) is None
 
 
+async def test_the_ports_that_another_leader_gave_are_given_to_nobody_else(make_model: MakeModel) -> None:
+    """A replica that led before and leads again knew the ports of its first time only, and gave those twice."""
+    cats = make_raw("cats")
+    cats["metadata"]["uid"] = "cats"
+    async with bench() as b:
+        first = b.standby.slice_of(make_model(), b.cache.observe(KEY))
+        assert first is not None
+        theirs = child(50, "cats-activator")
+        theirs["metadata"]["ownerReferences"][0]["name"] = "cats"
+        b.cache.note(kinds.MODEL_DEPLOYMENT, cats)
+        b.cache.note(kinds.ENDPOINT_SLICE, {"ports": first["ports"]} | theirs)
+        b.standby.begin()
+        second = b.standby.slice_of(make_model(), b.cache.observe(KEY))
+        assert second is not None
+        assert activator.pair_of(second) not in {None, activator.pair_of(first)}
+
+
 async def test_an_install_without_activator_holds_nothing_and_lets_nothing_stay_at_zero(make_model: MakeModel) -> None:
     async with bench(place=None) as b:
         b.size(0)

@@ -28,8 +28,14 @@ class Ports:
         self._by: dict[int, Key] = {}
         self._learned = False
 
+    def forget(self) -> None:
+        """Know nothing again: another process may have given pairs out meanwhile."""
+        self._of.clear()
+        self._by.clear()
+        self._learned = False
+
     def learn(self, recorded: Callable[[], dict[Key, int]]) -> None:
-        """Take in what slices carry, once, before the first pair is given out."""
+        """Take in what slices carry, once until it is forgotten, before the first pair is given out."""
         if not self._learned:
             self._learned = True
             for key, pair in recorded().items():

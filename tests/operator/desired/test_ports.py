@@ -26,6 +26,15 @@ def test_a_recorded_pair_is_kept_after_a_restart() -> None:
     assert found.take(CATS, None) != 17
 
 
+def test_what_is_recorded_is_learned_anew_after_it_was_forgotten() -> None:
+    found = Ports()
+    found.learn(lambda: {FRAUD: 17})
+    found.forget()
+    found.learn(lambda: {CATS: 17})
+    assert found.take(CATS, 17) == 17
+    assert found.take(FRAUD, 17) != 17
+
+
 def test_of_two_models_with_one_pair_the_second_gets_another() -> None:
     found = Ports()
     found.take(FRAUD, 17)
