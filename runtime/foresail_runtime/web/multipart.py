@@ -86,11 +86,12 @@ def _split(body: bytes, boundary: bytes) -> list[tuple[bytes, bytes]]:
     # Between two boundaries: CRLF, headers, an empty line, the content, CRLF. The last boundary ends in "--". A line
     # that goes on after the boundary is content that happens to begin like one.
     line = rb"\r\n--" + re.escape(boundary) + rb"(?=--|[ \t]*(?:\r\n|$))"
-    pieces = re.split(line, b"\r\n" + body)
+    most = MAX_PARTS + 2  # what is before the first boundary and behind the last are pieces, too
+    pieces = re.split(line, b"\r\n" + body, maxsplit=most)
+    if len(pieces) > most:
+        raise errors.InvalidRequest(f"the form has more than {MAX_PARTS} parts: send one picture")
     if len(pieces) < 3 or not pieces[-1].startswith(b"--"):
         raise errors.InvalidRequest("the form has no part between its boundaries, or ends early")
-    if len(pieces) > MAX_PARTS:
-        raise errors.InvalidRequest(f"the form has {len(pieces) - 2} parts: send one picture")
     parts = []
     for piece in pieces[1:-1]:
         head, separator, data = piece.partition(b"\r\n\r\n")

@@ -11,7 +11,7 @@ from aiohttp import web
 from foresail_runtime import errors, room
 from foresail_runtime.tasks import classification, detection, options
 from foresail_runtime.tensors import InferRequest
-from foresail_runtime.web import answers, bodies, multipart
+from foresail_runtime.web import answers, bodies, infer, multipart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -83,7 +83,12 @@ class PictureHandlers:
         settings = self._settings
         body = await bodies.whole(request, settings.max_body_bytes, settings.body_timeout_seconds)
         self._serving.metrics.received_bytes += len(body)
-        form = multipart.read(request.headers.get("Content-Type", ""), body, options.NAMES)
+        content_type = request.headers.get("Content-Type", "")
+        if len(body) < infer.LARGE or not multipart.is_form(content_type):
+            form = multipart.read(content_type, body, options.NAMES)
+        else:
+            loop, large = asyncio.get_running_loop(), self._serving.large
+            form = await loop.run_in_executor(large, multipart.read, content_type, body, options.NAMES)
         if not form.picture:
             raise errors.InvalidRequest(
                 "the request has no picture: send its bytes, or a form with it "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from foresail_runtime import errors
@@ -66,6 +68,23 @@ def test_the_first_file_is_the_picture(content_type: str, body: bytes, expected:
 def test_a_form_that_is_none_is_refused(content_type: str, body: bytes) -> None:
     with pytest.raises(errors.InvalidRequest):
         multipart.read(content_type, body, ())
+
+
+def test_so_many_parts_are_read_and_no_more() -> None:
+    parts = [(FILE, b"picture"), *[(FIELD, b"x")] * (multipart.MAX_PARTS - 1)]
+    assert multipart.read(TYPE, form(*parts), ()).picture == b"picture"
+    with pytest.raises(errors.InvalidRequest, match="the form has more than 64 parts: send one picture"):
+        multipart.read(TYPE, form(*parts, (FIELD, b"x")), ())
+
+
+def test_a_form_of_tiny_parts_is_not_taken_apart_to_be_refused() -> None:
+    body = b"\r\n--b-1\r\nX" * 100_000
+    tracemalloc.start()
+    with pytest.raises(errors.InvalidRequest, match="more than 64 parts"):
+        multipart.read(TYPE, body, ())
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2.5 * len(body)
 
 
 def option(name: str) -> str:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pathlib
+import threading
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
+
+from foresail_runtime.web import infer, multipart
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,6 +58,25 @@ async def test_the_options_may_be_fields_of_the_form(server: Server) -> None:
     assert (status, document) == (400, {"error": "the option confidence is in the query and in the form: send it once"})
     status, document = await detect(server, form(confidence="much"))
     assert (status, "write a number from 0 to 1" in document["error"]) == (400, True)
+
+
+@pytest.mark.parametrize(("more", "expected"), [(0, "MainThread"), (infer.LARGE, "large")], ids=["small", "large"])
+async def test_a_large_form_is_taken_apart_away_from_the_loop(
+    serve: Callable[..., Any], nanodet: pathlib.Path, monkeypatch: pytest.MonkeyPatch, more: int, expected: str
+) -> None:
+    server = await serve(nanodet)
+    threads: list[str] = []
+    inner = multipart.read
+
+    def noted(*words: Any) -> multipart.Form:
+        threads.append(threading.current_thread().name.partition("_")[0])
+        return inner(*words)
+
+    monkeypatch.setattr(multipart, "read", noted)
+    form = aiohttp.FormData({"note": "x" * more})
+    form.add_field("image", CHELSEA.read_bytes(), filename="chelsea.png", content_type="image/png")
+    assert (await detect(server, form))[0] == 200
+    assert threads == [expected]
 
 
 async def test_the_picture_comes_back_with_its_boxes_drawn(server: Server) -> None:
