@@ -10,6 +10,7 @@ which scrapes take, too. A run that is not sampled costs a subtraction.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import math
@@ -21,7 +22,7 @@ import numpy as np
 from foresail_runtime.drift import features, window
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -129,20 +130,18 @@ class Watch:
             return
         start = self._clock()
         with self._lock:
-            try:
+            with self._ending_at_a_mistake():
                 self._take(inputs, names, outputs)
                 if self._held_rows >= ROWS_TOGETHER:
                     self._count(start)
-            except Exception:  # whatever it is, requests are answered; and it would be the same the next time
-                self._broken = True
-                log.exception("drift is no longer watched")
             self._adapt(start, self._clock())
 
     def snapshot(self) -> Snapshot:
-        """Return the counts as they are now."""
+        """Return the counts as they are now; those that there are, if not all can be had."""
         now = self._clock()
         with self._lock:
-            self._count(now)
+            with self._ending_at_a_mistake():
+                self._count(now)
             widths = self._window.widths
             total, recent = self._window.total, self._window.recent(now)
             return Snapshot(
@@ -152,6 +151,15 @@ class Watch:
                 self._seconds,
                 self._stride,
             )
+
+    @contextlib.contextmanager
+    def _ending_at_a_mistake(self) -> Iterator[None]:
+        """Watch no more after a mistake of ours: requests and scrapes are answered all the same."""
+        try:
+            yield
+        except Exception:  # whatever it is, it would be the same the next time
+            self._broken = True
+            log.exception("drift is no longer watched")
 
     def _take(self, inputs: Mapping[str, npt.NDArray[Any]], names: Sequence[str], outputs: Sequence[Any]) -> None:
         """Copy some rows: the arrays are views of whole requests and answers, which must not be kept."""
@@ -166,6 +174,8 @@ class Watch:
 
     def _keep(self, key: tuple[str, str], array: npt.NDArray[Any]) -> int:
         rows = array[:: max(1, -(-len(array) // ROWS_A_RUN))]
+        if not len(rows):  # an output that found nothing
+            return 0
         if rows.nbytes > _LARGE_BYTES:  # counted at once, so that little memory is held
             bins = self._bins[key]
             self._window.add(bins.features, bins.count(rows), self._clock())
@@ -174,12 +184,12 @@ class Watch:
         return len(rows)
 
     def _count(self, now: float) -> None:
-        for key, held in self._held.items():
-            if held:
-                bins = self._bins[key]
-                self._window.add(bins.features, bins.count(np.concatenate(held)), now)
-                held.clear()
+        held, self._held = self._held, {key: [] for key in self._bins}  # let go of first: a mistake is made once
         self._held_rows = 0
+        for key, arrays in held.items():
+            bins = self._bins[key]
+            for array in _join(arrays):
+                self._window.add(bins.features, bins.count(array), now)
 
     def _adapt(self, start: float, end: float) -> None:
         """Set the distance to the next sample so that samples take their share of the time and no more."""
@@ -192,6 +202,14 @@ class Watch:
             self._stride = min(MAX_STRIDE, max(1, math.ceil(share / self._cost)))
             self._looked, self._seconds_since = end, 0.0
         self._left = self._stride
+
+
+def _join(arrays: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+    """Return as few arrays of the same rows as there can be: rows may be of different lengths."""
+    shapes: dict[tuple[int, ...], list[npt.NDArray[Any]]] = {}
+    for array in arrays:
+        shapes.setdefault(array.shape[1:], []).append(array)
+    return [np.concatenate(same) for same in shapes.values()]
 
 
 class Watched:

@@ -172,6 +172,42 @@ def test_a_mistake_of_ours_ends_the_watching_and_not_the_request(caplog: pytest.
     assert [record.message for record in caplog.records] == ["drift is no longer watched"]
 
 
+LENGTHS = tensors.Signature(
+    (tensors.TensorSpec("tokens", tensors.FP32, (-1, -1)),), (tensors.TensorSpec("found", tensors.FP32, (-1, -1, 4)),)
+)
+
+
+def test_rows_of_different_lengths_and_runs_without_rows_are_counted_side_by_side() -> None:
+    views = features.views(LENGTHS, ("found",))
+    collector = collect.Collector(views)
+    runs = [
+        (np.full((2, size), float(size)), np.full((count, size, 4), 0.5)) for size, count in ((3, 2), (5, 0), (3, 1))
+    ]
+    for tokens, found in runs[::2]:
+        collector.add({"tokens": tokens}, {"found": found})
+    made = watch.Watch(collector.reference("m", 10), views, Clock())
+    for tokens, found in runs:
+        made.see({"tokens": tokens}, ["found"], [found])
+    snapshot = made.snapshot()
+    assert snapshot.rows == 6
+    assert [sum(counts) for counts in snapshot.total] == [6, 6, 6, 3, 3]
+    made.see({"tokens": runs[0][0]}, ["found"], [runs[0][1]])
+    assert made.snapshot().rows == 8
+
+
+def test_a_mistake_of_ours_that_shows_when_counts_are_read_is_said_once_and_the_counts_are_read(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    made = fed(rows(300, seed=1))
+    inputs, outputs = rows(1, seed=2)
+    made.see({**inputs, "t": np.array(["no bytes"], object)}, ["y"], [outputs["y"]])
+    first = made.snapshot()
+    feed(made, rows(1, seed=3))
+    assert made.snapshot() == first
+    assert sum(first.total[0]) >= watch.ROWS_TOGETHER
+    assert [record.message for record in caplog.records] == ["drift is no longer watched"]
+
+
 def test_only_the_outputs_that_were_asked_for_are_counted() -> None:
     made = watch.Watch(REFERENCE, VIEWS, Clock())
     made.see(rows(1, seed=1)[0], [], [])
