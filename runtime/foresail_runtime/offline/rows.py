@@ -120,6 +120,8 @@ class TableReader:
         wide = specs * len(arrays) if len(specs) == 1 else specs
         for array, spec in zip(arrays, wide, strict=True):
             kind = spec.datatype.dtype.kind
+            if spec.datatype is tensors.BYTES:  # which numpy would cast anything to
+                return None
             if not (kind == "f" and array.dtype.kind in "fiu") and not np.can_cast(array.dtype, spec.datatype.dtype):
                 return None
         if len(specs) == 1 and len(specs[0].shape) == 2:

@@ -241,6 +241,23 @@ def test_decimals_are_numbers_and_kept_as_they_are(
     assert pq.read_table(tmp_path / "whole.parquet")["value"].to_pylist() == [20.0, 10.0]
 
 
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_a_number_where_a_text_belongs_is_an_error_of_its_row(
+    foresail: Foresail, two_columns: pathlib.Path, tmp_path: pathlib.Path, lines: Lines, suffix: str
+) -> None:
+    given = tmp_path / f"in.{suffix}"
+    if suffix == "jsonl":
+        given.write_text('{"age": 1, "name": 12345}\n{"age": 2, "name": 67890}\n')
+    else:
+        pq.write_table(pa.table({"age": [1, 2], "name": [12345, 67890]}), given)
+    assert foresail("batch", two_columns, given, tmp_path / "out.jsonl") == 3
+    assert [row["who"] for row in lines(tmp_path / "out.jsonl")] == [None, None]
+    assert lines(tmp_path / "out.jsonl.errors.jsonl") == [
+        {"row": 0, "error": "column 'name': '12345' is no value for BYTES"},
+        {"row": 1, "error": "column 'name': '67890' is no value for BYTES"},
+    ]
+
+
 def test_digits_with_a_line_between_are_no_number(
     foresail: Foresail, two_columns: pathlib.Path, lookup: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
