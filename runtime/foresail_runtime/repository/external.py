@@ -19,17 +19,26 @@ if TYPE_CHECKING:
 MAX_DEPTH: Final = 100
 """Graphs in graphs; protobuf itself stops at 100."""
 
+_TAG_BITS: Final = 0xFFFFFFFF
+"""What protobuf keeps of a field's tag, however long it is written."""
+
+_FIXED_BYTES: Final = {1: 8, 5: 4}
+"""By wire type."""
+
 # onnx.proto: message → field number → the message in that field.
 _FIELDS: Final[dict[str, dict[int, str]]] = {
     "model": {7: "graph", 20: "training", 25: "function"},
     "training": {1: "graph", 2: "graph"},
-    "function": {7: "node"},
+    "function": {7: "node", 11: "attribute"},
     "graph": {1: "node", 5: "tensor", 15: "sparse"},
     "sparse": {1: "tensor", 2: "tensor"},
     "node": {5: "attribute"},
     "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
     "tensor": {13: "entry"},
 }
+
+_LOCATION: Final = "location"
+"""The key of an external file's path. Bytes without it name no file, however another reader may understand them."""
 
 
 class _BrokenError(Exception):
@@ -40,15 +49,19 @@ def check(path: Path) -> None:
     """Check every external file of a model; a file that is no ONNX at all is left to ONNX Runtime's own words.
 
     Raises:
-        ModelUnusable: One lies outside the model's folder, or is not there.
+        ModelUnusable: One lies outside the model's folder, or is not there; or the file is broken, and may name one.
     """
     if path.stat().st_size == 0:
         return
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         try:
             found = sorted(set(locations(data)))
-        except _BrokenError:
-            return
+        except _BrokenError as error:
+            if data.find(_LOCATION.encode()) < 0:
+                return
+            raise errors.ModelUnusable(
+                "ModelInvalid", f"{path.name} is damaged, or is no ONNX model: export it, or copy it, again"
+            ) from error
     folder = path.parent.resolve()
     for location in found:
         _check_location(path, folder, location)
@@ -69,7 +82,7 @@ def locations(data: bytes | mmap.mmap) -> Iterator[str]:
             inner = _FIELDS[message].get(number)
             if inner == "entry":
                 key, value = _entry(data, first, last)
-                if key == "location":
+                if key == _LOCATION:
                     yield value
             elif inner is not None:
                 todo.append((inner, first, last, depth + 1))
@@ -81,26 +94,31 @@ def _entry(data: bytes | mmap.mmap, start: int, end: int) -> tuple[str, str]:
 
 
 def _fields(data: bytes | mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """Yield number, start and end of every field that has a length."""
+    """Yield number, start and end of every field that has a length, but of those in groups, which ONNX has none of."""
     offset = start
+    groups: list[int] = []
     while offset < end:
         tag, offset = _varint(data, offset, end)
+        tag &= _TAG_BITS
         match tag & 7:
             case 0:
                 _, offset = _varint(data, offset, end)
-            case 1:
-                offset += 8
-            case 5:
-                offset += 4
+            case 1 | 5 as wire:
+                offset += _FIXED_BYTES[wire]
             case 2:
                 length, offset = _varint(data, offset, end)
                 if offset + length > end:
                     raise _BrokenError
-                yield tag >> 3, offset, offset + length
+                if not groups:
+                    yield tag >> 3, offset, offset + length
                 offset += length
+            case 3 if len(groups) < MAX_DEPTH:
+                groups.append(tag >> 3)
+            case 4 if groups and groups.pop() == tag >> 3:
+                pass
             case _:
                 raise _BrokenError
-    if offset != end:
+    if offset != end or groups:
         raise _BrokenError
 
 

@@ -14,6 +14,7 @@ from foresail_runtime.repository import external
 
 if TYPE_CHECKING:
     import pathlib
+    from collections.abc import Callable
 
 
 def tensor(location: str | None, name: str = "w") -> onnx.TensorProto:
@@ -42,11 +43,14 @@ def save(path: pathlib.Path, location: str | None, where: str = "initializer") -
     model: Any = onnx.helper.make_model(graph)
     if where == "function":
         model.functions.append(onnx.helper.make_function("d", "f", [], ["w"], [constant], []))
+    if where == "default":
+        default = onnx.helper.make_attribute("value", weights)
+        model.functions.append(onnx.helper.make_function("d", "f", [], ["w"], [], [], attribute_protos=[default]))
     path.write_bytes(model.SerializeToString())
     return path
 
 
-PLACES = ["initializer", "constant", "subgraph", "function"]
+PLACES = ["initializer", "constant", "subgraph", "function", "default"]
 OUTSIDE = ["../secret", "/etc/passwd", "a/../../secret", "..", "C:\\secret", "a\\..\\..\\secret", ""]
 
 
@@ -91,6 +95,39 @@ def test_a_mounted_configmap_links_within_its_folder(tmp_path: pathlib.Path) -> 
     for name in ("m.onnx", "weights"):
         (tmp_path / name).symlink_to(f"..data/{name}")
     external.check(tmp_path / "m.onnx")
+
+
+GROUP = b"\xf3\x07\x0a\x02ab\xfb\x07\x08\x01\xfc\x07\xf4\x07"
+"""A field 126 in protobuf's oldest way, a group: within it a text, and another group with a number."""
+ODDLY: dict[str, Callable[[bytes], bytes]] = {
+    "behind a group": lambda data: GROUP + data,
+    "before a group": lambda data: data + GROUP,
+    "behind a field with bits past the 32nd": lambda data: data.replace(b"\x3a", b"\xba\x80\x80\x80\x10", 1),
+    "before a group without an end": lambda data: data + b"\xf3\x07",
+    "before the end of no group": lambda data: data + b"\xf4\x07",
+    "before the end of another group": lambda data: data + b"\xf3\x07\xfc\x07",
+    "before too many groups": lambda data: data + b"\xf3\x07" * 200 + b"\xf4\x07" * 200,
+    "before half a field": lambda data: data + b"\x3a\x05a",
+    "behind a wire type that is none": lambda data: b"\x0e" + data,
+}
+
+
+@pytest.mark.parametrize("oddly", ODDLY.values(), ids=ODDLY.keys())
+def test_bytes_that_another_reader_may_understand_do_not_hide_a_file_outside(
+    tmp_path: pathlib.Path, oddly: Callable[[bytes], bytes]
+) -> None:
+    path = save(tmp_path / "m.onnx", "../secret")
+    path.write_bytes(oddly(path.read_bytes()))
+    with pytest.raises(errors.ModelUnusable) as caught:
+        external.check(path)
+    assert caught.value.reason in ("ExternalDataOutside", "ModelInvalid")
+
+
+def test_a_group_is_passed_over_and_what_it_holds_is_no_field_of_the_model(tmp_path: pathlib.Path) -> None:
+    inner = save(tmp_path / "m.onnx", None).read_bytes()
+    hidden = b"\xf3\x07" + save(tmp_path / "n.onnx", "weights").read_bytes() + b"\xf4\x07"
+    assert list(external.locations(inner + hidden)) == []
+    assert list(external.locations(hidden + save(tmp_path / "n.onnx", "weights").read_bytes())) == ["weights"]
 
 
 @pytest.mark.parametrize(
