@@ -11,6 +11,7 @@ import asyncio
 import dataclasses
 import logging
 import random
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,6 +35,8 @@ CONNECT_SECONDS: Final = 15.0
 STALL_SECONDS: Final = 30.0
 """Without a byte for so long, a connection is given up and the download continued on another."""
 PROGRESS_BYTES: Final = 2**20
+_RANGE: Final = re.compile(r"bytes (\d+)-\d+/(\d+|\*)", re.ASCII)
+"""What Content-Range says: the first byte and the whole file's size."""
 
 
 class _BreakError(Exception):
@@ -55,6 +58,8 @@ class _Transfer:
     say: Callable[[str | None, str], None]
     received: int = 0
     """Bytes of the file that are there."""
+    total: int | None = None
+    """Bytes of the whole file, once an answer has told."""
     broke_off: bool = False
     """Whether the last attempt did, and no more than it brought has come since."""
 
@@ -177,13 +182,14 @@ def _check_response(transfer: _Transfer, response: aiohttp.ClientResponse, state
     """
     status, name = response.status, transfer.name
     if status == 206 and state.size:
-        return _start_of_range(response, state)
+        return _start_of_range(transfer, response, state)
     if status == 200:
         if response.content_type == "text/html":
             raise errors.ModelUnusable(
                 "NotAModel",
                 f"{name} answers with an HTML page, not a file: is it the address of a web page, or a login?",
             )
+        transfer.total = response.content_length
         return 0
     if status == 416:  # our part is as long as the file, or longer than a new one: begin again
         transfer.part.discard()
@@ -202,11 +208,23 @@ def _check_response(transfer: _Transfer, response: aiohttp.ClientResponse, state
     )
 
 
-def _start_of_range(response: aiohttp.ClientResponse, state: partial.State) -> int:
+def _start_of_range(transfer: _Transfer, response: aiohttp.ClientResponse, state: partial.State) -> int:
     content_range = response.headers.get("Content-Range", "")
-    if not content_range.startswith(f"bytes {state.size}-"):
+    found = _RANGE.fullmatch(content_range)
+    if found is None or int(found[1]) != state.size:
         raise _BreakError(f"the server continues at {content_range!r}, asked for byte {state.size}")
+    total = transfer.total if found[2] == "*" else int(found[2])
+    if _is_of_another(response, state) or transfer.total not in (None, total):
+        transfer.part.discard()
+        raise _BreakError("the file has changed since its first part was fetched")
+    transfer.total = total
     return state.size
+
+
+def _is_of_another(response: aiohttp.ClientResponse, state: partial.State) -> bool:
+    """Tell whether a range says itself that it is of another file: there are servers that never look at If-Range."""
+    found = response.headers.get("Last-Modified" if state.validator.endswith("GMT") else "ETag")
+    return found is not None and found != state.validator
 
 
 def _retry_after(response: aiohttp.ClientResponse) -> float:
@@ -215,8 +233,9 @@ def _retry_after(response: aiohttp.ClientResponse) -> float:
 
 
 async def _receive(transfer: _Transfer, response: aiohttp.ClientResponse, start: int, state: partial.State) -> None:
-    length = response.content_length
-    total = None if length is None else start + length
+    length, total = response.content_length, transfer.total
+    if total is None and length is not None:  # of a range whose answer does not know the whole
+        total = start + length
     if total is not None:
         digest.check_size(total, transfer.description)
     validator = response.headers.get("ETag", "")

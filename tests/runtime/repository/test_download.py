@@ -160,6 +160,60 @@ async def test_a_file_that_changed_meanwhile_is_fetched_anew(fetch: Fetch, sourc
     assert (await fetch()).read_bytes() == other
 
 
+def ranged(data: bytes, more: str, *, most: int | None = None, total: str | None = None) -> Any:
+    """Answer with the range that is asked for, whatever If-Range says; `most`: of so many bytes."""
+
+    def answer(headers: dict[str, str]) -> tuple[bytes, bytes]:
+        start = int(headers.get("range", "bytes=0-").removeprefix("bytes=").rstrip("-"))
+        body = data[start:][:most]
+        span = f"bytes {start}-{start + len(body) - 1}/{len(data) if total is None else total}"
+        status = f"206 Partial Content\r\nContent-Range: {span}" if "range" in headers else "200 OK"
+        return f"{status}\r\nContent-Length: {len(body)}{more}".encode(), body
+
+    return answer
+
+
+DATED = "\r\nLast-Modified: Thu, 01 Jan 2026 00:00:0"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('\r\nETag: "v1"', '\r\nETag: "v2"'),
+        ('\r\nETag: "v1"', '\r\nETag: W/"v1"'),
+        (f"{DATED}1 GMT", f"{DATED}2 GMT"),
+        ('\r\nETag: "v1"', ""),
+    ],
+    ids=["by its tag", "by a weak tag", "by its date", "by its length"],
+)
+async def test_a_server_that_ignores_if_range_does_not_have_two_files_joined(
+    fetch: Fetch, source: Source, before: str, after: str
+) -> None:
+    def broken(headers: dict[str, str]) -> tuple[bytes, bytes]:
+        lines, body = ranged(DATA, before)(headers)
+        return lines, body[:300_000]
+
+    other = DATA[::-1] + b"more"
+    source.answers = [broken, ranged(other, after)]
+    assert (await fetch()).read_bytes() == other
+    assert ["range" in one for one in source.requests] == [False, True, False]
+
+
+@pytest.mark.parametrize("total", [None, "*"], ids=["told", "not told"])
+async def test_a_range_that_says_nothing_of_another_file_is_taken(
+    fetch: Fetch, source: Source, total: str | None
+) -> None:
+    source.answers = [whole(cut=300_000, more=f"{DATED}1 GMT"), ranged(DATA, f"{DATED}2 GMT", total=total)]
+    assert (await fetch(digest=DIGEST)).read_bytes() == DATA
+    assert len(source.requests) == 2
+
+
+async def test_a_server_that_gives_less_than_is_asked_for_is_asked_again(fetch: Fetch, source: Source) -> None:
+    tagged = '\r\nETag: "v1"'
+    source.answers = [whole(cut=300_000), ranged(DATA, tagged, most=400_000), ranged(DATA, tagged)]
+    assert (await fetch()).read_bytes() == DATA
+
+
 @pytest.mark.parametrize("tag", ["", 'W/"v1"'], ids=["no tag", "a weak tag"])
 async def test_without_a_strong_tag_a_download_begins_again(fetch: Fetch, source: Source, tag: str) -> None:
     source.answers = [whole(cut=300_000, tag=tag), whole(tag=tag)]
