@@ -266,9 +266,10 @@ class Autoscaling:
             return SOON_SECONDS
         self._proxy, self._choice = state.proxy, state.choice
         self._known.set()
-        if state.chain is None or state.proxy is None:
+        if state.chain is None:
             return SOON_SECONDS
-        await server.serve(state.chain, state.proxy)
+        if state.proxy is not None:
+            await server.serve(state.chain, state.proxy)
         return LOOK_SECONDS
 
 

@@ -6,6 +6,7 @@
 | else external.metrics.k8s.io: we                          | external |
 | another provider both, nobody, or no right to know        | bounds   |
 | we, but the API server has not reached us for two minutes | bounds   |
+| we, but nobody tells us who the aggregator is             | bounds   |
 
 In the mode `bounds` the operator itself writes the size it decides on as the HPA's minimum and maximum. One foreign
 version makes the whole group foreign: the HPA picks one version for all its metrics.
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 PATIENCE: Final = dt.timedelta(minutes=2)
 """For how long the API server may not reach us before the HPA is led another way: longer than an upgrade takes."""
+_BY_BOUNDS: Final = "the operator sets the HPA's bounds itself"
 
 
 class Mode(enum.StrEnum):
@@ -52,7 +54,12 @@ class Choice:
 
 
 def choose(
-    api_services: Iterable[Mapping[str, Any]] | None, ours: Service, now: dt.datetime, since: dt.datetime
+    api_services: Iterable[Mapping[str, Any]] | None,
+    ours: Service,
+    now: dt.datetime,
+    since: dt.datetime,
+    *,
+    distrust: str | None = None,
 ) -> Choice:
     """Return the mode.
 
@@ -62,11 +69,14 @@ def choose(
         ours: The Service that our metrics API stands behind.
         now: The time.
         since: When we began to look: that we were not reached before says nothing.
+        distrust: Why we do not know the aggregator, and so answer nobody; None where we do.
     """
     if api_services is None:
         return Choice(
             Mode.BOUNDS, "this install has no metrics API of its own, so the operator sets the HPA's bounds itself"
         )
+    if distrust is not None:
+        return Choice(Mode.BOUNDS, f"{_BY_BOUNDS} because its metrics API can trust nobody: {distrust}")
     served = list(api_services)
     against: list[str] = []
     for mode, group in ((Mode.CUSTOM, documents.CUSTOM_GROUP), (Mode.EXTERNAL, documents.EXTERNAL_GROUP)):
@@ -81,7 +91,7 @@ def choose(
                 "the operator's pods"
             )
         against += [f"{group} belongs to {_text(service)}" for service in services if service != ours][:1]
-    return Choice(Mode.BOUNDS, f"the operator sets the HPA's bounds itself{_because(against)}")
+    return Choice(Mode.BOUNDS, f"{_BY_BOUNDS}{_because(against)}")
 
 
 def _unreached(item: Mapping[str, Any], now: dt.datetime, since: dt.datetime) -> str | None:

@@ -62,6 +62,8 @@ class Registration:
         self._now = now
         self._since: dt.datetime | None = None
         """When it looked for the first time."""
+        self._distrust: str | None = None
+        """Why the aggregator was not known at the last look; None when it was."""
 
     async def look(self) -> State:
         """Read what is there and, as the leader, repair it.
@@ -75,7 +77,9 @@ class Registration:
         if chain is not None and self._leads():
             for item in items or ():
                 await self._trust(item, chain)
-        return State(chain, await self._front_proxy(), mode.choose(items, self._service, self._now(), self._since))
+        proxy = await self._front_proxy()
+        choice = mode.choose(items, self._service, self._now(), self._since, distrust=self._distrust)
+        return State(chain, proxy, choice)
 
     async def _chain(self) -> Chain | None:
         found = await self._find(SECRET, self._service.namespace, self._secret)
@@ -124,10 +128,14 @@ class Registration:
     async def _front_proxy(self) -> FrontProxy | None:
         try:
             found = await self._find(CONFIG_MAP, front_proxy.NAMESPACE, front_proxy.CONFIG_MAP)
-            return front_proxy.read(found or {})
+            proxy = front_proxy.read(found or {})
         except (errors.Refused, front_proxy.FrontProxyError) as error:
-            _LOG.warning("the metrics API can trust nobody", extra={"error": str(error)})
+            before, self._distrust = self._distrust, str(error)
+            if self._distrust != before:
+                _LOG.warning("the metrics API can trust nobody", extra={"error": self._distrust})
             return None
+        self._distrust = None
+        return proxy
 
     async def _find(self, kind: Kind, namespace: str | None, name: str) -> Manifest | None:
         try:

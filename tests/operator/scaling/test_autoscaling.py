@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime as dt
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from prometheus_client import generate_latest
 
 from foresail_operator.api import kinds, v1alpha1
@@ -14,9 +18,14 @@ from foresail_operator.desired import haproxy
 from foresail_operator.kube import Kube
 from foresail_operator.metrics import Metrics
 from foresail_operator.observe import Cache
+from foresail_operator.scaling import autoscaling
 from foresail_operator.scaling.autoscaling import Autoscaling
 from foresail_operator.scaling.census import read
+from foresail_operator.scaling.mode import Service
+from foresail_operator.scaling.registration import Registration
+from foresail_operator.scaling.server import MetricsServer
 from foresail_runtime import contract
+from tests.operator import wire
 from tests.operator.conftest import make_raw
 
 if TYPE_CHECKING:
@@ -160,3 +169,15 @@ async def test_a_model_asleep_wants_no_replica_in_status_and_metrics(stage: Stag
     assert stage.view().load.minimum == 1
     labels = {"namespace": "team", "model": "fraud"}
     assert stage.metrics.registry.get_sample_value("foresail_operator_model_desired_replicas", labels) == 0
+
+
+async def test_certificates_are_waited_for_each_second_and_an_aggregator_each_minute(stage: Stage) -> None:
+    api, service, leads = wire.Api(), Service("foresail", "foresail-metrics-api"), [False]
+    server = MetricsServer(web.Application(), "127.0.0.1", 0)
+    async with TestServer(api.app()) as cluster, aiohttp.ClientSession(cluster.make_url("/")) as session:
+        kube = Kube(session, Metrics(), lambda: None)
+        registration = Registration(kube, service, "tls", leads=lambda: leads[0], now=lambda: dt.datetime.now(dt.UTC))
+        assert await stage.scaling._look(registration, server) == autoscaling.SOON_SECONDS
+        leads[0] = True
+        assert await stage.scaling._look(registration, server) == autoscaling.LOOK_SECONDS
+    assert server.port is None

@@ -63,3 +63,10 @@ def test_a_metrics_api_that_the_api_server_does_not_reach_is_gone_around_after_t
     assert "port 8443" in choice.reason
     fresh = mode.choose([unreached(custom, 3600)], OURS, NOW, NOW - dt.timedelta(seconds=119))
     assert fresh.mode is Mode.CUSTOM  # nobody could reach an operator that was away
+
+
+def test_a_metrics_api_that_does_not_know_its_aggregator_is_gone_around_at_once() -> None:
+    served = [api("custom", "v1beta2", OURS), api("external", "v1beta1", OURS)]
+    choice = mode.choose(served, OURS, NOW, NOW, distrust="no client certificate authority")
+    assert choice.mode is Mode.BOUNDS
+    assert choice.reason.endswith("because its metrics API can trust nobody: no client certificate authority")

@@ -151,10 +151,25 @@ async def test_an_apiservice_that_somebody_writes_meanwhile_is_told_at_the_next_
         assert place.bundle(API_SERVICES[0]) == state.chain.ca_bundle
 
 
-async def test_a_cluster_that_does_not_say_who_its_aggregator_is_is_trusted_with_nothing(place: Place) -> None:
-    del place.api.objects[AUTHENTICATION]
+async def test_a_cluster_that_does_not_say_who_its_aggregator_is_is_trusted_with_nothing_and_it_is_said_once(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    place.served(API_SERVICES[0])
+    authority = place.api.objects.pop(AUTHENTICATION)
     async with place.registration() as registration:
-        assert (await registration.look()).proxy is None
+        for _ in range(3):
+            state = await registration.look()
+            assert state.proxy is None
+            assert state.choice.mode is Mode.BOUNDS
+            assert "--requestheader-client-ca-file" in state.choice.reason
+        assert caplog.text.count("can trust nobody") == 1
+        place.api.put(AUTHENTICATION, authority)
+        state = await registration.look()
+        assert state.proxy is not None
+        assert state.choice.mode is Mode.CUSTOM
+        del place.api.objects[AUTHENTICATION]
+        await registration.look()
+        assert caplog.text.count("can trust nobody") == 2
 
 
 async def test_a_secret_that_was_spoilt_is_made_anew(place: Place) -> None:
