@@ -52,6 +52,8 @@ class Model:
     """Ends its thread, once nothing runs on it any more."""
     in_flight: int = 0
     """Requests that found this version and are not answered yet; counted by the door."""
+    preparing: int = 0
+    """Pictures for it that are being decoded, or wait for a worker to decode them; counted by who answers them."""
     drained: asyncio.Event | None = None
     """Set once the last of them is answered; None: it does not leave."""
 

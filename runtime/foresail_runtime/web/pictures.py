@@ -31,8 +31,6 @@ class PictureHandlers:
         self._serving = serving
         self._settings = settings
         self._budget = room.Budget(settings.max_held_bytes // 2)
-        self._preparing = 0
-        """Pictures that are being decoded, or wait for a worker to decode them."""
 
     async def detect(self, request: web.BaseRequest, values: Mapping[str, str]) -> web.Response:
         """Answer with boxes, or with the picture and its boxes drawn in (`format=png`)."""
@@ -58,14 +56,14 @@ class PictureHandlers:
         is_drawn = way == "detect" and wanted.format == "png"
         prepare = functools.partial(task.prepare, keep_picture=True) if is_drawn else task.prepare
         # Decoding costs more than being told to come back: so what has no room in the queue is not decoded.
-        model.batcher.check_room(self._preparing)
-        self._preparing += 1
+        model.batcher.check_room(model.preparing)
+        model.preparing += 1
         begun = self._serving.clock()
         try:
             decode = functools.partial(prepare, body, max_pixels=settings.max_pixels, budget=self._budget)
             prepared = await self._work(decode)
         finally:
-            self._preparing -= 1
+            model.preparing -= 1
         model.metrics.decoded(self._serving.clock() - begun)
         response = await model.infer(InferRequest(prepared.inputs, task.outputs), prepared.nbytes)
         begun = self._serving.clock()

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import pathlib
 import threading
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
+import onnx
 import pytest
 
+from foresail_runtime import settings
 from foresail_runtime.web import infer, multipart
+from tests.runtime.conftest import FLOAT, running, save_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
 
 PICTURES = pathlib.Path(__file__).parents[2] / "pictures"
 CHELSEA = PICTURES / "chelsea.png"
+PATIENCE = 10.0
 
 
 @pytest.fixture
@@ -104,3 +109,43 @@ async def test_what_can_not_be_answered_is_refused_in_words(
 ) -> None:
     status, document = await detect(server, data, query, way)
     assert (status, set(document)) == (expected, {"error"})
+
+
+def classifier(path: pathlib.Path) -> None:
+    path.parent.mkdir(parents=True)
+    nodes = [
+        onnx.helper.make_node("GlobalAveragePool", ["x"], ["pooled"]),
+        onnx.helper.make_node("Flatten", ["pooled"], ["y"]),
+    ]
+    save_model(path, nodes, {"x": (FLOAT, (1, 3, 8, 8))}, {"y": (FLOAT, (1, 3))})
+
+
+async def test_pictures_of_one_model_leave_the_others_queue_alone(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "models"
+    for name in ("busy", "calm"):
+        classifier(root / name / "1" / "model.onnx")
+        (root / name / "foresail.json").write_text('{"task": "image-classification", "maxQueueSize": 1}')
+    chosen = settings.Settings(host="127.0.0.1", http_port=0, grpc_port=None, shutdown_seconds=2.0)
+    async with running(chosen, root) as server:
+        gate, entered = threading.Event(), threading.Event()
+        task = server.app.serving.model("busy").picture
+        inner = task.prepare
+
+        def held(*arguments: Any, **options: Any) -> Any:
+            entered.set()
+            assert gate.wait(PATIENCE)
+            return inner(*arguments, **options)
+
+        monkeypatch.setattr(task, "prepare", held)
+
+        async def classify(name: str) -> int:
+            data = CHELSEA.read_bytes()
+            return (await server.call("POST", f"/v2/models/{name}/classify", data=data))[0]
+
+        first = asyncio.create_task(classify("busy"))
+        assert await asyncio.to_thread(entered.wait, PATIENCE)
+        assert (await classify("busy"), await classify("calm")) == (429, 200)
+        gate.set()
+        assert (await first, await classify("busy")) == (200, 200)
