@@ -130,7 +130,7 @@ async def test_pictures_of_one_model_leave_the_others_queue_alone(
     chosen = settings.Settings(host="127.0.0.1", http_port=0, grpc_port=None, shutdown_seconds=2.0)
     async with running(chosen, root) as server:
         gate, entered = threading.Event(), threading.Event()
-        task = server.app.serving.model("busy").picture
+        task: Any = server.app.serving.model("busy").picture
         inner = task.prepare
 
         def held(*arguments: Any, **options: Any) -> Any:
