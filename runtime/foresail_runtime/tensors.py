@@ -153,6 +153,14 @@ class InferRequest(NamedTuple):
     """How long the request may wait; None: the server's own limit."""
     priority: int = 0
 
+    @property
+    def nbytes(self) -> int:
+        """How many bytes its tensors hold."""
+        size = 0
+        for tensor in self.inputs:  # half the time of a sum, and every request that waits is asked
+            size += tensor.array.nbytes
+        return size
+
 
 class InferResponse(NamedTuple):
     """The answer to one request, outputs in the order that was asked for."""

@@ -137,7 +137,7 @@ class Express:
             model.metrics.decoded(self._serving.clock() - trip.start)
             arrays = model.batcher.run_alone(trip.request, at_once=at_once)
             if arrays is None:
-                self._queue(trip, trip.request, len(body))
+                self._queue(trip, trip.request, max(len(body), trip.request.nbytes))
                 return trip
         except Exception as error:  # noqa: BLE001  # answered, and logged if it was no answer
             self._end(trip, error)

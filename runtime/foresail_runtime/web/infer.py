@@ -53,7 +53,7 @@ class InferHandler:
         model.metrics.decoded(clock() - begun)
         arrays = model.batcher.run_alone(wanted) if self._serving.in_flight == 1 else None
         if arrays is None:
-            response = await model.infer(wanted, max(len(body), sum(tensor.array.nbytes for tensor in wanted.inputs)))
+            response = await model.infer(wanted, max(len(body), wanted.nbytes))
         else:
             response = model.respond(wanted, arrays)
         begun = clock()

@@ -54,7 +54,8 @@ class TableHandler:
             loop, large = asyncio.get_running_loop(), self._serving.large
             inputs = await loop.run_in_executor(large, _read, model.signature, model.table, body)
         model.metrics.decoded(clock() - begun)
-        response = await model.infer(InferRequest(inputs), len(body))
+        wanted = InferRequest(inputs)
+        response = await model.infer(wanted, max(len(body), wanted.nbytes))
         begun = clock()
         answer = answers.json(
             {"model_name": model.name, "model_version": model.version, **model.table.answer(response.outputs)}

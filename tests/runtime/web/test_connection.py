@@ -365,6 +365,24 @@ async def test_a_client_that_hangs_up_leaves_the_queue(server: Server) -> None:
     await first.close()
 
 
+async def test_a_waiting_request_counts_as_its_tensors_where_they_are_larger_than_its_json(server: Server) -> None:
+    gate = Gate(server)
+    first, small, large = [await Wire.open(server) for _ in range(3)]
+    await first.send(post(body("first")))
+    await until(lambda: gate.runs == 1)
+    words, zeros = body("words", 0.25), body("zeros", 0, rows=60)
+    assert len(words) > 32 * 4
+    assert len(zeros) < 60 * 32 * 4
+    await small.send(post(words))
+    await until(lambda: gate.batcher.queued == 1)
+    assert gate.batcher.queued_bytes == len(words)
+    await large.send(post(zeros))
+    await until(lambda: gate.batcher.queued == 2)
+    assert gate.batcher.queued_bytes == len(words) + 60 * 32 * 4
+    gate.gate.set()
+    assert [(await wire.answer())[0] for wire in (first, small, large)] == [200] * 3
+
+
 @pytest.mark.parametrize("expected", [429, 503])
 async def test_a_full_queue_answers_429_or_503_as_set_while_the_engine_works(
     serve: Start, mlp: pathlib.Path, expected: int

@@ -60,3 +60,21 @@ async def test_a_model_of_tensors_says_where_to_send_them(serve: Callable[..., A
     assert (status, "POST tensors to /v2/models/m/infer" in answer["error"]) == (400, True)
     status, _, response = await server.call("GET", "/v2/models/m/predict")
     assert (status, response.headers["Allow"]) == (405, "OPTIONS, POST")
+
+
+async def test_waiting_rows_count_as_their_tensor_where_it_is_larger_than_their_json(
+    serve: Callable[..., Any], fraud: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = await serve(fraud)
+    batcher = server.app.serving.model("m").batcher
+    inner, sizes = batcher.infer, []
+
+    async def noted(request: Any, size: int, timeout_seconds: float) -> Any:
+        sizes.append(size)
+        return await inner(request, size, timeout_seconds)
+
+    monkeypatch.setattr(batcher, "infer", noted)
+    body = b'{"rows": [%s]}' % b",".join([b"[0,0,0,0,0,0,0,0,0]"] * 100)
+    assert (await server.call("POST", "/v2/models/m/predict", data=body))[0] == 200
+    assert sizes == [100 * 9 * 4]
+    assert sizes[0] > len(body)
