@@ -16,7 +16,7 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING, Final
 
-from foresail_runtime import errors, loading, logs
+from foresail_runtime import errors, loading, logs, repository
 from foresail_runtime.repository import folder, layout
 from foresail_runtime.repository.layout import Entry
 
@@ -215,7 +215,8 @@ class Library:
         return True
 
     async def _open(self, name: str, version: str, path: Path, config: Config) -> Model:
-        file = await asyncio.to_thread(folder.find_file, path, config.file)
+        with repository.reading():
+            file = await asyncio.to_thread(folder.find_file, path, config.file)
         description = config.describe(name, version, str(file))
         watch = contextlib.nullcontext() if self._door.board is None else self._door.board.names(name)
         try:

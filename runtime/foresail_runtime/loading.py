@@ -73,8 +73,15 @@ async def load(
     """Return the model, ready to be served; `say` is told how far it is.
 
     Raises:
-        ModelUnusable: It can't be fetched, opened or warmed; the message says why.
+        ModelUnusable: It can't be fetched, read, opened or warmed; the message says why.
     """
+    with repository.reading():
+        return await _load(description, settings, door, say)
+
+
+async def _load(
+    description: ModelDescription, settings: Settings, door: Serving, say: Callable[[health.State, str], None]
+) -> Model:
     say(health.State.FETCHING, f"fetching {repository.public_address(description.uri)}")
     checking = functools.partial(say, health.State.VERIFYING, "comparing the file with its digest")
     path = await fetch.fetch(

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 TOKEN = "let-me-change-it"
 KEY = {"Authorization": f"Bearer {TOKEN}"}
 PATIENCE = 30.0
+NO_BYTES = "/proc/self/mem"
+"""A plain file that even root can't read from its beginning."""
 
 
 def put(root: pathlib.Path, name: str, version: str, value: float = 0.0) -> pathlib.Path:
@@ -45,6 +47,11 @@ def put(root: pathlib.Path, name: str, version: str, value: float = 0.0) -> path
 def say(root: pathlib.Path, name: str, **found: Any) -> None:
     (root / name).mkdir(parents=True, exist_ok=True)
     (root / name / "foresail.json").write_text(json.dumps(found))
+
+
+def unreadable(path: pathlib.Path) -> None:
+    path.unlink(missing_ok=True)
+    path.symlink_to(NO_BYTES)
 
 
 def request(rows: int = 1) -> dict[str, Any]:
@@ -155,6 +162,34 @@ async def test_one_bad_model_does_not_keep_the_others_from_being_served(root: pa
     assert "can't load model.onnx" in (await answer(server, "bad"))[1]
     _, ready, _ = await server.call("POST", "/v2/repository/index", json={"ready": True})
     assert [entry["name"] for entry in ready] == ["good"]
+
+
+async def test_a_file_that_can_not_be_read_is_the_matter_of_its_model_alone(root: pathlib.Path, begin: Begin) -> None:
+    put(root, "good", "1", 1.0)
+    unreadable(put(root, "bytes", "1"))
+    put(root, "name", "1")
+    say(root, "name", file="x" * 300)
+    put(root, "settings", "1")
+    unreadable(root / "settings" / "foresail.json")
+    (root / "folder").symlink_to("x" * 300)
+    server = await begin()
+    found = await index(server)
+    assert await answer(server, "good") == (200, ("1", 1.0))
+    for key in (("bytes", "1"), ("name", "1"), ("settings", ""), ("folder", "")):
+        assert found[key][0] == "UNAVAILABLE", key
+    for key in (("bytes", "1"), ("settings", ""), ("folder", "")):
+        assert "can't be read: " in found[key][1], key
+    put(root, "good", "2", 2.0)
+    for _ in range(2):
+        await kept(server).look()
+    assert await answer(server, "good") == (200, ("2", 2.0)), "it comes behind the others in the alphabet"
+
+
+async def test_what_a_new_volume_has_in_it_is_no_model(root: pathlib.Path, begin: Begin) -> None:
+    put(root, "good", "1")
+    (root / "lost+found").symlink_to("x" * 300)
+    server = await begin()
+    assert await index(server) == {("good", "1"): ("READY", "")}
 
 
 async def test_a_folder_of_bad_models_only_is_no_start(root: pathlib.Path, caplog: pytest.LogCaptureFixture) -> None:

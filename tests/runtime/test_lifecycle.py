@@ -182,6 +182,15 @@ async def test_a_pod_that_can_not_start_leaves_the_reason(start: Start, tmp_path
     assert "gone.onnx" in left.message
 
 
+async def test_a_model_that_can_not_be_read_is_no_crash(start: Start, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "m.onnx").symlink_to("/proc/self/mem")  # a plain file that even root can't read from its beginning
+    process = await start("serve", **describe(tmp_path, path=str(tmp_path / "m.onnx")))
+    assert await process.code() == 1
+    left = contract.Termination.decode((tmp_path / "termination").read_text())
+    assert left is not None
+    assert (left.reason, left.model) == ("ModelUnreadable", "m")
+
+
 async def test_a_description_that_is_none_leaves_the_reason(start: Start, tmp_path: pathlib.Path) -> None:
     process = await start("serve", **spoiled(tmp_path))
     assert await process.code() == 1

@@ -192,6 +192,11 @@ class Reason(enum.StrEnum):
         "There is no model at the path that spec.model.uri names.",
         "Correct the path, or put the file there.",
     )
+    MODEL_UNREADABLE = (
+        "ModelUnreadable",
+        "A file of the model is there, and the runtime can't read it; the message has the system's words.",
+        "Let the user that the message names read it (`chmod -R a+rX`); else look at the volume.",
+    )
     MODEL_AMBIGUOUS = (
         "ModelAmbiguous",
         "The folder holds more than one model.",
@@ -322,6 +327,7 @@ FROM_RUNTIME: Final = frozenset(
         Reason.TOKENS_UNREADABLE,
         Reason.SOURCE_UNSUPPORTED,
         Reason.MODEL_NOT_FOUND,
+        Reason.MODEL_UNREADABLE,
         Reason.MODEL_AMBIGUOUS,
         Reason.MODEL_TOO_LARGE,
         Reason.DIGEST_MISMATCH,

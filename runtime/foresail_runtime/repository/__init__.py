@@ -7,9 +7,36 @@ Files are untrusted: limited in size, compared with their digest, and nothing th
 
 from __future__ import annotations
 
+import contextlib
+import os
 import urllib.parse
+from typing import TYPE_CHECKING
 
 from foresail_runtime import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def reading() -> Iterator[None]:
+    """Put what the system says of a model's files into words, around all that reads them.
+
+    Raises:
+        ModelUnusable: A file that is there can't be read.
+    """
+    try:
+        yield
+    except OSError as error:
+        remedy = (
+            f"let user {os.getuid()}, as whom the server runs, read it"
+            if isinstance(error, PermissionError)
+            else "look at the volume or the disk"
+        )
+        place = error.filename or "the model's files"
+        raise errors.ModelUnusable(
+            "ModelUnreadable", f"{place} can't be read: {error.strerror or error}: {remedy}"
+        ) from error
 
 
 def public_address(uri: str) -> str:

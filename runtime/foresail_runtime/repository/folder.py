@@ -6,7 +6,7 @@ import dataclasses
 import stat
 from typing import TYPE_CHECKING, Final
 
-from foresail_runtime import errors
+from foresail_runtime import errors, repository
 from foresail_runtime.repository import config, layout
 
 if TYPE_CHECKING:
@@ -16,11 +16,15 @@ if TYPE_CHECKING:
     from foresail_runtime.repository.config import Config
 
 MAX_MODELS: Final = 1000
+_LOST_AND_FOUND: Final = "lost+found"
+"""On every new ext4 volume; only root may look into it."""
 _MAX_FILES: Final = 10_000
 _MAX_CONFIG_BYTES: Final = 1_000_000
 
-Fingerprint = tuple[tuple[str, int, int, int], ...]
-"""Name, size, time of change and inode of each file: equal while nothing was written."""
+Mark = tuple[str, int, int, int, int]
+Fingerprint = tuple[Mark, ...]
+"""Name, size, mode, time of change and inode of each file: equal while nothing was written, and nobody's rights to read
+it were changed."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -49,18 +53,19 @@ def is_repository(path: Path) -> bool:
 
 
 def look(root: Path) -> dict[str, Listing]:
-    """Return every model of the folder by its name.
+    """Return every model of the folder by its name; what can't be read is one with that problem.
 
     Raises:
-        ModelUnusable: The folder can't be read, or has too many models in it.
+        ModelUnusable: The folder itself can't be read, or has too many models in it.
     """
     try:
-        found = sorted(child for child in root.iterdir() if _is_model(child))
+        children = sorted(root.iterdir())
     except OSError as error:
         raise errors.ModelUnusable("ModelNotFound", f"the folder {root} can't be read: {error.strerror}") from error
+    found = {child.name: listing for child in children if (listing := _look(child)) is not None}
     if len(found) > MAX_MODELS:
         raise errors.ModelUnusable("ModelTooLarge", f"{root} has {len(found)} models, {MAX_MODELS} are served at most")
-    return {child.name: _list(child) for child in found}
+    return found
 
 
 def find_file(folder: Path, file: str | None) -> Path:
@@ -87,8 +92,16 @@ def find_file(folder: Path, file: str | None) -> Path:
     )
 
 
+def _look(child: Path) -> Listing | None:
+    try:
+        with repository.reading():
+            return _list(child) if _is_model(child) else None
+    except errors.ModelUnusable as failure:
+        return Listing(child.name, None, {}, failure.message)
+
+
 def _is_model(child: Path) -> bool:
-    if child.name.startswith(".") or not child.is_dir():
+    if child.name.startswith(".") or child.name == _LOST_AND_FOUND or not child.is_dir():
         return False
     own = (child / config.OWN_FILE, child / config.TRITON_FILE)
     return any(path.is_file() for path in own) or any(True for _ in _versions(child))
@@ -122,7 +135,7 @@ def _text(path: Path) -> str | None:
     try:
         with path.open("rb") as file:
             return file.read(_MAX_CONFIG_BYTES).decode(errors="replace")
-    except OSError:
+    except FileNotFoundError:
         return None
 
 
@@ -135,9 +148,10 @@ def _files(folder: Path) -> list[Path]:
     return sorted(found)
 
 
-def _marks(path: Path, name: str) -> list[tuple[str, int, int, int]]:
+def _marks(path: Path, name: str) -> list[Mark]:
     try:
         status = path.stat()
     except OSError:
         return []
-    return [(name, status.st_size, status.st_mtime_ns, status.st_ino)] if stat.S_ISREG(status.st_mode) else []
+    mark = (name, status.st_size, status.st_mode, status.st_mtime_ns, status.st_ino)
+    return [mark] if stat.S_ISREG(status.st_mode) else []

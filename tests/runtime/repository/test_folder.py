@@ -56,8 +56,11 @@ def test_a_listing_changes_with_a_file_and_with_nothing_else(tmp_path: pathlib.P
     os.utime(tmp_path / "a/1/weights.bin", ns=(1, 1))
     changed = folder.look(tmp_path)
     assert changed != before
+    (tmp_path / "a/1/model.onnx").chmod(0o600)
+    hidden = folder.look(tmp_path)
+    assert hidden != changed, "what can be read now may be loaded now"
     put(tmp_path, "a/foresail.json")
-    assert folder.look(tmp_path)["a"].versions["1"] != changed["a"].versions["1"]
+    assert folder.look(tmp_path)["a"].versions["1"] != hidden["a"].versions["1"]
     assert "is not JSON" in folder.look(tmp_path)["a"].problem
 
 

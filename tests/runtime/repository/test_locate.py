@@ -112,3 +112,20 @@ def test_a_digest_is_compared_in_either_case(tmp_path: pathlib.Path) -> None:
     digest.check(found, describe("x"))
     with pytest.raises(errors.ModelUnusable, match="expected sha256:00"):
         digest.check(found, describe("x", digest="sha256:00"))
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (
+            PermissionError(13, "Permission denied", "/models/m.onnx"),
+            "^/models/m.onnx can't be read: Permission denied: ",
+        ),
+        (OSError(5, "Input/output error"), "^the model's files can't be read: Input/output error: look at the volume"),
+        (OSError("odd"), "can't be read: odd"),
+    ],
+)
+def test_what_the_system_does_not_let_us_read_is_said_with_the_way_out(error: OSError, words: str) -> None:
+    with pytest.raises(errors.ModelUnusable, match=words) as caught, repository.reading():
+        raise error
+    assert caught.value.reason == "ModelUnreadable"
