@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
+import math
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from foresail_operator import errors
@@ -34,6 +35,8 @@ TARGET_CHANGE: Final = 0.25
 """A measured target replaces the one in use only when it differs by more."""
 RISES_LIMIT: Final = 16
 """So many Deployments are raised at a time."""
+AGAIN_SECONDS: Final = 60.0
+"""How often a bug at one model is told of again: looks are taken twice a second."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -103,6 +106,8 @@ class Control:
         self._rising: dict[Key, asyncio.Task[None]] = {}
         self._leaving: dict[Key, Leaving] = {}
         self._marking: dict[Key, asyncio.Task[None]] = {}
+        self._stumbled_at: dict[Key, float] = {}
+        """When a bug at a model was told of last."""
 
     async def run(self, interval_seconds: float = 0.5) -> None:
         """Look again and again, until cancelled."""
@@ -123,15 +128,18 @@ class Control:
 
     def look(self, now: float) -> None:
         """Take one look at every model."""
-        self._models = {model.key: self._resolved(model) for model in self._scaled()}
+        self._models = {model.key: model for model in self._scaled()}
         self._scraper.watch(pod for model in self._models.values() for pod in (*model.pods, *model.proxies))
         for gone in self._scalers.keys() - self._models.keys():
             del self._scalers[gone]
-            self._targets.pop(gone, None)
-            self._leaving.pop(gone, None)
-            self._samples.pop(gone, None)
+            for memory in (self._targets, self._leaving, self._samples, self._stumbled_at):
+                memory.pop(gone, None)
         for key, model in self._models.items():
-            self._look(key, model, now)
+            try:
+                self._models[key] = resolved = self._resolved(model)
+                self._look(key, resolved, now)
+            except Exception:  # noqa: BLE001  # the other models are looked at; see there
+                self._stumble(key, now)
 
     def models(self, namespace: str) -> Iterable[Described]:
         """Return the models of a namespace, for the metrics API."""
@@ -156,7 +164,19 @@ class Control:
         """Return what there is to say of a model; None when it does not scale on its load."""
         if key not in self._scalers:
             return None
-        now, model, sample = asyncio.get_running_loop().time(), self._models[key], self._samples[key]
+        now = asyncio.get_running_loop().time()
+        try:
+            return self._outlook(key, now)
+        except Exception:  # noqa: BLE001  # whoever asks, asks of all models; see there
+            self._stumble(key, now)
+            return self._outlook(key, now)
+
+    def concurrency_target(self, key: Key) -> float | None:
+        """Return the target in use where the pods measure it; the HPA must be given the same one."""
+        return self._targets.get(key)
+
+    def _outlook(self, key: Key, now: float) -> Outlook:
+        model, sample = self._models[key], self._samples[key]
         advice = self._scalers[key].advise(model.replicas, now)
         return Outlook(
             desired=advice.replicas,
@@ -167,9 +187,18 @@ class Control:
             idle=self._scalers[key].idle(now),
         )
 
-    def concurrency_target(self, key: Key) -> float | None:
-        """Return the target in use where the pods measure it; the HPA must be given the same one."""
-        return self._targets.get(key)
+    def _stumble(self, key: Key, now: float) -> None:
+        """Let a model at which a bug of ours showed stand still, as one of whose load nothing is known.
+
+        What is remembered of it is dropped: it may be what the bug spoilt, and would be met at every look from now on.
+        Its number is then not served, and its gauges are not there, until a look goes well again.
+        """
+        if now - self._stumbled_at.get(key, -math.inf) >= AGAIN_SECONDS:
+            self._stumbled_at[key] = now
+            _LOG.exception("a look at a model's load failed", extra={"namespace": key[0], "model": key[1]})
+        for memory in (self._targets, self._leaving):
+            memory.pop(key, None)
+        self._scalers[key], self._samples[key] = ModelScaler(self._models[key].plan, now), None
 
     def _look(self, key: Key, model: Scaled, now: float) -> None:
         scaler = self._scalers.get(key)

@@ -89,9 +89,9 @@ class Steady:
 
 def _variance(stay_seconds: float, seconds: float) -> float:
     """Return the variance of a mean over `seconds`, as a share of the mean itself."""
-    if stay_seconds <= 0:
-        return 0.0
     ratio = stay_seconds / seconds
+    if ratio <= 0:
+        return 0.0
     if ratio > 100:
         return 1.0  # nobody leaves meanwhile: the mean is the count
     return 2 * ratio * (1 - ratio * (1 - math.exp(-1 / ratio)))

@@ -8,6 +8,8 @@ WAIT_SECONDS: Final = 0.1
 """A request that meets a replica at its target waits about this long, or one run where a run takes longer."""
 HEADROOM: Final = 0.7
 """The share of it that is used, so that there is room while the next replica starts."""
+SHORTEST_SECONDS: Final = 1e-9
+"""A run that took less was not measured."""
 UNKNOWN: Final = 4.0
 """Until a pod has measured itself: enough to keep two cores busy, little enough to grow early."""
 
@@ -18,7 +20,7 @@ def concurrency(batch_size: int | None, batch_seconds: float | None) -> float:
     A pod that runs `batch_size` rows in `batch_seconds` answers so many a second; the target is what it answers
     within WAIT_SECONDS or within one run, whichever is longer, less the headroom. Never under 1.
     """
-    if not batch_size or not batch_seconds or batch_seconds <= 0:
+    if not batch_size or not batch_seconds or batch_seconds < SHORTEST_SECONDS:
         return UNKNOWN
     rate = batch_size / batch_seconds
     return max(1.0, float(round(HEADROOM * rate * max(WAIT_SECONDS, batch_seconds))))

@@ -168,3 +168,35 @@ async def test_before_a_scale_in_the_least_loaded_pod_is_marked_and_only_by_the_
     assert cost is not None
     assert LOWEST <= cost < HIGHEST
     await busy.stop()
+
+
+async def test_a_bug_at_one_model_lets_it_stand_still_and_is_no_matter_of_the_others(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    odd, pod = ("shop", "odd"), StubPod(in_flight=46)
+    pods = (Pod("odd", "127.0.0.1", await pod.start()),)
+    divided_by_zero = dataclasses.replace(PLAN, goals=(Goal(Kind.CONCURRENCY, 0.0),))
+    broken = Scaled(odd, divided_by_zero, replicas=1, pods=pods)
+    stage.models.insert(0, broken)
+    await stage.until(lambda: stage.raised and len(pod.questions) > 3)
+    assert {key for key, _ in stage.raised} == {KEY}
+    outlook = stage.control.outlook(odd)
+    assert outlook is not None
+    assert (outlook.desired, outlook.kind, outlook.load, outlook.idle) == (1, None, None, False)
+    assert stage.control.number("shop", "odd", Kind.CONCURRENCY) is None
+    (line,) = caplog.records  # of dozens of looks
+    assert (line.levelname, vars(line)["namespace"], vars(line)["model"]) == ("ERROR", "shop", "odd")
+    assert line.exc_info is not None
+    stage.models[0] = dataclasses.replace(broken, plan=PLAN)
+    await stage.until(lambda: (odd, 3) in stage.raised)
+    await pod.stop()
+
+
+async def test_a_bug_that_only_an_outlook_meets_ends_nothing(stage: Stage) -> None:
+    divided_by_zero = dataclasses.replace(PLAN, goals=(Goal(Kind.CONCURRENCY, 0.0),))
+    stage.leads = False  # so that no look reckons a size
+    stage.models = [dataclasses.replace(stage.models[0], plan=divided_by_zero)]
+    await stage.until(lambda: stage.control.number("shop", "shelf", Kind.CONCURRENCY) is not None)
+    outlook = stage.control.outlook(KEY)
+    assert outlook is not None
+    assert (outlook.desired, outlook.kind, outlook.load, outlook.idle) == (1, None, None, False)

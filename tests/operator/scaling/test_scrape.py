@@ -13,7 +13,7 @@ import trustme
 from foresail_operator.scaling import loads
 from foresail_operator.scaling.connection import LIMIT_BYTES, AnswerError, take_body
 from foresail_operator.scaling.scrape import Pod, Scraper
-from foresail_runtime.contract import ContractError, Load
+from foresail_runtime.contract import LATENCY_BUCKETS_SECONDS, ContractError, Load
 from tests.operator.scaling.stubs import StubPod
 
 if TYPE_CHECKING:
@@ -167,7 +167,10 @@ def test_what_is_no_answer_is_refused(data: bytes) -> None:
         take_body(data)
 
 
-@pytest.mark.parametrize("latency", [(), (1, 2, 3)])
+BUCKETS = len(LATENCY_BUCKETS_SECONDS) + 1
+
+
+@pytest.mark.parametrize("latency", [(), tuple(range(BUCKETS))], ids=["without", "with latency"])
 def test_loads_are_read_as_the_contract_writes_them(latency: tuple[int, ...]) -> None:
     load = Load("ready", 3, 1, 12_345, 456.789, 8, 0.0123, latency)
     assert loads.decode(load.encode().encode()) == load == Load.decode(load.encode())
@@ -175,6 +178,12 @@ def test_loads_are_read_as_the_contract_writes_them(latency: tuple[int, ...]) ->
     assert loads.decode(young.encode().encode()) == young == Load.decode(young.encode())
     bare = Load("starting", 0, 0, 0, 0.0)
     assert loads.decode(bare.encode().encode()) == bare
+
+
+def said(**fields: object) -> bytes:
+    """Return what a pod says that carries nothing, but for these fields, written as they are."""
+    values = {"state": '"ready"', "in_flight": 0, "queued": 0, "requests": 0, "load_seconds": 0, **fields}
+    return "{{{}}}".format(",".join(f'"{name}":{value}' for name, value in values.items()).replace("'", '"')).encode()
 
 
 @pytest.mark.parametrize(
@@ -187,8 +196,41 @@ def test_loads_are_read_as_the_contract_writes_them(latency: tuple[int, ...]) ->
         Load("ready", -1, 0, 0, 0.0).encode().encode(),
         Load("ready", 0, 0, 0, 0.0, phases={"start": -1.0}).encode().encode(),
         b'{"state":"ready","in_flight":0,"queued":0,"requests":0,"load_seconds":0,"phases":[1]}',
+        said(in_flight="1" * 400),
+        said(in_flight=2**53),
+        said(in_flight='"3"'),
+        said(queued="null"),
+        said(requests="-1"),
+        said(requests="[]"),
+        said(load_seconds='"inf"'),
+        said(load_seconds="1e999"),
+        said(load_seconds="NaN"),
+        said(age_seconds='"nan"'),
+        said(age_seconds="-1"),
+        said(phases='{"start":"inf"}'),
+        said(phases='{"start":1e999}'),
+        said(batch_size='"a"'),
+        said(batch_size="-8"),
+        said(batch_size=2**53),
+        said(batch_seconds='"a"'),
+        said(batch_seconds="-0.1"),
+        said(batch_seconds="1e999"),
+        said(latency="7"),
+        said(latency=f'"{"1" * BUCKETS}"'),
+        said(latency=["1"] * BUCKETS),
+        said(latency=[-1] * BUCKETS),
+        said(latency=[2**53] * BUCKETS),
+        said(latency=[None] * BUCKETS),
+        b"[" * 100_000,
     ],
 )
-def test_what_is_no_load_is_refused(body: bytes) -> None:
+@pytest.mark.parametrize("decode", [loads.decode, Load.decode], ids=["the operator's", "the contract's"])
+def test_what_is_no_load_is_refused(decode: Callable[[bytes], Load], body: bytes) -> None:
     with pytest.raises(ContractError):
-        loads.decode(body)
+        decode(body)
+
+
+@pytest.mark.parametrize("decode", [loads.decode, Load.decode], ids=["the operator's", "the contract's"])
+@pytest.mark.parametrize("count", [1, BUCKETS - 1, BUCKETS + 1])
+def test_counts_by_other_buckets_than_ours_are_left_out(decode: Callable[[bytes], Load], count: int) -> None:
+    assert decode(said(latency=[1] * count)) == Load("ready", 0, 0, 0, 0.0)

@@ -75,3 +75,9 @@ def test_without_a_delay_the_present_level_is_held() -> None:
     assert steady.held(0.0) == 0.0
     now = feed(steady, 0.0, 10.0, 7.0, stay=0.01)
     assert steady.held(now + 3.0) == 7.0
+
+
+def test_requests_that_stay_for_less_than_can_be_divided_stay_for_no_time() -> None:
+    steady = Steady(30.0)
+    now = feed(steady, 0.0, 10.0, 5.0, stay=5e-324)
+    assert (steady.level, steady.deviation(now)) == (5.0, 0.0)
