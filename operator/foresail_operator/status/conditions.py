@@ -114,16 +114,15 @@ def _worded(reason: Reason, words: str, *, again: bool = False) -> _State:
 
 
 def _most_troubled(facts: Facts) -> tuple[Pod, Trouble] | None:
-    """Return the trouble of the newest revision's pods that has lasted longest, by restarts and then by name."""
-    found = [
-        (pod, pod.trouble)
-        for pod in facts.pods
-        if pod.trouble is not None
-        and pod.revision == facts.revision
-        and (not pod.ending or pod.trouble.reason is Reason.EVICTED)
-    ]
-    living = [item for item in found if not item[0].ending] or found
-    return min(living, key=lambda item: (-item[0].restarts, item[0].name), default=None)
+    """Return the trouble of the newest revision's pods that has lasted longest, by restarts and then by name.
+
+    An evicted pod is kept for hours. It speaks only until the next one is there, and not of a size that came later.
+    """
+    ours = [pod for pod in facts.pods if pod.revision == facts.revision]
+    found = [(pod, pod.trouble) for pod in ours if pod.trouble is not None and not pod.ending]
+    if facts.rollout.wanted and facts.rollout.current and all(pod.ending for pod in ours):
+        found = [(pod, pod.trouble) for pod in ours if pod.trouble is not None and pod.trouble.reason is Reason.EVICTED]
+    return min(found, key=lambda item: (-item[0].restarts, item[0].name), default=None)
 
 
 def _ready(facts: Facts, answering: int, state: _State | None) -> Statement:

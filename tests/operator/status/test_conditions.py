@@ -214,6 +214,25 @@ def test_an_eviction_speaks_only_while_no_living_pod_does() -> None:
 
 
 @pytest.mark.parametrize(
+    ("rollout", "living", "reason"),
+    [
+        (Rollout(wanted=3, replicas=3, updated=3, ready=1, current=True), True, Reason.SCALING),
+        (Rollout(wanted=0, replicas=1, updated=1, ready=1), True, Reason.IDLE),
+        (Rollout(wanted=0, replicas=1, updated=1, ready=1, current=True), False, Reason.IDLE),
+        (Rollout(wanted=1, current=False), False, Reason.PODS_STARTING),
+    ],
+    ids=["it grows", "it falls asleep", "its last replica is gone", "it wakes"],
+)
+def test_a_pod_that_was_evicted_long_ago_has_no_word_in_what_happens_now(
+    rollout: Rollout, living: bool, reason: Reason
+) -> None:
+    gone = pod(name="a", ready=False, ending=True, trouble=Trouble(Reason.EVICTED, "low on memory"))
+    found = state(rollout, (gone, pod(name="b")) if living else (gone,), sleepy=True, proved=True)
+    assert found[Type.RECONCILING][1] is reason
+    assert found[Type.STALLED][0] == "False"
+
+
+@pytest.mark.parametrize(
     ("words", "reason", "stalled"),
     [
         ('pods "x" is forbidden: exceeded quota: q', Reason.QUOTA, "False"),
