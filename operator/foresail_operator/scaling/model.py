@@ -93,8 +93,8 @@ class ModelScaler:
             return
         self._sampled_at = now
         self._backlog.add(sample)
-        if sample.concurrency > 0 or sample.requests_per_second > 0:
-            self._busy_at = now
+        if sample.silent or sample.concurrency > 0 or sample.requests_per_second > 0:
+            self._busy_at = now  # one of them that can't be asked may have had a request too
         for goal in self.plan.goals:
             self._take(goal, sample, replicas, now)
 

@@ -131,6 +131,19 @@ def test_a_model_is_idle_only_after_its_whole_idle_time_without_a_request() -> N
     assert clock.scaler.idle(clock.now)
 
 
+def test_a_model_of_whose_replicas_one_can_not_be_asked_is_not_idle() -> None:
+    clock = Clock(replicas=2)
+    silent = dataclasses.replace(sample(0.0, 0.0), pods=2, silent=1)
+    for _ in range(150):
+        clock.now += 0.5
+        clock.scaler.take(dataclasses.replace(silent, at=clock.now), 2, clock.now)
+    assert not clock.scaler.idle(clock.now)
+    clock.carry(0.0, 59.0)
+    assert not clock.scaler.idle(clock.now)
+    clock.carry(0.0, 1.5)
+    assert clock.scaler.idle(clock.now)
+
+
 def test_a_model_without_an_idle_time_never_sleeps() -> None:
     clock = Clock(Plan(PLAN.goals, PLAN.bounds))
     clock.carry(0.0, 600.0)
