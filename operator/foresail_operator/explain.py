@@ -119,14 +119,16 @@ def read(document: dict[str, Any]) -> Trouble | None:
     received, total = document.get("received_bytes"), document.get("total_bytes")
     if isinstance(received, int):
         words += f"; {received:,} bytes{f' of {total:,}' if isinstance(total, int) else ''} are here"
-    reason = document.get("reason")
+    reason = str(document.get("reason"))
     return Trouble(Reason(reason) if reason in FROM_RUNTIME else Reason.LOADING, words[:1000])
 
 
 def choose(events: list[dict[str, Any]]) -> Trouble | None:
     """Return the newest of a pod's Events that says what holds it up."""
     known = [
-        one for one in events if one.get("reason") in _REASONS and not _NOT_READY.match(one.get("message", "").strip())
+        one
+        for one in events
+        if one.get("reason") in _REASONS and one.get("message") and not _NOT_READY.match(one["message"].strip())
     ]
     newest = max(known, key=lambda one: str(one.get("lastTimestamp") or one.get("eventTime") or ""), default=None)
     return Trouble(_REASONS[newest["reason"]], " ".join(newest["message"].split())[:1000]) if newest else None

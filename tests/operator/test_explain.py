@@ -126,6 +126,7 @@ async def test_events_are_read_only_after_a_while_and_with_growing_pauses() -> N
         ([], None),
         ([{"reason": "Pulled", "message": "m"}], None),
         ([{"reason": "Unhealthy", "message": "Readiness probe failed: HTTP probe failed with statuscode: 503"}], None),
+        ([{"reason": "FailedMount"}], None),
         (
             [{"reason": "Unhealthy", "message": "Startup probe failed: HTTP probe failed with statuscode: 404"}],
             Trouble(Reason.PROBE, "Startup probe failed: HTTP probe failed with statuscode: 404"),
@@ -136,3 +137,9 @@ async def test_events_are_read_only_after_a_while_and_with_growing_pauses() -> N
 )
 def test_the_newest_event_that_says_what_holds_a_pod_up_is_chosen(events: list[dict[str, Any]], expected: Any) -> None:
     assert explain.choose(events) == expected
+
+
+@pytest.mark.parametrize("reason", [["DownloadFailed"], {"a": 1}, 7, None, "NoSuchReason"])
+def test_a_reason_that_is_none_of_ours_leaves_the_words(reason: object) -> None:
+    document = {"ready": False, "reason": reason, "message": "so it is"}
+    assert explain.read(document) == Trouble(Reason.LOADING, "so it is")
