@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from foresail_runtime import errors, loading, logs, repository
 from foresail_runtime.repository import folder, layout
-from foresail_runtime.repository.layout import Entry
+from foresail_runtime.repository.layout import Entry, Names
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -55,6 +55,8 @@ class Library:
         self._entries: dict[tuple[str, str], Entry] = {}
         self._served: dict[tuple[str, str], tuple[Model, Fingerprint]] = {}
         self._failed: dict[tuple[str, str], Fingerprint] = {}
+        self._names: dict[str, tuple[Names, Names]] = {}
+        """By model: the names that its settings ask for, and those that it goes by."""
         self._unloaded: set[str] = set()
         """Models that were unloaded by a call: polling leaves them alone until they are loaded by one."""
         self._seen: dict[str, Listing] = {}
@@ -151,6 +153,9 @@ class Library:
         if failed:
             version = f" version {failed[-1].version!r}" if failed[-1].version else ""
             raise errors.InvalidRequest(f"model {name!r}{version} was not loaded: {failed[-1].reason}")
+        if stay := self._behind(name):
+            told = ", ".join(f"{_word(word)} still means version {version!r}" for word, version in stay.items())
+            raise errors.InvalidRequest(f"model {name!r}: {told}, as the one that its settings name is not served")
 
     async def _unload_now(self, name: str, *, forget: bool = False) -> None:
         keys = [key for key in self._entries if key[0] == name]
@@ -160,6 +165,7 @@ class Library:
             self._unloaded.add(name)
         self._door.expect(name, "it was unloaded")
         await self._retire([key for key in self._served if key[0] == name])
+        self._names.pop(name, None)
         for key in keys:
             self._failed.pop(key, None)
             if forget:
@@ -176,11 +182,17 @@ class Library:
             return
         self._entries.pop((name, ""), None)
         config, wanted = listing.config, listing.wanted()
+        known = self._names.get(name)
+        self._move(name, config.names)
         good = [version for version in wanted if await self._take(name, version, listing, config)]
-        self._door.rename(name, config.names)
+        stay = self._behind(name)
+        if stay and self._names[name] != known:
+            told = ", ".join(f"{_word(word)}: {version}" for word, version in stay.items())
+            log.warning("words of a model did not move", extra=logs.fields(model=name, words=told))
         # Where every new version failed, the old one stays though it is not wanted any more: it is all there is.
         if good or not wanted:
-            await self._retire([key for key in self._served if key[0] == name and key[1] not in wanted])
+            kept = {*wanted, *stay.values()} if wanted else set()
+            await self._retire([key for key in self._served if key[0] == name and key[1] not in kept])
         for key in [key for key in self._entries if key[0] == name and key not in self._served]:
             if key[1] not in wanted:
                 del self._entries[key]
@@ -188,6 +200,18 @@ class Library:
         if not wanted:
             words = "it has no version that its settings ask for" if listing.versions else "it has no version"
             self._fail((name, ""), (), f"{words}: a model lies in {name}/1/model.onnx")
+
+    def _move(self, name: str, wanted: Names) -> None:
+        """Let a model's labels and its default mean what they are to mean, as far as that is served."""
+        _, before = self._names.get(name, (None, None))
+        names = layout.move(before, wanted, self._door.versions(name))
+        self._names[name] = (wanted, names)
+        self._door.rename(name, names)
+
+    def _behind(self, name: str) -> dict[str, str]:
+        """Return the words that mean an older version than its settings ask for, with that version."""
+        wanted, names = self._names.get(name, (Names(), Names()))
+        return layout.behind(names, wanted)
 
     async def _take(self, name: str, version: str, listing: Listing, config: Config) -> bool:
         """Load a version if it is new or changed; False if that failed, now or before."""
@@ -207,8 +231,9 @@ class Library:
             self._entries[key] = Entry(*key, UNAVAILABLE, "loading it was broken off")
             raise
         self._failed.pop(key, None)
-        before = self._door.add(model, config.names)
+        before = self._door.add(model)
         self._served[key] = (model, mark)
+        self._move(name, config.names)
         self._entries[key] = Entry(*key, READY)
         if before is not None:
             await self._door.retire(before, before.timeout_seconds + _RESERVE_SECONDS)
@@ -252,6 +277,10 @@ class Library:
         await self._door.retire(model, model.timeout_seconds + _RESERVE_SECONDS)
         self._entries.pop(key, None)
         log.info("model unloaded", extra=logs.fields(model=key[0], version=key[1]))
+
+
+def _word(word: str) -> str:
+    return f"label {word!r}" if word else "the default"
 
 
 def make(root: Path, door: Serving, settings: Settings) -> Library:

@@ -14,12 +14,14 @@ import numpy as np
 import onnx
 import pytest
 
-from foresail_runtime import app, library, settings
+from foresail_runtime import app, contract, library, settings
 from tests.runtime.conftest import FLOAT, Server, running, save_model
 
 if TYPE_CHECKING:
     import pathlib
     from collections.abc import AsyncIterator, Callable
+
+    from foresail_runtime.model import Model
 
     Begin = Callable[..., Any]
 
@@ -424,6 +426,71 @@ async def test_labels_move_without_a_load(root: pathlib.Path, begin: Begin) -> N
     say(root, "a", versions="all", labels={"stable": 2}, default="stable")
     assert await change(server, "a", "load") == (200, {})
     assert await answer(server, "a") == (200, ("2", 2.0))
+
+
+async def test_words_move_to_a_new_version_once_it_answers(
+    root: pathlib.Path, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for version in ("1", "2"):
+        put(root, "a", version, float(version))
+    say(root, "a", versions=2, labels={"stable": 1, "canary": 2}, default="canary")
+    server = await begin()
+    put(root, "a", "3", 3.0)
+    say(root, "a", versions=2, labels={"stable": 2, "canary": 3}, default="canary")
+    load, seen = kept(server)._load, []
+
+    async def look_and_load(description: contract.ModelDescription) -> Model:
+        seen.append([await answer(server, "a", word) for word in (None, "canary", "stable")])
+        return await load(description)
+
+    monkeypatch.setattr(kept(server), "_load", look_and_load)
+    assert await change(server, "a", "load") == (200, {})
+    two, three = (200, ("2", 2.0)), (200, ("3", 3.0))
+    assert seen == [[two, two, two]] * 2, "a word moved to a version that was still being loaded"
+    assert [await answer(server, "a", word) for word in (None, "canary", "stable")] == [three, three, two]
+    assert await index(server) == {("a", "2"): ("READY", ""), ("a", "3"): ("READY", "")}
+
+
+@pytest.mark.parametrize("broken", [True, False], ids=["that fails", "that is not there"])
+async def test_words_of_a_version_stay_where_they_were(
+    root: pathlib.Path, begin: Begin, caplog: pytest.LogCaptureFixture, broken: bool
+) -> None:
+    for version in ("1", "2"):
+        put(root, "a", version, float(version))
+    say(root, "a", versions=2, labels={"stable": 1, "canary": 2}, default="stable")
+    server = await begin()
+    if broken:
+        put(root, "a", "3").write_bytes(b"no model at all")
+    say(root, "a", versions=2, labels={"stable": 3, "canary": 2, "new": 3}, default="new")
+    status, document = await change(server, "a", "load")
+    assert status == 400
+    words = (
+        "version '3' was not loaded" if broken else "label 'stable' still means version '1', the default still means"
+    )
+    assert words in document["error"]
+    for _ in range(3):
+        await kept(server).look()
+    assert [await answer(server, "a", word) for word in (None, "stable")] == [(200, ("1", 1.0))] * 2
+    assert await answer(server, "a", "canary") == (200, ("2", 2.0))
+    assert (await answer(server, "a", "new"))[0] == 404
+    assert caplog.text.count("words of a model did not move") == 1
+    put(root, "a", "3", 3.0)
+    for _ in range(2):
+        await kept(server).look()
+    assert [await answer(server, "a", word) for word in (None, "stable", "new")] == [(200, ("3", 3.0))] * 3
+    assert await index(server) == {("a", "2"): ("READY", ""), ("a", "3"): ("READY", "")}
+    assert caplog.text.count("words of a model did not move") == 1
+
+
+async def test_words_of_a_model_that_was_unloaded_are_those_of_its_settings(root: pathlib.Path, begin: Begin) -> None:
+    put(root, "a", "1")
+    put(root, "a", "2")
+    say(root, "a", versions="all", labels={"stable": 1})
+    server = await begin()
+    assert await change(server, "a", "unload") == (200, {})
+    say(root, "a", versions="all", labels={"stable": 9})
+    assert await change(server, "a", "load") == (200, {})
+    assert (await answer(server, "a", "stable"))[0] == 404
 
 
 @pytest.mark.parametrize("data", ["zeros", "warmup.json"])

@@ -78,3 +78,28 @@ def aliases(served: Sequence[str], names: Names | None) -> dict[str, str]:
     newest = max(served, key=order, default=None)
     default = newest if names.default is None else found.get(names.default)
     return found if default is None else {**found, "": default}
+
+
+def move(before: Names | None, wanted: Names, served: Sequence[str]) -> Names:
+    """Return the names that a model goes by now: a word moves once the version that it is to mean is served.
+
+    Until then, or for good if that fails, it means what it did, if that is still served. None: it had no names before.
+    """
+    if before is None:
+        return wanted
+    old = aliases(served, before)
+    labels = {
+        label: version if version in served else old.get(label, version) for label, version in wanted.labels.items()
+    }
+    found = Names(wanted.default, labels)
+    if "" in aliases(served, found) or "" not in old:
+        return found
+    return Names(old[""], labels)
+
+
+def behind(names: Names, wanted: Names) -> dict[str, str]:
+    """Return the words that have not moved to what is wanted, with the version that each means; "" is the default."""
+    found = {label: version for label, version in names.labels.items() if version != wanted.labels[label]}
+    if names.default is None or names.default == wanted.default:
+        return found
+    return {**found, "": names.default}

@@ -39,6 +39,36 @@ def test_a_word_means_its_version_or_nothing(names: Names | None, expected: dict
     assert layout.aliases(("2", "3"), names) == {"2": "2", "3": "3", **expected}
 
 
+@pytest.mark.parametrize(
+    ("before", "wanted", "expected"),
+    [
+        (None, Names("9", {"stable": "9"}), Names("9", {"stable": "9"})),
+        (Names("stable", {"stable": "2"}), Names("stable", {"stable": "3"}), Names("stable", {"stable": "3"})),
+        (Names("stable", {"stable": "2"}), Names("stable", {"stable": "9"}), Names("stable", {"stable": "2"})),
+        (Names("stable", {"stable": "2"}), Names("new", {"new": "9"}), Names("2", {"new": "9"})),
+        (Names("stable", {"stable": "2"}), Names(None, {}), Names(None, {})),
+        (Names(None, {}), Names("9", {}), Names("3", {})),
+        (Names("8", {"stable": "8"}), Names("9", {"stable": "9"}), Names("9", {"stable": "9"})),
+    ],
+    ids=["none before", "served", "not served", "a new label", "taken away", "from the newest", "neither is served"],
+)
+def test_a_word_moves_once_its_version_is_served(before: Names | None, wanted: Names, expected: Names) -> None:
+    assert layout.move(before, wanted, ("2", "3")) == expected
+
+
+@pytest.mark.parametrize(
+    ("gone_by", "expected"),
+    [
+        (Names("new", {"stable": "9", "canary": "3"}), {}),
+        (Names("new", {"stable": "2", "canary": "3"}), {"stable": "2"}),
+        (Names("1", {"stable": "2", "canary": "3"}), {"stable": "2", "": "1"}),
+    ],
+    ids=["all", "a label", "the default"],
+)
+def test_words_that_have_not_moved_are_known_with_their_versions(gone_by: Names, expected: dict[str, str]) -> None:
+    assert layout.behind(gone_by, Names("new", {"stable": "9", "canary": "3"})) == expected
+
+
 def test_without_versions_no_word_means_any() -> None:
     assert layout.aliases((), Names("1", {"stable": "1"})) == {}
 
