@@ -124,13 +124,14 @@ class Operator:
         """Take in a watch event."""
         self.metrics.events.labels(kind.name).inc()
         if event == "DELETED":
-            key = self.cache.forget(raw["metadata"]["uid"], int(raw["metadata"].get("resourceVersion", 0)))
+            gone = self.cache.forget(raw["metadata"]["uid"], int(raw["metadata"].get("resourceVersion", 0)))
+            keys: tuple[Key, ...] = () if gone is None else (gone,)
             self._applier.forget(raw["metadata"]["uid"])
         else:
-            key = self.cache.note(kind, raw)
+            keys = self.cache.note(kind, raw)
         if kind is kinds.POD:
             self._scaling.see_pod(event, raw)
-        if key is not None:
+        for key in keys:
             self.queue.add(key)
 
     def _look_again(self, key: Key) -> None:

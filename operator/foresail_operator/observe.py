@@ -114,19 +114,31 @@ class Cache:
         """Tell whether an object is known to have been deleted lately."""
         return uid in self._gone
 
-    def note(self, kind: Kind, raw: dict[str, Any]) -> Key | None:
-        """Take in an object as a watch or a write's answer showed it; return its key if anything read changed."""
+    def note(self, kind: Kind, raw: dict[str, Any]) -> tuple[Key, ...]:
+        """Take in an object as a watch or a write's answer showed it; return its key if anything read changed.
+
+        One that belongs to another model than before is taken from that one, whose key is returned as well.
+        """
         metadata = raw["metadata"]
+        uid, version = metadata["uid"], int(metadata["resourceVersion"])
         key = (metadata["namespace"], metadata["name"]) if kind is kinds.MODEL_DEPLOYMENT else live.key_of(metadata)
-        if key is None or int(metadata["resourceVersion"]) <= self._gone.get(metadata["uid"], 0):
-            return None
+        if version <= self._gone.get(uid, 0):
+            return ()
+        left: tuple[Key, ...] = ()
+        if (before := self.key_of(uid)) is not None and before != key:
+            if version <= (self.version(uid) or 0):
+                return ()
+            self.forget(uid, version)
+            left = (before,)
+        if key is None:
+            return left
         new: Live | Pod = pods.read(raw) if kind is kinds.POD else live.trim(raw)
         old = self._item(key, kind.name, metadata["name"])
-        if old is not None and old.version >= new.version:
-            return None
-        self._gone.pop(new.uid, None)
+        if old is not None and old.version >= version:
+            return left
+        self._gone.pop(uid, None)
         self._put(key, kind.name, metadata["name"], new, old)
-        return None if new.same(old) else key  # type: ignore[arg-type]  # both are of the kind's class
+        return left if new.same(old) else (*left, key)  # type: ignore[arg-type]  # both are of the kind's class
 
     def forget(self, uid: str, version: int = 0) -> Key | None:
         """Take out a deleted object; return its key if it was known. A newer object of its name stays.

@@ -28,11 +28,11 @@ def pod(name: str = "p", version: int = 1, uid: str = "p", **status: Any) -> dic
 
 def test_a_model_its_children_and_its_pods_come_together_under_one_key() -> None:
     cache = observe.Cache()
-    assert cache.note(kinds.POD, pod()) == KEY
-    assert cache.note(kinds.SERVICE, child()) == KEY
-    assert cache.note(kinds.DEPLOYMENT, child(uid="d")) == KEY
+    assert cache.note(kinds.POD, pod()) == (KEY,)
+    assert cache.note(kinds.SERVICE, child()) == (KEY,)
+    assert cache.note(kinds.DEPLOYMENT, child(uid="d")) == (KEY,)
     assert cache.models() == []
-    assert cache.note(kinds.MODEL_DEPLOYMENT, model()) == KEY
+    assert cache.note(kinds.MODEL_DEPLOYMENT, model()) == (KEY,)
     seen = cache.observe(KEY)
     assert seen.model is not None
     assert cache.models() == [KEY]
@@ -46,14 +46,14 @@ def test_an_event_that_changes_nothing_that_is_read_asks_for_no_look() -> None:
     cache.note(kinds.SERVICE, child(version=1, type="ClusterIP"))
     later = child(version=2, type="ClusterIP")
     later["metadata"]["managedFields"] = [{"manager": "someone"}]
-    assert cache.note(kinds.SERVICE, later) is None
+    assert cache.note(kinds.SERVICE, later) == ()
     assert cache.version("c") == 2
 
 
 def test_an_older_event_never_wins_over_the_answer_to_a_newer_write() -> None:
     cache = observe.Cache()
     cache.note(kinds.SERVICE, child(version=5, type="new"))
-    assert cache.note(kinds.SERVICE, child(version=4, type="old")) is None
+    assert cache.note(kinds.SERVICE, child(version=4, type="old")) == ()
     found = cache.observe(KEY).of(kinds.SERVICE, "fraud")
     assert found is not None
     assert found.read()["spec"] == {"type": "new"}
@@ -63,7 +63,7 @@ def test_a_deleted_object_stays_deleted_whatever_comes_late() -> None:
     cache = observe.Cache()
     cache.note(kinds.POD, pod())
     assert cache.forget("p", 9) == KEY
-    assert cache.note(kinds.POD, pod(version=9)) is None
+    assert cache.note(kinds.POD, pod(version=9)) == ()
     assert cache.deleted("p")
     assert cache.observe(KEY).pods == ()
     assert cache.forget("p") is None
@@ -74,8 +74,8 @@ def test_what_a_label_took_out_of_sight_is_known_again_once_it_has_the_label_bac
     cache.note(kinds.SERVICE, child(version=1))
     cache.forget("c", 2)
     cache.forget("c")  # a list without it says so once more
-    assert cache.note(kinds.SERVICE, child(version=2)) is None
-    assert cache.note(kinds.SERVICE, child(version=3)) == KEY
+    assert cache.note(kinds.SERVICE, child(version=2)) == ()
+    assert cache.note(kinds.SERVICE, child(version=3)) == (KEY,)
     assert not cache.deleted("c")
 
 
@@ -89,6 +89,36 @@ def test_the_end_of_a_predecessor_does_not_take_its_successor_away() -> None:
     cache.note(kinds.SERVICE, child(uid="s2", version=3))
     assert cache.version("s1") is None
     assert cache.version("s2") == 3
+
+
+def renamed(raw: dict[str, Any], owner: str | None) -> dict[str, Any]:
+    """Return a pod that says of itself, or no longer says, that it belongs to a model."""
+    raw["metadata"]["annotations"] = {} if owner is None else {"foresail.dev/model": owner}
+    return raw
+
+
+def test_a_pod_that_belongs_to_another_model_from_now_on_is_known_there_only_and_both_are_looked_at() -> None:
+    cache = observe.Cache()
+    cache.note(kinds.POD, pod(version=1))
+    assert cache.note(kinds.POD, renamed(pod(version=3), "other")) == (KEY, ("team", "other"))
+    assert cache.observe(KEY) == observe.Observed(None, {}, ())
+    assert [key for key, _ in cache.pods()] == [("team", "other")]
+    assert cache.note(kinds.POD, pod(version=2)) == (), "that it is the first one's is old news"
+    assert (cache.version("p"), cache.deleted("p")) == (3, False)
+    assert cache.forget("p", 4) == ("team", "other")
+    assert not cache._entries
+
+
+def test_a_child_that_belongs_to_no_model_any_more_is_gone_until_it_belongs_to_one_again() -> None:
+    cache = observe.Cache()
+    cache.note(kinds.POD, pod(version=1))
+    assert cache.note(kinds.POD, renamed(pod(version=2), None)) == (KEY,)
+    assert cache.observe(KEY).pods == ()
+    assert cache.uids(kinds.POD) == []
+    assert cache.note(kinds.POD, pod(version=1)) == ()
+    assert cache.note(kinds.POD, renamed(pod(version=3), None)) == ()
+    assert cache.note(kinds.POD, pod(version=4)) == (KEY,)
+    assert [one.version for one in cache.observe(KEY).pods] == [4]
 
 
 def test_memory_is_given_back_when_the_last_object_of_a_key_goes() -> None:
@@ -113,7 +143,7 @@ def test_what_is_not_ours_is_not_kept() -> None:
     cache = observe.Cache()
     stranger = child()
     stranger["metadata"]["ownerReferences"][0]["kind"] = "Application"
-    assert cache.note(kinds.SERVICE, stranger) is None
+    assert cache.note(kinds.SERVICE, stranger) == ()
     assert cache.version("c") is None
 
 
