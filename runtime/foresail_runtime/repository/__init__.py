@@ -29,7 +29,7 @@ def reading() -> Iterator[None]:
         yield
     except OSError as error:
         remedy = (
-            f"let user {os.getuid()}, as whom the server runs, read it"
+            f"let user {os.geteuid()}, as whom the server runs, read it"
             if isinstance(error, PermissionError)
             else "look at the volume or the disk"
         )
