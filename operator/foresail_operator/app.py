@@ -129,10 +129,10 @@ class Operator:
             self._applier.forget(raw["metadata"]["uid"])
         else:
             keys = self.cache.note(kind, raw)
-        if kind is kinds.POD:
-            self._scaling.see_pod(event, raw)
         for key in keys:
             self.queue.add(key)
+        if kind is kinds.POD:
+            self._scaling.see_pod(event, raw)
 
     def _look_again(self, key: Key) -> None:
         self.queue.add(key)
