@@ -376,7 +376,7 @@ class Serving:
         model = self.model(name, version)
         self.begin(model)
         try:
-            return await model.infer(request, size or sum(tensor.array.nbytes for tensor in request.inputs))
+            return await model.infer(request, size or request.nbytes)
         finally:
             self.end(model)
 

@@ -196,7 +196,7 @@ class Service:
                 serving.begin(model, start)
                 waits = True
                 request = _within(request, context.time_remaining())
-                size = max(size, sum(tensor.array.nbytes for tensor in request.inputs))
+                size = max(size, request.nbytes)
                 response = await model.infer(request, size)
             else:
                 response = model.respond(request, arrays)
