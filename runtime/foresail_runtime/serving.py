@@ -87,7 +87,7 @@ class Serving:
         """Names that are known; what keeps one from being ready, if it is more than the server's own state."""
         self._leaving: set[Model] = set()
         self._past_requests = 0
-        self._past_latency = [0] * (len(contract.LATENCY_BUCKETS_SECONDS) + 1)
+        self._past_latency = [0] * contract.LATENCY_COUNTS
         self.library: Library | None = None
         """Loads and unloads; None: this server serves what it was started with."""
         self.board: Any = None

@@ -3,7 +3,7 @@
 import pytest
 
 from foresail_operator.scaling.latency import CAUTION, LEARNING_SECONDS, LatencyAllowance
-from foresail_runtime.contract import LATENCY_BUCKETS_SECONDS
+from foresail_runtime.contract import LATENCY_BUCKETS_SECONDS, LATENCY_COUNTS
 
 OBJECTIVE_SECONDS = 0.25
 SERVICE_SECONDS = 0.02
@@ -11,7 +11,7 @@ SERVICE_SECONDS = 0.02
 
 def counts(seconds: float, requests: int) -> tuple[int, ...]:
     bucket = next(index for index, upper in enumerate(LATENCY_BUCKETS_SECONDS) if seconds <= upper)
-    return tuple(requests if index == bucket else 0 for index in range(len(LATENCY_BUCKETS_SECONDS) + 1))
+    return tuple(requests if index == bucket else 0 for index in range(LATENCY_COUNTS))
 
 
 def queue(busy: float) -> tuple[float, float, float]:

@@ -13,7 +13,7 @@ import pytest
 from foresail_operator.scaling.decide import Bounds
 from foresail_operator.scaling.model import Goal, ModelScaler, Plan
 from foresail_operator.scaling.signal import Kind, Sample
-from foresail_runtime.contract import LATENCY_BUCKETS_SECONDS
+from foresail_runtime.contract import LATENCY_BUCKETS_SECONDS, LATENCY_COUNTS
 
 LOOK_SECONDS = 0.5
 HPA_SECONDS = 15.0
@@ -55,7 +55,7 @@ class Pods:
         begun = now - LOOK_SECONDS
         done = [(came, left - came) for came, left in self.under_way if left <= now]
         held = sum(min(left, now) - max(came, begun) for came, left in self.under_way)
-        counts = [0] * (len(LATENCY_BUCKETS_SECONDS) + 1)
+        counts = [0] * LATENCY_COUNTS
         for _, took in done:
             counts[bisect.bisect_left(LATENCY_BUCKETS_SECONDS, took)] += 1
         self.under_way = [one for one in self.under_way if one[1] > now]

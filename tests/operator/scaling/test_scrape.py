@@ -13,7 +13,7 @@ import trustme
 from foresail_operator.scaling import loads
 from foresail_operator.scaling.connection import LIMIT_BYTES, AnswerError, take_body
 from foresail_operator.scaling.scrape import Pod, Scraper
-from foresail_runtime.contract import LATENCY_BUCKETS_SECONDS, ContractError, Load
+from foresail_runtime.contract import LATENCY_COUNTS, ContractError, Load
 from tests.operator.scaling.stubs import StubPod
 
 if TYPE_CHECKING:
@@ -167,10 +167,7 @@ def test_what_is_no_answer_is_refused(data: bytes) -> None:
         take_body(data)
 
 
-BUCKETS = len(LATENCY_BUCKETS_SECONDS) + 1
-
-
-@pytest.mark.parametrize("latency", [(), tuple(range(BUCKETS))], ids=["without", "with latency"])
+@pytest.mark.parametrize("latency", [(), tuple(range(LATENCY_COUNTS))], ids=["without", "with latency"])
 def test_loads_are_read_as_the_contract_writes_them(latency: tuple[int, ...]) -> None:
     load = Load("ready", 3, 1, 12_345, 456.789, 8, 0.0123, latency)
     assert loads.decode(load.encode().encode()) == load == Load.decode(load.encode())
@@ -216,11 +213,11 @@ def said(**fields: object) -> bytes:
         said(batch_seconds="-0.1"),
         said(batch_seconds="1e999"),
         said(latency="7"),
-        said(latency=f'"{"1" * BUCKETS}"'),
-        said(latency=["1"] * BUCKETS),
-        said(latency=[-1] * BUCKETS),
-        said(latency=[2**53] * BUCKETS),
-        said(latency=[None] * BUCKETS),
+        said(latency=f'"{"1" * LATENCY_COUNTS}"'),
+        said(latency=["1"] * LATENCY_COUNTS),
+        said(latency=[-1] * LATENCY_COUNTS),
+        said(latency=[2**53] * LATENCY_COUNTS),
+        said(latency=[None] * LATENCY_COUNTS),
         b"[" * 100_000,
     ],
 )
@@ -231,6 +228,6 @@ def test_what_is_no_load_is_refused(decode: Callable[[bytes], Load], body: bytes
 
 
 @pytest.mark.parametrize("decode", [loads.decode, Load.decode], ids=["the operator's", "the contract's"])
-@pytest.mark.parametrize("count", [1, BUCKETS - 1, BUCKETS + 1])
+@pytest.mark.parametrize("count", [1, LATENCY_COUNTS - 1, LATENCY_COUNTS + 1])
 def test_counts_by_other_buckets_than_ours_are_left_out(decode: Callable[[bytes], Load], count: int) -> None:
     assert decode(said(latency=[1] * count)) == Load("ready", 0, 0, 0, 0.0)

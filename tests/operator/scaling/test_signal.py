@@ -1,7 +1,7 @@
 import pytest
 
 from foresail_operator.scaling import signal
-from foresail_runtime.contract import LATENCY_BUCKETS_SECONDS, Load
+from foresail_runtime.contract import LATENCY_BUCKETS_SECONDS, LATENCY_COUNTS, Load
 
 
 def load(in_flight: int = 0, queued: int = 0, requests: int = 0, load_seconds: float = 0.0) -> Load:
@@ -58,7 +58,7 @@ def test_a_model_without_pods_carries_what_is_held_for_it() -> None:
 
 @pytest.mark.parametrize("seconds", [0.004, 0.05, 0.3, 2.0])
 def test_a_quantile_is_within_a_bucket_of_the_truth(seconds: float) -> None:
-    counts = [0] * (len(LATENCY_BUCKETS_SECONDS) + 1)
+    counts = [0] * LATENCY_COUNTS
     bucket = next(index for index, upper in enumerate(LATENCY_BUCKETS_SECONDS) if seconds <= upper)
     counts[bucket] = 1000
     measured = signal.quantile_seconds(counts, 0.95)
@@ -67,7 +67,7 @@ def test_a_quantile_is_within_a_bucket_of_the_truth(seconds: float) -> None:
 
 
 def test_a_quantile_of_nothing_is_unknown_and_of_the_overflow_is_the_last_bound() -> None:
-    counts = [0] * (len(LATENCY_BUCKETS_SECONDS) + 1)
+    counts = [0] * LATENCY_COUNTS
     assert signal.quantile_seconds(counts, 0.95) is None
     counts[-1] = 10
     assert signal.quantile_seconds(counts, 0.95) == LATENCY_BUCKETS_SECONDS[-1]
