@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from foresail_testbed import archive, base_image, dockerfile, errors, host, layout, locks, namespaces, progress
+from foresail_testbed import archive, base_image, dockerfile, errors, host, layout, locks, namespaces, progress, runs
 
 KEPT_ARCHIVES = 3
 LIMIT_SECONDS = 3600.0
@@ -135,8 +135,8 @@ def buildah() -> tuple[str, ...]:
 
     It runs in a mount namespace of its own with its notes about mounts in memory, so that no mount stays behind it.
     """
-    store, notes = layout.cache_folder() / "containers", layout.runs_folder() / ".containers"
-    notes.mkdir(mode=0o700, parents=True, exist_ok=True)
+    store, notes = layout.cache_folder() / "containers", runs.make_folder() / ".containers"
+    notes.mkdir(mode=0o700, exist_ok=True)
     script = f'mount -t tmpfs tmpfs "{notes}" && exec "$@"'
     base = ("unshare", "--mount", "sh", "-c", script, "sh", "buildah", f"--root={store}", f"--runroot={notes}")
     works = subprocess.run([*base, "--storage-driver=overlay", "info"], capture_output=True, check=False)

@@ -10,7 +10,7 @@ ASSETS_VARIABLE = "FORESAIL_TESTBED_ASSETS"
 
 def runs_folder() -> Path:
     """Return the folder of all runs; short, for a Unix socket's path may have 107 characters only."""
-    return Path(os.environ.get(RUNS_VARIABLE, "/tmp/foresail-testbed"))  # noqa: S108 (root only, mode 0700)
+    return Path(os.environ.get(RUNS_VARIABLE, "/tmp/foresail-testbed"))  # noqa: S108 (runs.make_folder checks)
 
 
 def cache_folder() -> Path:
