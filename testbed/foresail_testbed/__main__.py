@@ -136,10 +136,14 @@ def tell(message: str) -> None:
 
 def down(arguments: argparse.Namespace) -> int:
     """End a cluster; one that does not run is no error."""
+    run = layout.Run.named(arguments.name)
     with contextlib.suppress(FileNotFoundError):
-        if runs.alive(layout.Run.named(arguments.name)):
+        if runs.alive(run):
             cluster.Cluster.attach(arguments.name).stop()
             print(f"cluster {arguments.name} has ended")
+        elif run.folder.exists():
+            with runs.exclusively():
+                runs.remove_stale()  # a keeper that was killed has not
     return 0
 
 

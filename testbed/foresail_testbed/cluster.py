@@ -18,6 +18,7 @@ from foresail_testbed import access, api, assets, control, errors, forward, host
 
 START_SECONDS = 240.0
 STOP_SECONDS = 60.0
+IMAGE_SECONDS = 600.0
 KEEPER_ENDED = '{"event": "failed", "message": "the keeper ended", "logs": {}}'
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 
@@ -47,6 +48,7 @@ class Cluster(access.Access):
         """
         check(wish)
         host.require(wish.kubelets)
+        runs.make_folder()
         programs = assets.provide(wish, listener)
         starter = launch_keeper(wish, programs, detached)
         try:
@@ -172,7 +174,12 @@ class Cluster(access.Access):
         for node in self.nodes():
             socket = self.run.node(node) / "containerd.sock"
             words = ["ctr", "-a", str(socket), "-n", "k8s.io", "images", "import", "--local", str(archive.resolve())]
-            done = self.execute(words)
+            try:
+                done = self.execute(words, IMAGE_SECONDS)
+            except subprocess.TimeoutExpired as error:
+                raise errors.TestbedError(
+                    f"{archive} was not on {node} within {IMAGE_SECONDS:.0f} s: load it once more on a quieter machine"
+                ) from error
             if done.returncode != 0:
                 raise errors.TestbedError(f"{archive} could not be loaded on {node}: {done.stderr.strip()}")
 

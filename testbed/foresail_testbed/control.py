@@ -41,20 +41,32 @@ def answer(line: str, orders: Mapping[str, Order]) -> str:
         result = orders[message["order"]](**message["with"])
     except errors.TestbedError as error:
         return json.dumps({"error": str(error)}) + "\n"
-    except subprocess.CalledProcessError as error:
-        return json.dumps({"error": f"{error}: {error.stderr}"}) + "\n"
+    except subprocess.SubprocessError as error:
+        return json.dumps({"error": errors.explain(error)}) + "\n"
     except (ValueError, KeyError, TypeError, OSError) as error:
         return json.dumps({"error": repr(error)}) + "\n"
     return json.dumps({"result": result}) + "\n"
 
 
 def send(path: Path, order: str, **arguments: Any) -> Any:
-    """Send an order and return its result; raises TestbedError with the supervisor's words."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
-        client.settimeout(ANSWER_SECONDS)
-        client.connect(str(path))
-        client.sendall((json.dumps({"order": order, "with": arguments}) + "\n").encode())
-        reply = json.loads(client.makefile().readline())
+    """Send an order and return its result; raises TestbedError with the supervisor's words, or where none came."""
+    try:
+        reply = json.loads(exchange(path, json.dumps({"order": order, "with": arguments})))
+    except (OSError, ValueError) as error:
+        run = path.parent
+        raise errors.TestbedError(
+            f"the cluster {run.name} gives no answer ({error}): it is still starting, or has ended; "
+            f"its logs are in {run}/log"
+        ) from error
     if "error" in reply:
         raise errors.TestbedError(reply["error"])
     return reply["result"]
+
+
+def exchange(path: Path, line: str) -> str:
+    """Send a line and return the one that comes back; empty where the supervisor ends meanwhile."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.settimeout(ANSWER_SECONDS)
+        client.connect(str(path))
+        client.sendall(f"{line}\n".encode())
+        return client.makefile().readline()

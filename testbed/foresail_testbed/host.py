@@ -19,6 +19,7 @@ def require(kubelets: bool) -> None:
     """Make sure that a cluster can start here; raises TestbedError with what is missing."""
     require_root()
     install({**ALWAYS, **(KUBELETS if kubelets else {})})
+    require_namespaces()
 
 
 def require_images() -> None:
@@ -35,6 +36,16 @@ def require_root() -> None:
         raise errors.TestbedError(
             "the testbed makes namespaces and mounts and must run as root: use sudo, "
             "or a cluster of your own through FORESAIL_E2E_KUBECONFIG"
+        )
+
+
+def require_namespaces() -> None:
+    """Refuse a machine where root may not make namespaces, before anything is built for a cluster in them."""
+    trial = ["unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc", "true"]
+    done = subprocess.run(trial, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise errors.TestbedError(
+            f"namespaces can't be made here ({done.stderr.strip()}): a container needs --privileged for it"
         )
 
 

@@ -34,7 +34,7 @@ def main() -> int:
             runs.remove_stale()
             lock = runs.claim(run)
     except errors.TestbedError as error:
-        print(json.dumps({"event": "failed", "message": str(error), "logs": {}}), flush=True)  # noqa: T201
+        report_failure(str(error), {})
         return 1
     try:
         prepare.write_files(run, options.Options.decode(spec["options"]), spec["programs"])
@@ -43,6 +43,11 @@ def main() -> int:
         runs.clear(run)
         lock.close()
     return 0
+
+
+def report_failure(message: str, logs: dict[str, str]) -> None:
+    """Tell the starter why there will be no cluster."""
+    print(json.dumps({"event": "failed", "message": message, "logs": logs}), flush=True)  # noqa: T201
 
 
 def catch_signals() -> int:
@@ -58,10 +63,12 @@ def keep(run: layout.Run, owner: int, alarm: int) -> None:
     """Start the inside, and end it with whichever comes first: its owner's end, a signal, its own end."""
     with (run.logs / "machine.log").open("ab") as log:
         inside = subprocess.Popen([*INSIDE, str(run.folder)], stdin=subprocess.DEVNULL, stderr=log)
-    let_go_of_output(run)
     init = wait_child(inside)
     if init is not None:
         prepare.write_state(run, os.getpid(), init)
+    else:
+        report_failure("its namespaces could not be made", {"machine": (run.logs / "machine.log").read_text()})
+    let_go_of_output(run)
     wait_for_end(inside, owner, alarm)
     if init is not None and inside.poll() is None:
         os.kill(init, signal.SIGKILL)

@@ -7,6 +7,7 @@ lines on standard output until it is ready, then takes orders on a Unix socket.
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -43,10 +44,10 @@ def supervise(run: layout.Run) -> int:
     machine = boot.Machine(run, report)
     try:
         machine.start()
-    except (errors.TestbedError, OSError) as error:
-        report(event="failed", message=str(error), logs=machine.log_ends())
+        server = control.listen(run.socket)
+    except (errors.TestbedError, OSError, subprocess.SubprocessError) as error:
+        report(event="failed", message=errors.explain(error), logs=machine.log_ends())
         return EXIT_FAILED
-    server = control.listen(run.socket)
     report(event="ready", seconds=round(time.monotonic() - began, 2))
     silence()
     control.serve(server, machine.orders())
