@@ -115,14 +115,25 @@ class _End(asyncio.Protocol):
 
 
 class Upstream(_End):
-    """The end at a replica."""
+    """The end at a replica; a client is joined to it unless it left, or `limit` struck, before it was there."""
 
-    __slots__ = ("_pod", "_room")
+    __slots__ = ("_client", "_pod", "_room", "limit")
 
-    def __init__(self, room: Room, pod: Address) -> None:
+    def __init__(self, room: Room, pod: Address, client: Client, limit: asyncio.Timeout) -> None:
         super().__init__()
         self._room: Room | None = room
         self._pod = pod
+        self._client = client
+        self.limit = limit
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Join the client now: a server of gRPC speaks first, and uvloop reads before whoever connects goes on."""
+        super().connection_made(transport)
+        if self._client.state is State.HELD and not self.limit.expired():
+            self.limit.reschedule(None)  # struck now, it would close a connection that has the request
+            self._client.splice(self)
+        else:
+            self.transport.close()
 
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
@@ -208,6 +219,7 @@ class Client(_End):
         """Join the two ends and hand on what was kept."""
         kept = bytes(self._kept)
         self._stop_holding("forwarded")
+        self.joining = None
         self._house.metrics.hold_seconds.observe(asyncio.get_running_loop().time() - self.arrived_at)
         self.state, self.other, upstream.other = State.SPLICED, upstream, self
         if not self._ended:

@@ -86,7 +86,7 @@ class WaitingRoom:
 
     def _send(self, client: Client, pod: Address) -> None:
         """Take a place at a replica and join the client to it; one that goes meanwhile leaves it to the next."""
-        upstream = Upstream(self, pod)
+        upstream = Upstream(self, pod, client, asyncio.timeout(self._house.limits.connect_seconds))
 
         def joined(joining: asyncio.Task[None]) -> None:  # not in the task: cancelled at once, it has not one step
             if joining.cancelled():
@@ -97,28 +97,21 @@ class WaitingRoom:
         client.joining.add_done_callback(joined)
 
     async def _join(self, client: Client, pod: Address, upstream: Upstream) -> None:
-        loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(self._house.limits.connect_seconds):
-                await loop.create_connection(lambda: upstream, *pod)
+            async with upstream.limit:
+                await asyncio.get_running_loop().create_connection(lambda: upstream, *pod)
         except (OSError, TimeoutError) as error:
             _LOG.info("a replica did not take a connection", extra={"pod": pod[0], "error": str(error)})
             self._avoid(pod)
-            self._wait_again(client, pod)
-        else:
-            client.joining = None
-            if client.state is State.HELD:
-                client.splice(upstream)
-            else:
-                upstream.transport.close()
+            self._wait_again(client)
+            upstream.connection_lost(None)
 
-    def _wait_again(self, client: Client, pod: Address) -> None:
+    def _wait_again(self, client: Client) -> None:
         """Put a client back to the front; nothing of its request has been sent anywhere."""
         client.joining = None
         if client.state is State.HELD:
             self._waiting[client] = None
             self._waiting.move_to_end(client, last=False)
-        self.answered(pod)
 
     def _avoid(self, pod: Address) -> None:
         self._avoided.add(pod)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import socket
 import ssl
 from typing import TYPE_CHECKING, Any
 
@@ -43,18 +44,24 @@ def slice_of(uid: str, ports: dict[str, int], *, ours: bool, addresses: tuple[st
 
 
 class Pipe(asyncio.Transport):
-    """A transport that says whether it reads; one that is full stops who writes to it, as asyncio's do."""
+    """A transport that says what it was told; one that is full stops who writes to it, as asyncio's do."""
 
     def __init__(self, protocol: asyncio.Protocol, *, full: bool = False) -> None:
         super().__init__()
         self.reads = True
+        self.closed = False
+        self.written = b""
         self._protocol = protocol
         self._full = full
         protocol.connection_made(self)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written += data
         if self._full:
             self._protocol.pause_writing()
+
+    def close(self) -> None:
+        self.closed = True
 
     def pause_reading(self) -> None:
         self.reads = False
@@ -171,16 +178,58 @@ async def test_a_body_larger_than_what_is_kept_arrives_whole() -> None:
 async def test_a_replica_that_is_full_with_what_was_kept_stops_the_reading_of_the_rest() -> None:
     here, pod = World(Limits(bytes_each=len(GET))), ("127.0.0.1", 1)
     room = WaitingRoom(here.house, Door(("team", "fraud"), "http"), here.woken.append)
-    client, upstream = Client(here.house, room), Upstream(room, pod)
-    outside, inside = Pipe(client), Pipe(upstream, full=True)
+    client = Client(here.house, room)
+    upstream = Upstream(room, pod, client, asyncio.timeout(None))
+    outside = Pipe(client)
     client.data_received(GET)
     reads = [outside.reads]
-    client.splice(upstream)
+    async with upstream.limit:
+        inside = Pipe(upstream, full=True)
     reads.append(outside.reads)
     upstream.resume_writing()
     reads.append(outside.reads)
     assert reads == [False, False, True]
     assert inside.reads
+
+
+async def test_a_replica_that_speaks_first_is_heard() -> None:
+    """As servers of HTTP/2 do; what came before the two ends were joined was lost."""
+
+    def greet() -> list[socket.socket]:
+        accepted: list[socket.socket] = []
+        while len(accepted) < 20:
+            accepted.append(server.accept()[0])
+            accepted[-1].sendall(b"settings")
+        return accepted
+
+    async with world() as here:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            connected = [await asyncio.open_connection("127.0.0.1", PORT) for _ in range(20)]
+            for _, writer in connected:
+                writer.write(b"PRI * HTTP/2.0")
+            await asyncio.wait_for(here.wake_event.wait(), 5)
+            greeting = asyncio.create_task(asyncio.to_thread(greet))
+            here.ready(server.getsockname()[1])
+            async with asyncio.timeout(5):
+                assert [await reader.readexactly(8) for reader, _ in connected] == [b"settings"] * 20
+        for _, writer in connected:
+            writer.close()
+        for one in await greeting:
+            one.close()
+
+
+async def test_a_connection_to_a_replica_that_is_there_as_the_time_for_it_ends_gets_no_request() -> None:
+    here, pod = World(Limits()), ("127.0.0.1", 1)
+    room = WaitingRoom(here.house, Door(("team", "fraud"), "http"), here.woken.append)
+    client = Client(here.house, room)
+    Pipe(client)
+    client.data_received(GET)
+    upstream = Upstream(room, pod, client, asyncio.timeout(0))
+    with pytest.raises(TimeoutError):
+        async with upstream.limit:
+            await asyncio.Event().wait()
+    late = Pipe(upstream)
+    assert (late.closed, late.written, client.state) == (True, b"", State.HELD)
 
 
 async def test_a_client_may_end_its_side_before_it_is_answered() -> None:
