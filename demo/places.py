@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
-import selectors
 import subprocess
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from demo import kind
 from foresail_testbed import cluster as testbed
-from foresail_testbed import errors, images, options
+from foresail_testbed import errors, external, images, options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,7 +23,6 @@ DOCKERFILES = {
     "foresail-example-models": "examples/model-store/Dockerfile",
 }
 NAME = "demo"
-FORWARD_SECONDS = 20.0
 
 
 class CommandError(Exception):
@@ -136,11 +132,8 @@ class Kind:
     def reach(self, namespace: str, service: str, port: int) -> Iterator[str]:
         """Forward a port of this machine while the block runs."""
         command = kind.forward(self._command("kubectl"), namespace, service, port)
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as forwarding:
-            try:
-                yield f"http://127.0.0.1:{_printed_port(forwarding)}"
-            finally:
-                forwarding.terminate()
+        with external.forwarded(command) as local:
+            yield f"http://127.0.0.1:{local}"
 
     def down(self) -> None:
         """Delete the cluster."""
@@ -158,20 +151,6 @@ class Kind:
             "kubectl get mdep,pods,hpa        # .venv/bin/kubectl, if you have none",
             f"{kind.PROGRAM} delete cluster --name {kind.CLUSTER}",
         ]
-
-
-def _printed_port(forwarding: subprocess.Popen[str]) -> int:
-    """Read the port from kubectl's first line: `Forwarding from 127.0.0.1:34567 -> 8080`."""
-    deadline = time.monotonic() + FORWARD_SECONDS
-    if forwarding.stdout is None:
-        raise RuntimeError("kubectl port-forward was started without a pipe")
-    with selectors.DefaultSelector() as selector:
-        selector.register(forwarding.stdout, selectors.EVENT_READ)
-        if selector.select(deadline - time.monotonic()):
-            found = re.search(r":(\d+) ->", forwarding.stdout.readline())
-            if found:
-                return int(found.group(1))
-    raise CommandError(f"kubectl did not forward a port within {FORWARD_SECONDS:.0f} s")
 
 
 class Testbed:

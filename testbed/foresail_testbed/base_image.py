@@ -3,10 +3,9 @@
 import hashlib
 import json
 import subprocess
-import tempfile
 from pathlib import Path
 
-from foresail_testbed import archive, errors, host, layout, locks, namespaces, progress
+from foresail_testbed import archive, drafts, errors, host, layout, locks, namespaces, progress
 
 SUITE = "trixie"
 PACKAGES = ("python3", "python3-venv", "ca-certificates")
@@ -35,7 +34,7 @@ def ensure() -> Path:
         return target
     host.require_images()
     target.parent.mkdir(parents=True, exist_ok=True)
-    with locks.held(target.with_suffix(".lock")):
+    with locks.held(target.parent / "base.lock", "the base image"):
         if not target.exists():
             with namespaces.at_home():
                 make(target)
@@ -44,8 +43,8 @@ def ensure() -> Path:
 
 def make(target: Path) -> None:
     """Bootstrap Debian into a folder and pack it."""
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".base-") as scratch:
-        root, layer = Path(scratch) / "root", Path(scratch) / "layer.tar"
+    with drafts.folder(target.parent, "base") as scratch:
+        root, layer = scratch / "root", scratch / "layer.tar"
         include = f"--include={','.join(PACKAGES)}"
         command = ["debootstrap", "--variant=minbase", include, SUITE, str(root), *find_mirror()]
         progress.follow(progress.Step("base image from Debian's packages", SECONDS, LIMIT_SECONDS), command)
@@ -57,9 +56,14 @@ def make(target: Path) -> None:
 
 def find_mirror() -> list[str]:
     """Return the package server that this machine uses for the suite; none: debootstrap's own default."""
-    command = ["apt-get", "indextargets", "--format", "$(CODENAME) $(SITE)"]
+    command = ["apt-get", "indextargets", "--format", "$(CODENAME) $(ORIGIN) $(SITE)"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    return next(([row.split()[1]] for row in done.stdout.splitlines() if row.split()[0] == SUITE), [])
+    return mirror_of(done.stdout)
+
+
+def mirror_of(table: str) -> list[str]:
+    """Read the first server of Debian itself for the suite: others name their packages for it as well."""
+    return next((row.split()[2:] for row in table.splitlines() if row.split()[:2] == [SUITE, "Debian"]), [])
 
 
 def empty(folder: Path) -> None:

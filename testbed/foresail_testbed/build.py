@@ -5,11 +5,10 @@ import json
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from foresail_testbed import errors, golang, layout, locks, namespaces, programs, progress
+from foresail_testbed import drafts, errors, golang, layout, locks, namespaces, programs, progress
 
 BUILD_SECONDS = 3600.0
 
@@ -24,7 +23,7 @@ def ensure(program: programs.Program, listener: Callable[[str], None] = lambda _
     if target.exists():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    with locks.held(target.with_suffix(".lock")):
+    with locks.held(target.parent / f"{program.name}.lock", program.name):
         if not target.exists():
             listener(f"building {program.name} {program.version}, once")
             with namespaces.at_home():
@@ -59,8 +58,8 @@ def folder_name(program: programs.Program, source: list[Path]) -> str:
 def build_into(target: Path, program: programs.Program, source: list[Path]) -> None:
     """Build beside the target and rename, so that the target is whole or not there."""
     go = golang.find()
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".building-") as scratch:
-        module, draft = Path(scratch) / "module", Path(scratch) / "out"
+    with drafts.folder(target.parent, f"building-{program.name}") as scratch:
+        module, draft = scratch / "module", scratch / "out"
         module.mkdir()
         draft.mkdir()
         for path in source:

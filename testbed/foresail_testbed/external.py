@@ -2,12 +2,15 @@
 
 import contextlib
 import os
+import queue
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 from foresail_testbed import access, assets, errors, programs
 
@@ -33,16 +36,8 @@ class External(access.Access):
     def reach(self, namespace: str, service: str, port: int) -> Iterator[str]:
         """Forward a local port to one pod of a Service while the block runs; yields its URL without a path."""
         words = ["kubectl", "port-forward", "-n", namespace, f"service/{service}", f":{port}"]
-        forward = subprocess.Popen(
-            words, env=self.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        try:
-            yield f"http://127.0.0.1:{read_port(forward)}"
-        finally:
-            forward.terminate()
-            forward.wait(FORWARD_SECONDS)
-            if forward.stdout:
-                forward.stdout.close()
+        with forwarded(words, self.environment()) as local:
+            yield f"http://127.0.0.1:{local}"
 
     def load_image(self, archive: Path) -> None:
         """Put an image on every node of a kind cluster; elsewhere the user must have done so."""
@@ -65,10 +60,38 @@ def find_kind() -> str:
     return shutil.which("kind") or assets.locate(programs.KIND, print)["kind"]
 
 
-def read_port(forward: "subprocess.Popen[str]") -> int:
-    """Read the port that kubectl has chosen; it prints it first, or a reason."""
-    first = forward.stdout.readline() if forward.stdout else ""
-    found = re.search(r"127\.0\.0\.1:(\d+) ->", first)
+@contextlib.contextmanager
+def forwarded(words: Sequence[str], environment: Mapping[str, str] | None = None) -> Iterator[int]:
+    """Run a `kubectl port-forward` while the block runs, and yield the port that it has chosen.
+
+    Raises TestbedError with kubectl's words if it gives none. What it prints is read to the end: it prints a line a
+    connection, and would stand still once nobody had read the last two thousand.
+    """
+    forward = subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    first: queue.SimpleQueue[str] = queue.SimpleQueue()
+    reader = threading.Thread(target=read, args=[forward.stdout, first.put])
+    reader.start()
+    try:
+        yield parse_port(first.get(timeout=FORWARD_SECONDS))
+    except queue.Empty as error:
+        raise errors.TestbedError(f"kubectl forwarded no port within {FORWARD_SECONDS:.0f} s") from error
+    finally:
+        forward.terminate()
+        forward.wait(FORWARD_SECONDS)
+        reader.join(FORWARD_SECONDS)
+
+
+def read(pipe: IO[str], tell_first: Callable[[str], None]) -> None:
+    """Read a pipe to its end, and tell its first line; empty where there is none."""
+    with pipe:
+        tell_first(pipe.readline())
+        for _ in pipe:
+            continue
+
+
+def parse_port(line: str) -> int:
+    """Read `Forwarding from 127.0.0.1:34567 -> 8080`; raises TestbedError with what stands there instead."""
+    found = re.search(r"127\.0\.0\.1:(\d+) ->", line)
     if not found:
-        raise errors.TestbedError(f"kubectl port-forward: {first.strip()}")
+        raise errors.TestbedError(f"kubectl port-forward: {line.strip()}")
     return int(found[1])

@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from foresail_testbed import errors, layout, manifests, namespaces, options
+from foresail_testbed import errors, layout, locks, manifests, namespaces, options
 
 CONNECTIONS = 256
 CHUNK = 65536
@@ -26,13 +26,20 @@ def main() -> int:
     """Listen, write the kubeconfig, tell the starter, and forward until the cluster ends."""
     run, init = layout.Run.named(sys.argv[1]), int(sys.argv[2])
     cluster = os.pidfd_open(init)
-    listener = socket.create_server(("127.0.0.1", 0), backlog=CONNECTIONS)
-    server = f"https://127.0.0.1:{listener.getsockname()[1]}"
-    run.outside_kubeconfig.write_text(manifests.portable_kubeconfig(run, server))
-    namespaces.enter_network(Path(f"/proc/{init}/ns/net"))
-    os.close(sys.stdout.fileno())
-    asyncio.run(serve(listener, cluster))
+    with locks.held(run.forward_lock):
+        listener = socket.create_server(("127.0.0.1", 0), backlog=CONNECTIONS)
+        write_kubeconfig(run, f"https://127.0.0.1:{listener.getsockname()[1]}")
+        namespaces.enter_network(Path(f"/proc/{init}/ns/net"))
+        os.close(sys.stdout.fileno())
+        asyncio.run(serve(listener, cluster))
     return 0
+
+
+def write_kubeconfig(run: layout.Run, server: str) -> None:
+    """Write the kubeconfig; whole or not at all, for a shell may have the one of an earlier forwarder in use."""
+    draft = run.outside_kubeconfig.with_suffix(".draft")
+    draft.write_text(manifests.portable_kubeconfig(run, server))
+    draft.rename(run.outside_kubeconfig)
 
 
 async def serve(listener: socket.socket, cluster: int) -> None:
@@ -76,16 +83,25 @@ async def pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> No
 
 
 def start(run: layout.Run, init: int) -> Path:
-    """Start forwarding, unless it is on already, and return the kubeconfig to use outside."""
-    if not run.outside_kubeconfig.exists():
-        command = [sys.executable, "-m", "foresail_testbed.forward", run.name, str(init)]
-        with namespaces.at_home(), (run.logs / "forward.log").open("ab") as log:
-            work = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, start_new_session=True
-            )
-        wait_closed(work)
-        work.returncode = 0  # it stays; the cluster's end is its own
+    """Start forwarding, unless it is on, and return the kubeconfig to use outside.
+
+    The end of a shell's session may have killed the forwarder: that it once wrote its kubeconfig says nothing.
+    """
+    with locks.held(run.folder / "forward.start"):
+        if not locks.taken(run.forward_lock):
+            launch(run, init)
     return run.outside_kubeconfig
+
+
+def launch(run: layout.Run, init: int) -> None:
+    """Start the forwarder and return when it listens; raises TestbedError if it doesn't."""
+    command = [sys.executable, "-m", "foresail_testbed.forward", run.name, str(init)]
+    with namespaces.at_home(), (run.logs / "forward.log").open("ab") as log:
+        work = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, start_new_session=True
+        )
+    wait_closed(work)
+    work.returncode = 0  # it stays; the cluster's end is its own
 
 
 def wait_closed(work: "subprocess.Popen[bytes]") -> None:

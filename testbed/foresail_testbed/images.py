@@ -8,11 +8,22 @@ import io
 import json
 import os
 import subprocess
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from foresail_testbed import archive, base_image, dockerfile, errors, host, layout, locks, namespaces, progress, runs
+from foresail_testbed import (
+    archive,
+    base_image,
+    dockerfile,
+    drafts,
+    errors,
+    host,
+    layout,
+    locks,
+    namespaces,
+    progress,
+    runs,
+)
 
 KEPT_ARCHIVES = 3
 LIMIT_SECONDS = 3600.0
@@ -55,7 +66,7 @@ def ensure(file: Path, tag: str, arguments: Mapping[str, str] | None = None, con
         return target
     host.require_images()
     target.parent.mkdir(parents=True, exist_ok=True)
-    with locks.held(target.parent / ".lock"):
+    with locks.held(target.parent / ".lock", "an image"):
         if not target.exists():
             with namespaces.at_home():
                 build_into(target, recipe)
@@ -77,10 +88,10 @@ def build_into(target: Path, recipe: Recipe) -> None:
         f"--tag={recipe.tag}",
     ]
     command += [f"--build-arg={name}={value}" for name, value in recipe.arguments]
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".building-") as scratch:
-        command += [f"--volume={volume}" for volume in volumes(Path(scratch))]
+    with drafts.folder(target.parent, "building") as scratch:
+        command += [f"--volume={volume}" for volume in volumes(scratch)]
         progress.follow(progress.Step(f"image {recipe.tag}", 90, LIMIT_SECONDS), [*command, str(recipe.context)])
-        draft = Path(scratch) / "image.tar"
+        draft = scratch / "image.tar"
         run_buildah("push", recipe.tag, f"docker-archive:{draft}:{recipe.tag}")
         draft.rename(target)
     run_buildah("rmi", "--prune")  # former builds of this tag; the layers that the next build starts from stay

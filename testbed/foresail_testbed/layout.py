@@ -76,6 +76,11 @@ class Run:
         return self.folder / "outside.kubeconfig"
 
     @property
+    def forward_lock(self) -> Path:
+        """Held by the forwarder as long as it forwards."""
+        return self.folder / "forward.lock"
+
+    @property
     def pause_image(self) -> Path:
         """The image that holds every pod's namespaces."""
         return self.folder / "pause.tar"

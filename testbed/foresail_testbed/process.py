@@ -10,13 +10,14 @@ STOP_SECONDS = 15.0
 
 
 class Inside:
-    """A process in the cluster's namespaces.
+    """A process in the cluster's namespaces, or beside a foreign cluster.
 
-    `nsenter` stands between: it has to fork to enter a pid namespace, and passes the exit status on but no signals.
-    When its child is stopped it stops too, and then has to be woken as well, or it never sees the child's end.
+    In our own `nsenter` stands between: it has to fork to enter a pid namespace, and passes the exit status on but no
+    signals. When its child is stopped it stops too, and then has to be woken as well, or it never sees the child's end.
     """
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], log: Path | None) -> None:
+        self._behind = command[0] == "nsenter"
         self._log = log.open("ab") if log else None
         self._outer = subprocess.Popen(
             command,
@@ -34,6 +35,8 @@ class Inside:
     def pids(self) -> list[int]:
         """Return the process ids, on the host, of the process itself; none once it has ended."""
         outer = self._outer.pid
+        if not self._behind:
+            return [outer] if self.returncode is None else []
         try:
             return [int(pid) for pid in Path(f"/proc/{outer}/task/{outer}/children").read_text().split()]
         except (FileNotFoundError, ProcessLookupError):

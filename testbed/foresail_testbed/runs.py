@@ -59,14 +59,7 @@ def claim(run: layout.Run) -> TextIO:
 
 def alive(run: layout.Run) -> bool:
     """Tell whether a keeper holds the run."""
-    try:
-        with run.lock.open("r") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except FileNotFoundError:
-        return False
-    return False
+    return locks.taken(run.lock)
 
 
 def remove_stale() -> None:

@@ -1,14 +1,30 @@
 """What is built once is built again exactly when something of it changes."""
 
 import dataclasses
+import io
 import os
 import re
 import tarfile
+import threading
 from pathlib import Path
 
 import pytest
 
-from foresail_testbed import archive, assets, build, dockerfile, errors, golang, images, layout, options, programs
+from foresail_testbed import (
+    archive,
+    assets,
+    base_image,
+    build,
+    dockerfile,
+    drafts,
+    errors,
+    golang,
+    images,
+    layout,
+    locks,
+    options,
+    programs,
+)
 
 DOCKERFILE = """# syntax comment
 ARG BASE
@@ -100,6 +116,49 @@ def test_equal_programs_give_equal_archives(tmp_path: Path) -> None:
         os.utime(tmp_path / "pause", (0, 0))
     with tarfile.open(tmp_path / "a.tar") as first, tarfile.open(tmp_path / "b.tar") as second:
         assert first.getnames() == second.getnames()
+
+
+def test_mirror_of_the_base_image_is_debians_own_among_all_sources_of_its_suite() -> None:
+    table = "trixie other https://packages.example.com/repos\n\nbookworm Debian http://old\ntrixie Debian http://deb\n"
+    assert base_image.mirror_of(table) == ["http://deb"]
+    assert base_image.mirror_of("trixie Docker https://docker.example\n") == []
+
+
+def test_draft_of_a_build_that_was_killed_is_removed_by_the_next_of_that_name(tmp_path: Path) -> None:
+    for left in (".building-etcd-x1", ".building-kwok-x1"):
+        (tmp_path / left / "module").mkdir(parents=True)
+    with drafts.folder(tmp_path, "building-etcd") as draft:
+        assert draft.parent == tmp_path
+        assert sorted(path.name for path in tmp_path.iterdir()) == sorted([draft.name, ".building-kwok-x1"])
+    assert [path.name for path in tmp_path.iterdir()] == [".building-kwok-x1"]
+
+
+class Ear(io.StringIO):
+    """Standard error that tells when something was written to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard = threading.Event()
+
+    def write(self, text: str) -> int:
+        length = super().write(text)
+        self.heard.set()
+        return length
+
+
+def test_who_waits_for_anothers_build_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def build_second() -> None:
+        with locks.held(tmp_path / "etcd.lock", "etcd"):
+            pass
+
+    ear, second = Ear(), threading.Thread(target=build_second)
+    monkeypatch.setattr("sys.stderr", ear)
+    with locks.held(tmp_path / "etcd.lock", "etcd"):
+        assert ear.getvalue() == ""
+        second.start()
+        assert ear.heard.wait(10)
+    second.join()
+    assert ear.getvalue() == "waiting for another process that makes etcd\n"
 
 
 def test_pip_in_a_build_uses_the_index_that_the_machine_uses() -> None:

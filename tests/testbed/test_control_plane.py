@@ -1,5 +1,8 @@
 """A control plane without kubelets: what API-level tests build on."""
 
+import os
+import select
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -46,6 +49,31 @@ def test_host_kubectl_reaches_the_api_server_through_the_forwarder(control_plane
     finally:
         control_plane.join()
     assert (done.returncode, done.stdout) == (0, "ok")
+
+
+def test_forwarder_that_was_killed_is_started_again(control_plane: cluster.Cluster) -> None:
+    before = control_plane.outside_kubeconfig().read_text()
+    assert control_plane.outside_kubeconfig().read_text() == before
+    (killed,) = forwarders(control_plane.run.name)
+    ended = os.pidfd_open(killed)
+    os.kill(killed, signal.SIGKILL)
+    select.select([ended], [], [], SERVE_SECONDS)
+    os.close(ended)
+    assert control_plane.outside_kubeconfig().read_text() != before
+    assert len(forwarders(control_plane.run.name)) == 1
+
+
+def forwarders(name: str) -> list[int]:
+    """Return the process ids of a cluster's forwarders; one that was killed may lie there until it is collected."""
+    marks = f"foresail_testbed.forward\0{name}\0".encode()
+    return [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/cmdline") if marks in read(path)]
+
+
+def read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
 
 
 def test_process_started_inside_gets_signals_and_its_exit_status_comes_back(

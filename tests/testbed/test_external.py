@@ -1,5 +1,8 @@
-"""A cluster of somebody else's: how images get to kind's nodes, and what is said where they can't."""
+"""A cluster of somebody else's: how its Services are reached, how images get to kind's nodes, and
+what is said where they can't."""
 
+import os
+import select
 from pathlib import Path
 
 import pytest
@@ -43,3 +46,22 @@ def test_images_of_another_cluster_are_the_users_to_push(tmp_path: Path, monkeyp
         foreign.load_image(ARCHIVE)
     monkeypatch.setenv(external.LOADED_VARIABLE, "1")
     foreign.load_image(ARCHIVE)
+
+
+def test_port_is_the_one_that_kubectl_has_chosen_and_nothing_it_says_afterwards_stops_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "end")
+    opened = os.open(tmp_path / "end", os.O_RDONLY | os.O_NONBLOCK)
+    chatter = "echo 'Forwarding from 127.0.0.1:34567 -> 8080'; head -c 1000000 /dev/zero | tr '\\0' '\\n'"
+    with external.forwarded(["sh", "-c", f"{chatter}; echo said >{tmp_path}/end"]) as port:
+        assert port == 34567
+        assert select.select([opened], [], [], 10)[0]
+    os.close(opened)
+
+
+def test_forward_that_fails_is_told_in_kubectls_words() -> None:
+    words = "kubectl port-forward: error: no such service"
+    with (
+        pytest.raises(errors.TestbedError, match=words),
+        external.forwarded(["sh", "-c", "echo error: no such service >&2"]),
+    ):
+        pass

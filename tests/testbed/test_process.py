@@ -1,4 +1,4 @@
-"""Signals to a process behind `nsenter`, which needs no cluster: it enters the namespaces that it is in."""
+"""Signals to a process, and to one behind `nsenter`, which needs no cluster: it enters the namespaces that it is in."""
 
 from __future__ import annotations
 
@@ -47,3 +47,10 @@ def test_a_process_that_was_frozen_and_woken_ends_on_sigterm(frozen: process.Ins
 def test_a_frozen_process_can_be_killed(frozen: process.Inside) -> None:
     frozen.signal(signal.SIGKILL)
     assert frozen.wait(5) == -signal.SIGKILL
+
+
+def test_process_of_a_foreign_cluster_gets_the_signals_itself() -> None:
+    with process.Inside(["sleep", "60"], os.environ, None) as plain:
+        assert plain.pids() == [plain._outer.pid]
+        assert plain.stop(5) == -signal.SIGTERM
+        assert plain.pids() == []
