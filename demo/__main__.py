@@ -19,6 +19,7 @@ from demo.target import Machine, NowhereError, Target, choose
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+INTERRUPTED = 130
 STEPS = (story.build, story.start, story.install, story.deploy, story.photograph, story.scale, story.delete)
 
 
@@ -39,20 +40,25 @@ def main() -> int:
 
 
 def tell(demo: story.Demo, steps: Sequence[Callable[[story.Demo], None]], *, keep: bool) -> int:
-    """Run the steps, end the cluster or leave it, and return the status: 1 where a step or the end failed."""
-    failed = False
+    """Run the steps, end the cluster or leave it, and return the status: 1 where a step or the end failed.
+
+    Ctrl-C ends the cluster as well, or leaves it; the status is then a shell's own for that.
+    """
+    status = 0
     try:
         for step in steps:
             step(demo)
     except failures.EXPECTED as error:
-        failed = True
+        status = 1
         demo.screen.fail(failures.explain(error))
         story.diagnose(demo)
+    except KeyboardInterrupt:
+        status = INTERRUPTED
     finally:
         ended = end(demo, keep=keep)
-    if failed or not ended:
+    if status or not ended:
         demo.screen.lines(left(demo.place) if keep or not ended else [])
-        return 1
+        return status or 1
     demo.screen.close(last_words(demo.place, keep))
     return 0
 

@@ -26,9 +26,19 @@ def create(kubeconfig: Path, image: str = "") -> list[str]:
     return [*words, "--image", image] if image else words
 
 
+def clusters() -> list[str]:
+    """List the names of all clusters of this machine's."""
+    return [PROGRAM, "get", "clusters"]
+
+
 def delete(kubeconfig: Path) -> list[str]:
     """Remove the cluster, if it is there."""
     return [PROGRAM, "delete", "cluster", "--name", CLUSTER, "--kubeconfig", str(kubeconfig)]
+
+
+def end() -> str:
+    """Return what a user types to remove a cluster that was kept."""
+    return f"{PROGRAM} delete cluster --name {CLUSTER}"
 
 
 def load_image(name: str) -> list[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from demo import kind
 from foresail_testbed import cluster as testbed
-from foresail_testbed import errors, external, images, options
+from foresail_testbed import external, images, options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -87,18 +87,22 @@ class Kind:
         self._kubeconfig = folder / "kubeconfig"
         self._image = image
         self._names = [f"localhost/{name}:{tag}" for name in DOCKERFILES]
-        self._made = False
+        self._tag = tag
+        self._begun = self._made = False
 
     def build_images(self) -> list[str]:
-        """Build with docker."""
-        execute([str(ROOT / "scripts" / "images")], seconds=1800)
+        """Build with docker, under the names that are loaded afterwards."""
+        names = [f"TAG={self._tag}", "REGISTRY=localhost", "VARIANT=cpu"]
+        execute(["env", *names, str(ROOT / "scripts" / "images")], seconds=1800)
         return self._names
 
     def up(self, tell: testbed.Listener) -> None:
-        """Make the cluster anew; one that an earlier run left is removed."""
+        """Make the cluster; raises CommandError where an earlier run has left one, which may be in use."""
         for program in (kind.PROGRAM, HELM):  # builds what is missing where it shows progress
             subprocess.run([program, "version"], cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
-        execute(kind.delete(self._kubeconfig), seconds=120)
+        if kind.CLUSTER in execute(kind.clusters(), seconds=60).split():
+            raise CommandError(f"a demo's cluster runs already; end it with `{kind.end()}`")
+        self._begun = True
         tell("kind creates the cluster")
         execute(kind.create(self._kubeconfig, self._image), seconds=600)
         self._made = True
@@ -136,8 +140,9 @@ class Kind:
             yield f"http://127.0.0.1:{local}"
 
     def down(self) -> None:
-        """Delete the cluster."""
-        execute(kind.delete(self._kubeconfig), seconds=120)
+        """Delete the cluster, if it is this demo's."""
+        if self._begun:
+            execute(kind.delete(self._kubeconfig), seconds=120)
 
     def keep(self) -> None:
         """Do nothing: it lives on by itself."""
@@ -149,7 +154,7 @@ class Kind:
         return [
             f"export KUBECONFIG={self._kubeconfig}",
             "kubectl get mdep,pods,hpa        # .venv/bin/kubectl, if you have none",
-            f"{kind.PROGRAM} delete cluster --name {kind.CLUSTER}",
+            kind.end(),
         ]
 
 
@@ -177,9 +182,7 @@ class Testbed:
         return list(names)
 
     def up(self, tell: testbed.Listener) -> None:
-        """Start it; one that an earlier run left is ended."""
-        with contextlib.suppress(errors.TestbedError):
-            testbed.Cluster.attach(NAME).stop()
+        """Start it; raises TestbedError where an earlier run has left one, which may be in use."""
         subprocess.run([HELM, "version"], stdout=subprocess.DEVNULL, check=True)  # builds it where it shows progress
         wish = options.Options(name=NAME)
         self._cluster = testbed.Cluster.start(wish, listener=tell)

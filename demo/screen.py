@@ -54,7 +54,7 @@ class Screen:
 
     def say(self, text: str) -> None:
         """Print a line that belongs to the present step."""
-        self.console.print(f"   {text}")
+        self.console.print(f"   {text}", soft_wrap=True, markup=False)
 
     def note(self, text: str) -> None:
         """Print a line that belongs to the present step and matters less, such as another program's words."""

@@ -17,12 +17,14 @@ from demo import __main__ as program
 from demo import places
 from demo.screen import Screen
 from demo.story import Demo
+from foresail_testbed.cluster import Cluster
 from foresail_testbed.errors import TestbedError
 
 if TYPE_CHECKING:
     import pathlib
     from collections.abc import Sequence
 
+    from foresail_testbed import options
     from foresail_testbed.cluster import Listener
 
 
@@ -68,7 +70,7 @@ def demo(tmp_path: pathlib.Path) -> Demo:
     return Demo(Place(), Screen(Console(file=io.StringIO(), width=200)), tmp_path)
 
 
-def tell(demo: Demo, error: Exception | None = None, *, keep: bool = False) -> tuple[int, str, str]:
+def tell(demo: Demo, error: BaseException | None = None, *, keep: bool = False) -> tuple[int, str, str]:
     """Tell a story of one step; returns the status, what was printed, and how the cluster ended."""
 
     def step(_: Demo) -> None:
@@ -147,6 +149,14 @@ def test_a_step_that_failed_is_told_before_the_cluster_that_could_not_be_ended(d
     assert printed.splitlines()[-5:] == ["The cluster could not be ended:", "`kind delete` took more than 120 s", *LEFT]
 
 
+@pytest.mark.parametrize(("keep", "end", "last"), [(False, "down", []), (True, "kept", LEFT)])
+def test_ctrl_c_ends_the_cluster_or_tells_how_to_end_the_one_that_is_kept(
+    demo: Demo, keep: bool, end: str, last: list[str]
+) -> None:
+    status, printed, ended = tell(demo, KeyboardInterrupt(), keep=keep)
+    assert (status, ended, printed.splitlines()) == (130, end, last)
+
+
 def test_a_cluster_that_never_was_up_is_not_told_of(demo: Demo) -> None:
     assert isinstance(demo.place, Place)
     demo.place.is_up = False
@@ -171,6 +181,47 @@ def put(folder: pathlib.Path, name: str, script: str) -> None:
     """Write a program that stands in for another's."""
     (folder / name).write_text(f"#!/bin/sh\n{script}\n")
     (folder / name).chmod(0o755)
+
+
+def test_kind_cluster_of_another_demo_stays_and_is_told_how_to_be_ended(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, "kind", f'echo "$@" >>{tmp_path}/told; [ "$1" != get ] || echo foresail-demo')
+    put(tmp_path, "helm", "echo v4.0.0")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    place = places.Kind(tmp_path, "1")
+    with pytest.raises(places.CommandError, match="end it with `scripts/kind delete cluster --name foresail-demo`"):
+        place.up(lambda _: None)
+    place.down()
+    assert place.access() == []
+    assert (tmp_path / "told").read_text() == "version\nget clusters\n"
+
+
+def test_cluster_of_another_demo_stays_on_the_testbed(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(wish: options.Options, listener: Listener) -> Cluster:
+        raise TestbedError(f"a cluster named {wish.name} runs already")
+
+    def attach(name: str) -> Cluster:
+        raise AssertionError(f"{name} is looked for")
+
+    put(tmp_path, "helm", "echo v4.0.0")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(Cluster, "start", start)
+    monkeypatch.setattr(Cluster, "attach", attach)
+    place = places.Testbed("1")
+    with pytest.raises(TestbedError, match="a cluster named demo runs already"):
+        place.up(lambda _: None)
+    place.down()
+
+
+def test_images_are_those_that_the_demo_loads_whatever_the_environment_says(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, "builder", f'echo "$@" >>{tmp_path}/told')
+    for name, value in {"BUILDER": f"{tmp_path}/builder", "REGISTRY": "r", "TAG": "t", "VARIANT": "gpu"}.items():
+        monkeypatch.setenv(name, value)
+    wanted = places.Kind(tmp_path, "1").build_images()
+    assert [name for name in wanted if f"-t {name} " not in (tmp_path / "told").read_text()] == []
 
 
 def test_kind_cluster_goes_on_without_a_metrics_server_that_can_not_be_had(
