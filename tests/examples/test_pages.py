@@ -47,6 +47,25 @@ def test_answer_on_the_page_is_the_answer_in_the_file() -> None:
     assert examples.answer(folder / "README.md") == json.loads((folder / "answer.json").read_text())
 
 
+@pytest.mark.parametrize("page", examples.PAGES, ids=lambda page: str(page.relative_to(examples.ROOT)))
+def test_command_of_a_page_can_be_pasted_as_it_is(page: pathlib.Path) -> None:
+    text = "\n".join(examples.blocks(page, "sh"))
+    assert re.findall(r"kubectl get \S+,\S+.* (?:--watch|-w)\b", text) == [], "kubectl watches one kind at a time"
+    assert "sed -i " not in text, "macOS' sed wants a word behind -i"
+
+
+FORWARDED = [page for page in examples.PAGES if re.search(r"port-forward .* &\n", page.read_text())]
+
+
+@pytest.mark.parametrize("page", FORWARDED, ids=lambda page: str(page.relative_to(examples.ROOT)))
+def test_forward_of_a_page_is_waited_for_and_ended_so_that_the_next_pages_one_has_its_port(page: pathlib.Path) -> None:
+    text = page.read_text()
+    begun = re.search(r"port-forward .* &\n\s*(curl .*)\n", text)
+    assert begun is not None
+    assert "--retry-connrefused" in begun[1]
+    assert "kill %1" in text[begun.end() :]
+
+
 @pytest.mark.parametrize("path", examples.manifests(), ids=lambda path: path.name)
 def test_digest_is_that_of_a_model_in_the_examples(path: pathlib.Path) -> None:
     known = {
