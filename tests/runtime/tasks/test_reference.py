@@ -134,7 +134,7 @@ def test_random_outputs_give_the_boxes_of_plain_loops() -> None:
     )
     detector = detection.Detector(signature)
     prepared = detector.prepare(png(Image.new("RGB", (SIDE, SIDE))))
-    for _ in range(5):
+    for _ in range(2):
         places = generator.uniform(0, SIDE, (2, 2000))
         sides = generator.uniform(5, 200, (2, 2000))
         scores = generator.uniform(0, 1, (3, 2000))
