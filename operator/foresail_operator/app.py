@@ -103,7 +103,11 @@ class Operator:
             recorder=Recorder(self._kube, settings.pod_name),
             images=_images(settings),
             proxies=proxy.Setup(
-                settings.proxy_image, settings.proxy_pull_policy, settings.cluster_domain, ipv6=settings.ipv6
+                settings.proxy_image,
+                settings.proxy_pull_policy,
+                settings.cluster_domain,
+                ipv6=settings.ipv6,
+                hold_seconds=settings.hold_seconds,
             ),
             clocks=Clocks(time.monotonic, rfc3339),
             crowded=lambda: self.queue.newcomers > 0,

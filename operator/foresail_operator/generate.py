@@ -29,7 +29,7 @@ GOLDEN_FOLDER: Final = "tests/operator/golden"
 GOLDEN_IMAGES: Final = Images(
     cpu="foresail-runtime:golden", openvino="foresail-runtime:golden-openvino", gpu="foresail-runtime:golden-gpu"
 )
-GOLDEN_PROXIES: Final = proxy.Setup("foresail-proxy:golden", "IfNotPresent", "cluster.local")
+GOLDEN_PROXIES: Final = proxy.Setup("foresail-proxy:golden", "IfNotPresent", "cluster.local", hold_seconds=120)
 _GOLDEN_UID: Final = "00000000-0000-4000-8000-000000000000"
 
 

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 _NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
 _PULL_POLICIES: Final = ("Always", "IfNotPresent", "Never")
+_NUMBERS: Final = {
+    "http_port": (0, 65535),
+    "metrics_port": (0, 65535),
+    "hold_seconds": (0, 3600),
+    "workers": (1, 256),
+}
 HELP: Final = {
     "FORESAIL_NAMESPACES": "namespaces to look at, with commas between; empty: all",
     "FORESAIL_RUNTIME_IMAGE": "runtime image for CPUs",
@@ -33,6 +39,7 @@ HELP: Final = {
     "FORESAIL_METRICS_SERVICE": "Service in FORESAIL_POD_NAMESPACE before the metrics API; empty: no such API",
     "FORESAIL_METRICS_PORT": "port of the metrics API",
     "FORESAIL_ACTIVATOR_SERVICE": "Service in FORESAIL_POD_NAMESPACE before the activator; empty: there is none",
+    "FORESAIL_HOLD_SECONDS": "longest time for which the activator holds a request; 0: there is none",
     "FORESAIL_WAKE_NAME": "ConfigMap there in which the activator asks for replicas",
     "FORESAIL_WORKERS": "ModelDeployments looked at at the same time",
     "FORESAIL_LOG_LEVEL": f"one of {', '.join(_LEVELS)}",
@@ -63,6 +70,7 @@ class Settings:
     metrics_service: str = ""
     metrics_port: int = 8443
     activator_service: str = ""
+    hold_seconds: int = 0
     wake_name: str = "foresail-wake"
     workers: int = 24
     log_level: str = "INFO"
@@ -82,7 +90,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     known["ipv6"] = ":" in environment.get("KUBERNETES_SERVICE_HOST", "")
     if "namespaces" in fields:
         known["namespaces"] = _namespaces(fields["namespaces"])
-    for name, low, high in (("http_port", 0, 65535), ("metrics_port", 0, 65535), ("workers", 1, 256)):
+    for name, (low, high) in _NUMBERS.items():
         if name in fields:
             known[name] = _number(name, fields[name], low, high)
     _one_of("log_level", fields, _LEVELS)

@@ -21,7 +21,7 @@ from foresail_testbed import host
 
 if TYPE_CHECKING:
     import pathlib
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
     from foresail_operator.api.v1alpha1 import ModelDeployment
 
@@ -144,18 +144,27 @@ def moved(text: str, ports: dict[int, int], dns: int) -> str:
 
 @contextlib.asynccontextmanager
 async def stage(
-    model: ModelDeployment, folder: pathlib.Path, *addresses: str, served: tuple[int, int] | None = None
+    model: ModelDeployment,
+    folder: pathlib.Path,
+    *addresses: str,
+    served: tuple[int, int] | None = None,
+    hold_seconds: int = 0,
+    swapped: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Stage]:
     """Run a model's proxy before replicas at addresses of loopback; the last one is behind the direct Service.
 
-    `served` are the ports of HTTP and gRPC where replicas run there already; without it they are stubs.
+    `served` are the ports of HTTP and gRPC where replicas run there already; without it they are stubs. `swapped` are
+    lines of the configuration that a test has shorter times in.
     """
     name = model.metadata.name
     here = dict(zip((contract.HTTP_PORT, contract.GRPC_PORT, haproxy.STATUS_PORT), free_ports(3), strict=True))
     port, grpc_port = served or free_ports(2)
     loop = asyncio.get_running_loop()
     transport, names = await loop.create_datagram_endpoint(Names, local_addr=("127.0.0.1", 0))
-    text = haproxy.build(model, "cluster.local")
+    text = haproxy.build(model, "cluster.local", hold_seconds=hold_seconds)
+    for line, other in (swapped or {}).items():
+        assert f" {line}" in text
+        text = text.replace(f" {line}", f" {other}")
     text = moved(text, here, transport.get_extra_info("sockname")[1])
     text = text.replace(f":{contract.HTTP_PORT} check", f":{port} check").replace(
         f"connect port {contract.HTTP_PORT}", f"connect port {port}"

@@ -19,7 +19,7 @@ from foresail_operator.api import v1alpha1
 from foresail_operator.desired import haproxy
 from foresail_operator.scaling import loads
 from foresail_runtime import contract
-from foresail_runtime.grpc import oip_pb2
+from foresail_runtime.grpc import oip_pb2, server
 from tests.contract import haproxies
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def model(**spec: Any) -> v1alpha1.ModelDeployment:
 )
 def test_haproxy_takes_the_configuration(spec: dict[str, Any], ipv6: bool, tmp_path: pathlib.Path) -> None:
     file = tmp_path / "haproxy.cfg"
-    file.write_text(haproxy.build(model(**spec), "cluster.local", ipv6=ipv6))
+    file.write_text(haproxy.build(model(**spec), "cluster.local", hold_seconds=120, ipv6=ipv6))
     done = subprocess.run(
         [haproxies.program(), "-c", "-f", str(file)], capture_output=True, text=True, check=False, timeout=30
     )
@@ -100,6 +100,19 @@ async def up(client: aiohttp.ClientSession, stage: Stage, count: int) -> None:
     await until(counted, f"{count} replicas are up")
 
 
+async def says_ready(client: aiohttp.ClientSession, url: str) -> bool:
+    with contextlib.suppress(aiohttp.ClientConnectionError):
+        async with client.get(url) as answer:
+            return answer.status == 200
+    return False
+
+
+async def knows_a_way(client: aiohttp.ClientSession, stage: Stage) -> None:
+    """Wait until the proxy has found the direct Service."""
+    url = stage.url(haproxy.READY_PATH, haproxy.STATUS_PORT)
+    await until(functools.partial(says_ready, client, url), "the proxy knows a way")
+
+
 async def queued(client: aiohttp.ClientSession, stage: Stage) -> int:
     async with client.get(stage.load_url()) as answer:
         body = await answer.read()
@@ -109,15 +122,37 @@ async def queued(client: aiohttp.ClientSession, stage: Stage) -> int:
 async def test_without_a_replica_requests_take_the_way_past_the_proxy(tmp_path: pathlib.Path) -> None:
     async with haproxies.stage(model(), tmp_path, "127.0.0.9") as stage, session() as client:
         stage.replicas["127.0.0.9"].answering.set()
-
-        async def ready() -> bool:
-            with contextlib.suppress(aiohttp.ClientConnectionError):
-                async with client.get(stage.url(haproxy.READY_PATH, haproxy.STATUS_PORT)) as answer:
-                    return answer.status == 200
-            return False
-
-        await until(ready, "the proxy knows a way")
+        await knows_a_way(client, stage)
         assert await answered_by(client, stage) == "127.0.0.9"
+
+
+async def test_the_way_past_the_proxy_has_the_time_for_which_the_activator_holds(tmp_path: pathlib.Path) -> None:
+    """Which a model's own time limit has nothing to do with: it begins when a replica has the request."""
+    shorter = {"timeout server 6s": "timeout server 100ms", "set-timeout server 126s": "set-timeout server 1s"}
+    quick, places = model(serving={"timeoutSeconds": 1}), ("127.0.0.2", "127.0.0.3", "127.0.0.9")
+    async with (
+        haproxies.stage(quick, tmp_path, *places, hold_seconds=120, swapped=shorter) as stage,
+        session() as client,
+    ):
+        clock = asyncio.get_running_loop().time
+
+        async def gives_up() -> float:
+            begun = clock()
+            async with client.post(stage.infer_url, json=BODY) as answer:
+                assert (answer.status, answer.headers["Retry-After"]) == (504, "1")
+                assert "in time" in (await answer.json())["error"]
+            return clock() - begun
+
+        await knows_a_way(client, stage)
+        assert await gives_up() >= 0.9
+        stage.know(*places[:2])
+        await up(client, stage, 2)
+        assert await gives_up() < 0.9
+
+
+def test_a_channel_takes_as_many_calls_at_a_time_as_at_a_replica() -> None:
+    line = f"tune.h2.max-concurrent-streams {server.Limits().max_concurrent_streams}"
+    assert line in haproxy.build(model(), "cluster.local")
 
 
 async def test_a_request_goes_to_the_replica_that_has_the_fewest(tmp_path: pathlib.Path) -> None:
@@ -195,13 +230,6 @@ async def test_an_address_that_is_another_models_by_now_gets_nothing(tmp_path: p
         assert await answered_by(client, stage) == "127.0.0.9"
 
 
-async def says_ready(client: aiohttp.ClientSession, url: str) -> bool:
-    with contextlib.suppress(aiohttp.ClientConnectionError):
-        async with client.get(url + contract.READY_PATH) as answer:
-            return answer.status == 200
-    return False
-
-
 @contextlib.asynccontextmanager
 async def runtime(*addresses: str, age_seconds: float) -> AsyncIterator[tuple[int, int]]:
     """Run real replicas of the model whose connections get so old; yields their ports."""
@@ -221,7 +249,8 @@ async def runtime(*addresses: str, age_seconds: float) -> AsyncIterator[tuple[in
             stack.callback(process.terminate)
         async with session() as client:
             for address in addresses:
-                await until(functools.partial(says_ready, client, f"http://{address}:{http}"), f"{address} is ready")
+                url = f"http://{address}:{http}{contract.READY_PATH}"
+                await until(functools.partial(says_ready, client, url), f"{address} is ready")
         yield http, grpc_port
 
 

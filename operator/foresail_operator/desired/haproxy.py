@@ -34,6 +34,8 @@ THREADS: Final = 2
 """HAProxy counts the node's cores, not what it may use of them; one carries 20,000 requests a second."""
 IDLE_SECONDS: Final = 75
 """For a client's connection between two requests, as at a replica."""
+STREAMS: Final = 1024
+"""Calls at a time on one connection, as at a replica: most clients have one channel."""
 _CONNECT_SECONDS: Final = 1
 _BUSY_SECONDS: Final = 3
 """So long a replica may take to say that it is ready: one that is busy is not away."""
@@ -70,11 +72,15 @@ def _refusal(status: int, words: str) -> str:
     return f'status {status} content-type application/json string \'{{"error":"{words}"}}\' hdr Retry-After 1'
 
 
-def build(model: ModelDeployment, cluster_domain: str, *, ipv6: bool = False) -> str:
-    """Return the configuration; `ipv6` listens on addresses of both families, which takes a kernel that has IPv6."""
+def build(model: ModelDeployment, cluster_domain: str, *, hold_seconds: int = 0, ipv6: bool = False) -> str:
+    """Return the configuration.
+
+    `hold_seconds` is how long the activator holds a request, 0 where there is none. `ipv6` listens on addresses of both
+    families, which takes a kernel that has IPv6.
+    """
     domain = f"{model.metadata.namespace}.svc.{cluster_domain}"
     bind = _BIND_BOTH if ipv6 else _BIND
-    sides = (_side(model, side, domain, bind) for side in (_HTTP, _GRPC))
+    sides = (_side(model, side, domain, bind, hold_seconds) for side in (_HTTP, _GRPC))
     return "\n".join((_whole(model), _defaults(model), _resolvers(), *sides, _status(bind)))
 
 
@@ -107,6 +113,7 @@ global
     nbthread {THREADS}
     hard-stop-after {finish_seconds(model)}s
     tune.h2.initial-window-size 1048576
+    tune.h2.max-concurrent-streams {STREAMS}
 """
 
 
@@ -130,6 +137,7 @@ defaults
     timeout server {seconds}s
     timeout queue {seconds}s
     http-error {_refusal(503, "no replica of this model can be reached")}
+    http-error {_refusal(504, "no replica of this model answered in time")}
 """
 
 
@@ -150,7 +158,7 @@ resolvers cluster
 """
 
 
-def _side(model: ModelDeployment, side: _Side, domain: str, bind: str) -> str:
+def _side(model: ModelDeployment, side: _Side, domain: str, bind: str, hold_seconds: int) -> str:
     name = model.metadata.name
     pods, direct = f"{names.headless_service(name)}.{domain}", f"{names.direct_service(name)}.{domain}"
     # The model's own path tells that no other model's replica has got the address; with tokens only this one is open.
@@ -167,11 +175,23 @@ backend {side.name}
     http-check connect port {contract.HTTP_PORT} proto h1
     http-check send meth GET uri {path} ver HTTP/1.1 hdr Host {names.service(name)}
     http-request return {refusal} if {{ queue({side.name}) ge {model.spec.serving.max_queue_size} }}
+{_patience(model, side, hold_seconds)}\
     default-server proto {side.protocol} resolvers cluster resolve-prefer ipv4 init-addr none
     default-server inter 1s fastinter 500ms downinter 500ms fall 2 rise 1
     server-template pod {slots(model)} {pods}:{side.port} check maxconn {share(model)}
     server direct {direct}:{side.service_port} backup init-addr libc,none
 """
+
+
+def _patience(model: ModelDeployment, side: _Side, hold_seconds: int) -> str:
+    """Return the line that gives a request the activator's time where it may come there; none without an activator.
+
+    nbsrv is 1 too while the way past the replicas is all there is. A lone replica's requests go there when it dies.
+    """
+    if not hold_seconds:
+        return ""
+    seconds = hold_seconds + finish_seconds(model)
+    return f"    http-request set-timeout server {seconds}s if {{ nbsrv({side.name}) le 1 }}\n"
 
 
 def _status(bind: str) -> str:

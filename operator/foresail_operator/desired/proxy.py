@@ -41,6 +41,8 @@ class Setup:
     """What Services' names end in; DNS clients inside pods add it by themselves, HAProxy's does not."""
     ipv6: bool = False
     """Whether the cluster's first family is IPv6."""
+    hold_seconds: int = 0
+    """How long the activator holds a request; 0: there is none."""
 
 
 def wanted(model: ModelDeployment) -> bool:
@@ -57,7 +59,7 @@ def build(model: ModelDeployment, setup: Setup) -> tuple[Manifest, ...]:
 
 def _configuration(model: ModelDeployment, setup: Setup) -> Manifest:
     """Return the ConfigMap: immutable, and of another name when its content is another (docs/decisions/0002)."""
-    text = haproxy.build(model, setup.cluster_domain, ipv6=setup.ipv6)
+    text = haproxy.build(model, setup.cluster_domain, hold_seconds=setup.hold_seconds, ipv6=setup.ipv6)
     name = names.proxy_configuration(model.metadata.name, text)
     return meta.child(model, CONFIG_MAP, name, data={_FILE: text}, immutable=True)
 
