@@ -69,6 +69,17 @@ def test_images_are_named_for_the_registry_and_built_on_the_base_of_the_caller(r
     assert all("BASE" not in arguments(words) for words in commands())
 
 
+def test_index_of_the_caller_is_what_pip_asks_in_a_build_and_gets_into_no_image() -> None:
+    index = "https://mirror.example.com/simple"
+    built = {after("-f", words): arguments(words).get("PIP_INDEX_URL") for words in commands(PIP_INDEX_URL=index)}
+    with_pip = {file for file in built if "-m pip install" in (ROOT / file).read_text()}
+    assert built == {file: index if file in with_pip else None for file in built}
+    assert all("PIP_INDEX_URL" not in arguments(words) for words in commands())
+    for file in with_pip:
+        *building, last = (ROOT / file).read_text().split("\nFROM ")[1:]
+        assert ["ARG PIP_INDEX_URL\n" in stage for stage in [*building, last]] == [True, True, False]
+
+
 def test_variant_that_is_none_is_refused_before_anything_is_built() -> None:
     done = run(VARIANT="rocm")
     assert (done.returncode, done.stdout) == (2, "")
