@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from foresail_operator.scaling import target
 from foresail_operator.scaling.decide import Bounds
-from foresail_operator.scaling.growth import DEFAULT, Growth, Policy
+from foresail_operator.scaling.growth import DEFAULT, DEFAULT_DOWN, Pace, Policy
 from foresail_operator.scaling.model import Goal, Plan
 from foresail_operator.scaling.signal import Kind
 
@@ -30,7 +30,7 @@ def plan(scaling: api.Scaling) -> Plan | None:
     bounds = Bounds(max(1, scaling.min_replicas), scaling.max_replicas, sleeps=sleeps)
     idle_seconds = float(scaling.idle_seconds) if sleeps else None
     delay_seconds = float(scaling.scale_down_delay_seconds)
-    return Plan(goals, bounds, delay_seconds, growth(scaling.behavior), idle_seconds, shrinks(scaling.behavior))
+    return Plan(goals, bounds, delay_seconds, growth(scaling.behavior), idle_seconds, shrinkage(scaling.behavior))
 
 
 def measured(scaling: api.Scaling) -> bool:
@@ -43,26 +43,29 @@ def alone(scaling: api.Scaling) -> bool:
     return all(metric.type in set(Kind) for metric in scaling.metrics)
 
 
-def growth(behavior: api.Behavior | None) -> Growth:
-    """Return how fast the burst path may go: as the HPA, and not at all where the HPA is to wait or to stay."""
-    up = behavior.scale_up if behavior else None
-    if up is None:
-        return DEFAULT
-    if up.select_policy == "Disabled" or up.stabilization_window_seconds:
-        return Growth(())
+def growth(behavior: api.Behavior | None) -> Pace:
+    """Return how fast a model may grow."""
+    return _pace(behavior.scale_up if behavior else None, DEFAULT)
+
+
+def shrinkage(behavior: api.Behavior | None) -> Pace:
+    """Return how fast replicas may be taken away; for how long too many must have been there is the plan's delay."""
+    return _pace(behavior.scale_down if behavior else None, DEFAULT_DOWN)
+
+
+def _pace(given: api.Direction | None, default: Pace) -> Pace:
+    if given is None:
+        return default
+    if given.select_policy == "Disabled":
+        return Pace(())
     policies = tuple(
         Policy(float(one.period_seconds), pods=one.value)
         if one.type == "Pods"
         else Policy(float(one.period_seconds), percent=float(one.value))
-        for one in up.policies
+        for one in given.policies
     )
-    return Growth(policies or DEFAULT.policies, strictest=up.select_policy == "Min")
-
-
-def shrinks(behavior: api.Behavior | None) -> bool:
-    """Return whether replicas are ever taken away."""
-    down = behavior.scale_down if behavior else None
-    return down is None or down.select_policy != "Disabled"
+    wait_seconds = float(given.stabilization_window_seconds or 0)
+    return Pace(policies or default.policies, given.select_policy == "Min", wait_seconds)
 
 
 def with_target(goals: tuple[Goal, ...], measured_target: float | None) -> tuple[Goal, ...]:

@@ -168,7 +168,7 @@ class Autoscaling:
     def _size(self, key: Key, outlook: Outlook | None) -> int:
         """Return the size that bounds shall say: the one that is there while nothing is known."""
         present = self._census.replicas(key)
-        wanted = present if outlook is None or outlook.kind is None else outlook.desired
+        wanted = present if outlook is None or outlook.kind is None else outlook.size
         raised, until = self._raised.get(key, (0, 0.0))
         return max(wanted, raised) if self._clock() < until else wanted
 

@@ -67,6 +67,8 @@ class Outlook:
     """What status.scaling says of a model."""
 
     desired: int
+    size: int
+    """How much of that the owner's policies allow now."""
     reason: str
     kind: Kind | None
     load: float | None
@@ -180,6 +182,7 @@ class Control:
         advice = self._scalers[key].advise(model.replicas, now)
         return Outlook(
             desired=advice.replicas,
+            size=self._scalers[key].allowed(advice.replicas, model.replicas, now),
             reason=advice.reason,
             kind=advice.kind,
             load=sample.concurrency if sample else None,

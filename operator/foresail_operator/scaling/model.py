@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from foresail_operator.scaling import decide, growth, leaving
 from foresail_operator.scaling.backlog import Backlog
 from foresail_operator.scaling.decide import Advice, Bounds, Reading
+from foresail_operator.scaling.growth import DEFAULT, DEFAULT_DOWN, Pace
 from foresail_operator.scaling.latency import LatencyAllowance
 from foresail_operator.scaling.signal import Kind, Sample
 from foresail_operator.scaling.steady import CALM_DEVIATIONS, CALM_SECONDS, Steady
@@ -43,11 +44,15 @@ class Plan:
     goals: tuple[Goal, ...]
     bounds: Bounds
     scale_down_delay_seconds: float = 30.0
-    growth: growth.Growth = growth.DEFAULT
+    growth: Pace = DEFAULT
     idle_seconds: float | None = None
     """After so much time without a request the model may sleep; None: never."""
-    shrinks: bool = True
-    """Whether its owner lets the HPA take replicas away."""
+    shrinkage: Pace = DEFAULT_DOWN
+
+    @property
+    def memory_seconds(self) -> float:
+        """How far back the policies look."""
+        return max(self.growth.memory_seconds, self.shrinkage.memory_seconds)
 
 
 class ModelScaler:
@@ -61,7 +66,8 @@ class ModelScaler:
         self._stay_seconds = 1.0
         self._before: Sample | None = None
         self._backlog = Backlog()
-        self._sizes = Window(plan.growth.memory_seconds)
+        self._sizes = Window(plan.memory_seconds)
+        self._wanted = Window(plan.growth.wait_seconds)
         self._rose_at: float | None = None
         self._fell: tuple[float, dict[Kind, float]] | None = None
         self._allowance = {g.kind: LatencyAllowance(g.target / 1000) for g in plan.goals if g.kind is Kind.LATENCY}
@@ -71,8 +77,10 @@ class ModelScaler:
         """Go on under another plan; what was seen stays, as far as the new plan's signals were seen."""
         before = self.plan
         self.plan = plan
-        if plan.growth.memory_seconds > before.growth.memory_seconds:
-            self._sizes = Window(plan.growth.memory_seconds)
+        if plan.memory_seconds > before.memory_seconds:
+            self._sizes = Window(plan.memory_seconds)
+        if plan.growth.wait_seconds != before.growth.wait_seconds:
+            self._wanted = Window(plan.growth.wait_seconds)
         kept = {} if plan.scale_down_delay_seconds != before.scale_down_delay_seconds else self._steady
         old = {goal.kind: goal.target for goal in before.goals}
         for goal in plan.goals:
@@ -97,6 +105,8 @@ class ModelScaler:
             self._busy_at = now  # one of them that can't be asked may have had a request too
         for goal in self.plan.goals:
             self._take(goal, sample, replicas, now)
+        if self.plan.growth.wait_seconds:
+            self._wanted.add(now, self.advise(replicas, now).replicas)
 
     def served(self, kind: Kind, replicas: int, now: float, ahead_seconds: float = 0.0) -> float | None:
         """Return the number to serve the HPA; None when there is none to be trusted.
@@ -122,12 +132,22 @@ class ModelScaler:
             return Advice(0, f"0 of {self.plan.bounds.maximum}: asleep, the first request wakes it")
         return decide.advise(self._readings(replicas, now), replicas, self.plan.bounds)
 
+    def allowed(self, wanted: int, replicas: int, now: float) -> int:
+        """Return how much of an advised change the owner's policies allow now, as the HPA would reckon."""
+        if wanted <= replicas:
+            return max(wanted, growth.floor(self.plan.shrinkage, self._sizes, replicas, now))
+        waited = self._wanted.lowest(now - self.plan.growth.wait_seconds)
+        wanted = wanted if waited is None else min(wanted, max(replicas, int(waited)))
+        return min(wanted, growth.limit(self.plan.growth, self._sizes, replicas, now))
+
     def rise(self, replicas: int, now: float) -> Advice | None:
         """Return the size to raise to at once, None if there is no need; at most what growth allows, never less.
 
         What is there now counts, not the held past, and without a tolerance: the HPA, which is served the held
-        number, never undoes a size that its own rounding up gives.
+        number, never undoes a size that its own rounding up gives. Where that is to wait nothing is raised at once.
         """
+        if self.plan.growth.wait_seconds:
+            return None
         known = [reading.kind for reading in self._readings(replicas, now)]
         goals = [goal for goal in self.plan.goals if goal.kind in known and not self._chance(goal.kind, now)]
         readings = [Reading(goal.kind, self._present(goal.kind, replicas), goal.target) for goal in goals]
@@ -138,7 +158,7 @@ class ModelScaler:
 
     def leaving(self, replicas: int, now: float) -> int:
         """Return how many replicas the HPA will take away soon, if the load stays as it is."""
-        if not self.plan.shrinks:
+        if not self.plan.shrinkage.policies:
             return 0
         ahead_seconds = min(leaving.AHEAD_SECONDS, self.plan.scale_down_delay_seconds / 2)
         readings = self._readings(replicas, now, ahead_seconds)

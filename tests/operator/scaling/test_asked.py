@@ -7,7 +7,7 @@ import pytest
 from foresail_operator.api.scaling import Scaling
 from foresail_operator.scaling import asked, target
 from foresail_operator.scaling.decide import Bounds
-from foresail_operator.scaling.growth import DEFAULT, Growth, Policy
+from foresail_operator.scaling.growth import DEFAULT, Pace, Policy
 from foresail_operator.scaling.model import Goal, Plan
 from foresail_operator.scaling.signal import Kind
 
@@ -42,8 +42,8 @@ def test_metrics_that_the_hpa_reads_elsewhere_are_no_goals() -> None:
     [
         (None, DEFAULT),
         ({}, DEFAULT),
-        ({"selectPolicy": "Disabled"}, Growth(())),
-        ({"stabilizationWindowSeconds": 60}, Growth(())),
+        ({"selectPolicy": "Disabled"}, Pace(())),
+        ({"stabilizationWindowSeconds": 60}, Pace(DEFAULT.policies, wait_seconds=60.0)),
         (
             {
                 "selectPolicy": "Min",
@@ -52,12 +52,12 @@ def test_metrics_that_the_hpa_reads_elsewhere_are_no_goals() -> None:
                     {"type": "Percent", "value": 50, "periodSeconds": 60},
                 ],
             },
-            Growth((Policy(30.0, pods=2), Policy(60.0, percent=50.0)), strictest=True),
+            Pace((Policy(30.0, pods=2), Policy(60.0, percent=50.0)), strictest=True),
         ),
     ],
 )
 def test_the_burst_path_grows_as_the_hpa_may_and_not_where_it_is_to_wait(
-    up: dict[str, Any] | None, expected: Growth
+    up: dict[str, Any] | None, expected: Pace
 ) -> None:
     behavior = scaling(behavior={"scaleUp": up} if up is not None else {}).behavior
     assert asked.growth(behavior) == expected

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from foresail_operator import errors
-from foresail_operator.scaling import decide
+from foresail_operator.scaling import decide, growth
 from foresail_operator.scaling.control import Control, Scaled
 from foresail_operator.scaling.leaving import HIGHEST, LOWEST, Candidate
 from foresail_operator.scaling.metrics_api import Described
@@ -87,6 +87,14 @@ async def test_what_a_pod_carries_is_raised_for_and_served(stage: Stage) -> None
     assert outlook is not None
     assert outlook.desired == 3
     assert outlook.reason.startswith("3 of 10: 4")
+
+
+async def test_an_outlook_tells_the_size_that_is_wanted_from_the_size_that_the_owner_allows_now(stage: Stage) -> None:
+    stage.models = [dataclasses.replace(stage.models[0], plan=dataclasses.replace(PLAN, growth=growth.Pace(())))]
+    await stage.until(lambda: stage.control.number("shop", "shelf", Kind.CONCURRENCY) is not None)
+    outlook = stage.control.outlook(KEY)
+    assert outlook is not None
+    assert (outlook.desired, outlook.size) == (3, 1)
 
 
 async def test_a_standby_serves_and_raises_nothing(stage: Stage) -> None:

@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import pytest
+
 from foresail_operator.scaling import decide, growth
 from foresail_operator.scaling.model import Goal, ModelScaler, Plan
 from foresail_operator.scaling.signal import Kind, Sample
@@ -32,6 +34,10 @@ class Clock:
     def served(self) -> float | None:
         return self.scaler.served(Kind.CONCURRENCY, self.replicas, self.now)
 
+    def allowed(self) -> int:
+        advice = self.scaler.advise(self.replicas, self.now)
+        return self.scaler.allowed(advice.replicas, self.replicas, self.now)
+
     def rise(self) -> int | None:
         advice = self.scaler.rise(self.replicas, self.now)
         if advice is None:
@@ -61,7 +67,7 @@ def test_the_rise_keeps_to_what_growth_allows() -> None:
 
 
 def test_a_plan_that_forbids_growth_is_obeyed() -> None:
-    plan = Plan(PLAN.goals, PLAN.bounds, growth=growth.Growth(()))
+    plan = Plan(PLAN.goals, PLAN.bounds, growth=growth.Pace(()))
     clock = Clock(plan)
     clock.carry(500.0, 10.0)
     assert clock.rise() is None
@@ -175,6 +181,52 @@ def test_a_scale_in_is_foreseen_some_seconds_before_the_number_falls_and_not_whi
 
 
 def test_where_the_owner_lets_nothing_shrink_no_scale_in_is_foreseen() -> None:
-    clock = Clock(dataclasses.replace(PLAN, shrinks=False), replicas=4)
+    clock = Clock(dataclasses.replace(PLAN, shrinkage=growth.Pace(())), replicas=4)
     clock.carry(5.0, 120.0)
     assert clock.scaler.leaving(4, clock.now) == 0
+
+
+ONE_A_MINUTE = growth.Pace((growth.Policy(60.0, pods=1),))
+
+
+@pytest.mark.parametrize(
+    ("pace", "sizes"),
+    [(growth.DEFAULT_DOWN, [1, 1, 1]), (ONE_A_MINUTE, [9, 8, 7]), (growth.Pace(()), [10, 10, 10])],
+    ids=["Kubernetes' own", "one a minute", "never"],
+)
+def test_the_size_that_bounds_say_falls_no_faster_than_the_owner_lets_it(pace: growth.Pace, sizes: list[int]) -> None:
+    clock = Clock(dataclasses.replace(PLAN, shrinkage=pace), replicas=10)
+    clock.carry(65.0, 90.0)
+    clock.carry(2.0, 40.0)
+    found = []
+    for _ in range(3):
+        clock.replicas = clock.allowed()
+        found.append(clock.replicas)
+        clock.carry(2.0, 61.0)
+    assert found == sizes
+
+
+@pytest.mark.parametrize(
+    ("pace", "sizes"),
+    [(growth.DEFAULT, [5, 10, 10]), (ONE_A_MINUTE, [2, 2, 2]), (growth.Pace(()), [1, 1, 1])],
+    ids=["Kubernetes' own", "one a minute", "never"],
+)
+def test_nor_does_it_rise_faster(pace: growth.Pace, sizes: list[int]) -> None:
+    clock = Clock(dataclasses.replace(PLAN, growth=pace))
+    clock.carry(4.0, 60.0)
+    found = []
+    for _ in range(3):
+        clock.carry(120.0, 16.0)
+        clock.replicas = clock.allowed()
+        found.append(clock.replicas)
+    assert found == sizes
+
+
+def test_where_the_owner_has_a_rise_wait_it_is_neither_at_once_nor_said_by_bounds_before() -> None:
+    plan = dataclasses.replace(PLAN, growth=dataclasses.replace(growth.DEFAULT, wait_seconds=30.0))
+    clock = Clock(plan)
+    clock.carry(4.0, 60.0)
+    clock.carry(26.0, 25.0)
+    assert (clock.rise(), clock.allowed()) == (None, 1)
+    clock.carry(26.0, 10.0)
+    assert (clock.rise(), clock.allowed()) == (None, 4)
