@@ -43,12 +43,15 @@ class LatencyAllowance:
 
     def __init__(self, objective_seconds: float) -> None:
         self.objective_seconds = objective_seconds
+        """May be set to another: what is known then stays until it is learnt anew, in about SMOOTHING_SECONDS."""
         self.bearable: float | None = None
         """Requests a second; None: not known yet."""
         self._held = Window(LEARNING_SECONDS)
         self._rates = Window(LEARNING_SECONDS)
         self._answers: collections.deque[tuple[float, tuple[int, ...]]] = collections.deque()
         self._pods = 0
+        self._late = True
+        self._begun = -math.inf
         self._since = -math.inf
         self._learnt_at: float | None = None
 
@@ -59,15 +62,16 @@ class LatencyAllowance:
         for a while: what is looked at together then is of different times.
         """
         if pods != self._pods:
-            self._pods, self._since = pods, now
+            self._pods, self._begun, self._since = pods, now, now
             self._held, self._rates = Window(LEARNING_SECONDS), Window(LEARNING_SECONDS)
             self._answers.clear()
         self._held.add(now, held_each)
         self._rates.add(now, rate_each)
         p95_seconds = self._p95_seconds(now, answered)
+        held, rate = (window.mean(now - LEARNING_SECONDS) or 0.0 for window in (self._held, self._rates))
+        self._late = self._is_late(p95_seconds, held, rate, now)
         if self._changes(now):
             self._since = now
-        held, rate = self._held.mean(now - LEARNING_SECONDS), self._rates.mean(now - LEARNING_SECONDS)
         if p95_seconds is None or not held or not rate or now < self._since + LEARNING_SECONDS:
             return
         seen = self._estimate(held, rate, p95_seconds)
@@ -80,14 +84,29 @@ class LatencyAllowance:
     def value_milliseconds(self, arriving: float, held: float) -> float:
         """Return what is served for so many requests a second, of which so many are there: no latency of any request.
 
-        While nothing is known of what a replica bears, one request at a time is.
+        While nothing is known of what a replica bears, one request at a time is; but those that are there are enough
+        unless what they answer is late, or too little to tell: an operator that has just started knows no more.
         """
-        return 1000 * self.objective_seconds * (held if self.bearable is None else arriving / self.bearable)
+        if self.bearable is not None:
+            return 1000 * self.objective_seconds * arriving / self.bearable
+        return 1000 * self.objective_seconds * (held if self._late else min(held, self._pods))
 
     @property
     def unit_milliseconds(self) -> float:
         """How much one request adds to the value."""
         return 1000 * self.objective_seconds / (self.bearable or 1.0)
+
+    def _is_late(self, p95_seconds: float | None, held: float, rate: float, now: float) -> bool:
+        """Return whether these pods answer later than wanted, or too little for long enough to know.
+
+        Before there are answers enough, how many are held says it: so many come in as long as each stays (Little).
+        """
+        if p95_seconds is not None:
+            return p95_seconds > self.objective_seconds
+        seconds = now - self._begun
+        return seconds >= LEARNING_SECONDS or (
+            held > rate * self.objective_seconds and seconds >= self.objective_seconds
+        )
 
     def _changes(self, now: float) -> bool:
         """Return whether fewer are there than a moment ago, or more or fewer are answered, by more than chance."""

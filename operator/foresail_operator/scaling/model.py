@@ -85,7 +85,8 @@ class ModelScaler:
         old = {goal.kind: goal.target for goal in before.goals}
         for goal in plan.goals:
             if goal.kind is Kind.LATENCY and goal.target != old.get(goal.kind):
-                self._allowance[goal.kind] = LatencyAllowance(goal.target / 1000)
+                seconds = goal.target / 1000
+                self._allowance.setdefault(goal.kind, LatencyAllowance(seconds)).objective_seconds = seconds
                 kept = {kind: steady for kind, steady in kept.items() if kind is not Kind.LATENCY}
         missing = [goal.kind for goal in plan.goals if goal.kind not in kept]
         fresh = {kind: Steady(plan.scale_down_delay_seconds) for kind in missing}

@@ -85,3 +85,28 @@ def test_too_few_answers_teach_nothing_and_until_something_is_known_one_request_
         allowance.learn(0.5 * step, 1, 2.0, 0.5, counts(1.0, 1 if step % 4 == 0 else 0))
     assert allowance.bearable is None
     assert allowance.value_milliseconds(5.0, 3.0) == 3 * 1000 * OBJECTIVE_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("held_each", "requests", "took", "seconds", "filled"),
+    [
+        (12.0, 60, 0.1, 0.5, 2),
+        (12.0, 60, 0.3, 0.5, 24),
+        (12.0, 3, 0.1, 0.0, 2),
+        (12.0, 3, 0.1, 1.0, 24),
+        (1.0, 3, 0.1, 9.0, 2),
+        (1.5, 3, 0.1, 10.0, 3),
+    ],
+    ids=["in time", "late", "too soon to know", "more held than come", "few, and in time as far as known", "unknown"],
+)
+def test_until_something_is_known_only_replicas_that_answer_late_are_too_few(
+    held_each: float, requests: int, took: float, seconds: float, filled: float
+) -> None:
+    """A replica that takes a batch at a time holds many and is in time."""
+    allowance = LatencyAllowance(OBJECTIVE_SECONDS)
+    rate_each, answered = requests / 0.5 / 2, counts(took, requests if requests > 20 else 0)
+    for step in range(round(2 * seconds) + 1):
+        allowance.learn(0.5 * step, 2, held_each, rate_each, answered)
+        if allowance.bearable is not None:
+            break
+    assert allowance.value_milliseconds(2 * rate_each, 2 * held_each) == filled * 1000 * OBJECTIVE_SECONDS

@@ -1,5 +1,6 @@
 """One model through its states, second by second."""
 
+import bisect
 import dataclasses
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from foresail_operator.scaling import decide, growth
 from foresail_operator.scaling.model import Goal, ModelScaler, Plan
 from foresail_operator.scaling.signal import Kind, Sample
+from foresail_runtime.contract import LATENCY_BUCKETS_SECONDS, LATENCY_COUNTS
 
 PLAN = Plan((Goal(Kind.CONCURRENCY, 7.0),), decide.Bounds(1, 10), scale_down_delay_seconds=30.0, idle_seconds=60.0)
 
@@ -230,3 +232,38 @@ def test_where_the_owner_has_a_rise_wait_it_is_neither_at_once_nor_said_by_bound
     assert (clock.rise(), clock.allowed()) == (None, 1)
     clock.carry(26.0, 10.0)
     assert (clock.rise(), clock.allowed()) == (None, 4)
+
+
+def rises(scaler: ModelScaler, begun: float, seconds: float) -> list[int]:
+    """Let four replicas that take twelve requests at a time answer each in 0.1 s; return what is asked for."""
+    bucket = bisect.bisect_left(LATENCY_BUCKETS_SECONDS, 0.1)
+    latency = tuple(240 if index == bucket else 0 for index in range(LATENCY_COUNTS))
+    found = []
+    for step in range(1, round(2 * seconds) + 1):
+        now = begun + 0.5 * step
+        scaler.take(Sample(now, 48.0, 0.0, 480.0, pods=4, latency=latency), 4, now)
+        found += [advice.replicas for advice in [scaler.rise(4, now)] if advice]
+        found += [wanted for wanted in [scaler.advise(4, now).replicas] if wanted != 4]
+    return found
+
+
+def test_neither_a_start_of_the_operator_nor_another_objective_adds_to_replicas_that_answer_in_time() -> None:
+    plan = Plan((Goal(Kind.LATENCY, 400.0),), decide.Bounds(1, 50), 300.0)
+    scaler = ModelScaler(plan, 0.0)
+    assert rises(scaler, 0.0, 120.0) == []
+    for begun, objective in ((120.0, 500.0), (240.0, 300.0)):
+        scaler.replan(dataclasses.replace(plan, goals=(Goal(Kind.LATENCY, objective),)))
+        assert rises(scaler, begun, 120.0) == []
+
+
+def test_a_lower_objective_asks_for_more_in_a_minute_and_not_for_all_there_are() -> None:
+    plan = Plan((Goal(Kind.LATENCY, 110.0),), decide.Bounds(1, 50), 300.0)
+    scaler = ModelScaler(plan, 0.0)
+    assert rises(scaler, 0.0, 120.0) == []
+    scaler.replan(dataclasses.replace(plan, goals=(Goal(Kind.LATENCY, 80.0),)))
+    assert rises(scaler, 120.0, 60.0)[-1] == 5
+
+
+def test_replicas_of_which_nothing_is_known_but_that_they_answer_late_are_joined_by_others() -> None:
+    scaler = ModelScaler(Plan((Goal(Kind.LATENCY, 50.0),), decide.Bounds(1, 50), 300.0), 0.0)
+    assert rises(scaler, 0.0, 1.0)[0] == 8
