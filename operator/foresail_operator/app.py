@@ -80,7 +80,13 @@ class Operator:
         self.cache = Cache()
         unfenced = Kube(session, self.metrics, lambda: None)
         self.leader = Leader(
-            unfenced, settings.pod_namespace, settings.pod_name, metrics=self.metrics, clock=time.monotonic, now=rfc3339
+            unfenced,
+            settings.pod_namespace,
+            settings.pod_name,
+            lease=settings.lease_name,
+            metrics=self.metrics,
+            clock=time.monotonic,
+            now=rfc3339,
         )
         self._kube = Kube(session, self.metrics, self.leader.fence)
         self._applier = Applier(self._kube, self.cache)

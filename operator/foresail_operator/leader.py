@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from foresail_operator.metrics import Metrics
 
 _LOG: Final = logging.getLogger(__name__)
-LEASE_NAME: Final = "foresail-operator"
 LEASE_SECONDS: Final = 15.0
 """How long a silent leader is waited for."""
 RENEW_SECONDS: Final = 10.0
@@ -60,6 +59,7 @@ class Leader:
         namespace: str,
         me: str,
         *,
+        lease: str,
         metrics: Metrics,
         clock: Callable[[], float],
         now: Callable[[], str],
@@ -67,6 +67,7 @@ class Leader:
         self._kube = kube
         self._namespace = namespace
         self._me = me
+        self._name = lease
         self._metrics = metrics
         self._clock = clock
         self._now = now
@@ -136,10 +137,10 @@ class Leader:
 
     async def _compete(self) -> None:
         try:
-            lease = await self._kube.get(kinds.LEASE, self._namespace, LEASE_NAME)
+            lease = await self._kube.get(kinds.LEASE, self._namespace, self._name)
         except errors.NotFound:
             begun = self._clock()
-            metadata = {"name": LEASE_NAME, "namespace": self._namespace}
+            metadata = {"name": self._name, "namespace": self._namespace}
             lease = {"apiVersion": kinds.LEASE.api_version, "kind": kinds.LEASE.name, "metadata": metadata}
             self._lease = await self._kube.create(kinds.LEASE, lease | {"spec": self._spec(holder=self._me)})
             self._renewed_at = begun

@@ -34,6 +34,7 @@ HELP: Final = {
     "FORESAIL_CLUSTER_DOMAIN": "what the names of Services end in",
     "FORESAIL_POD_NAME": "who holds the Lease, unique among processes that run; made up when absent",
     "FORESAIL_POD_NAMESPACE": "where the Lease is",
+    "FORESAIL_LEASE_NAME": "the Lease by which one of a release's pods leads",
     "FORESAIL_HTTP_HOST": "address of /healthz, /readyz and /metrics",
     "FORESAIL_HTTP_PORT": "their port",
     "FORESAIL_METRICS_SERVICE": "Service in FORESAIL_POD_NAMESPACE before the metrics API; empty: no such API",
@@ -65,6 +66,7 @@ class Settings:
     """Whether the cluster's first family is IPv6: then the API server's address in a pod is of it."""
     pod_name: str = dataclasses.field(default_factory=lambda: f"{socket.gethostname()}-{secrets.token_hex(3)}")
     pod_namespace: str = "default"
+    lease_name: str = "foresail-operator"
     http_host: str = sockets.EVERYWHERE  # probes come from the node, metrics from anywhere
     http_port: int = 8080
     metrics_service: str = ""

@@ -95,7 +95,8 @@ class Standby:
     def sink(self, kind: Kind, event: str | None, raw: dict[str, Any]) -> None:
         """Take in where the activator is, or what it asks for."""
         if kind is kinds.CONFIG_MAP:
-            self._take_wishes(raw if event != "DELETED" else {})
+            if self._place and raw["metadata"]["name"] == self._place.wishes:  # another release's is not ours to read
+                self._take_wishes(raw if event != "DELETED" else {})
             return
         before = self.addresses()
         uid = raw["metadata"]["uid"]

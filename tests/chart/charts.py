@@ -15,6 +15,17 @@ ALL_GROUPS = "metricsApi.groups={custom.metrics.k8s.io,external.metrics.k8s.io}"
 """What registers the metrics API where helm can't look who has it."""
 
 
+class StrictLoader(yaml.SafeLoader):
+    """Refuses a key that is there twice, as kustomize and Flux do; helm itself lets the last one win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Build a mapping."""
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        twice = sorted({key for key in keys if keys.count(key) > 1})
+        assert not twice, f"keys {twice} are there twice: {node.start_mark}"
+        return super().construct_mapping(node, deep)
+
+
 @dataclasses.dataclass(frozen=True)
 class Helm:
     """helm 4, with the project's folder as its own."""
@@ -25,8 +36,10 @@ class Helm:
         """Run helm to its end; a failure is in the return code."""
         return subprocess.run([self.program, *words], cwd=ROOT, capture_output=True, text=True, check=False)
 
-    def template(self, *words: str) -> list[dict[str, Any]]:
+    def template(
+        self, *words: str, release: str = "foresail", namespace: str = "foresail-system"
+    ) -> list[dict[str, Any]]:
         """Return what helm would install."""
-        done = self.run("template", "foresail", CHART, "--namespace", "foresail-system", *words)
+        done = self.run("template", release, CHART, "--namespace", namespace, *words)
         assert done.returncode == 0, done.stderr
-        return [manifest for manifest in yaml.safe_load_all(done.stdout) if manifest]
+        return [manifest for manifest in yaml.load_all(done.stdout, StrictLoader) if manifest]

@@ -47,6 +47,14 @@ def test_kustomize_gives_the_charts_default_install_with_namespace_and_definitio
     }
 
 
+def test_the_page_and_the_folder_say_that_the_namespace_is_fixed() -> None:
+    """An overlay's `namespace:` takes this one out of kube-system, where alone the Role is that it binds to."""
+    bound = kustomized("deploy")["RoleBinding", "foresail-metrics-api-foresail-system"]
+    assert bound["metadata"]["namespace"] == "kube-system"
+    for page in ("deploy/kustomization.yaml", "docs/operations.md"):
+        assert "`namespace:`" in (ROOT / page).read_text(), page
+
+
 def test_the_overlay_of_the_operations_page_leaves_no_image_that_is_never_pulled(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "operations.md").read_text()
     (overlay,) = (text for text in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "kind: Kustomization" in text)

@@ -150,3 +150,66 @@ def test_an_install_without_activator_has_nothing_of_it(helm: Helm) -> None:
     assert not of(manifests, "foresail-activator")
     (container,) = one(manifests, "Deployment")["spec"]["template"]["spec"]["containers"]
     assert not [variable for variable in container["env"] if "ACTIVATOR" in variable["name"]]
+
+
+def environment(manifests: list[dict[str, Any]], component: str = "foresail-operator") -> dict[str, Any]:
+    """Return the variables of a Deployment's container."""
+    (container,) = one(manifests, "Deployment", component)["spec"]["template"]["spec"]["containers"]
+    return {item["name"]: item.get("value") for item in container["env"]}
+
+
+@pytest.mark.parametrize("release", ["foresail", "fraud"])
+def test_each_release_has_a_lease_of_its_own(helm: Helm, release: str) -> None:
+    manifests = helm.template(release=release)
+    assert environment(manifests)["FORESAIL_LEASE_NAME"] == f"{release}-operator"
+    (role,) = (item for item in manifests if item["metadata"]["name"] == f"{release}-leader" and item["kind"] == "Role")
+    assert [rule["resourceNames"] for rule in role["rules"] if "resourceNames" in rule] == [[f"{release}-operator"]]
+
+
+@pytest.mark.parametrize("component", ["foresail-operator", "foresail-activator"])
+def test_label_of_the_users_that_the_chart_sets_too_is_there_once_and_the_charts(helm: Helm, component: str) -> None:
+    words = ["--set", r"podLabels.app\.kubernetes\.io/part-of=ml", "--set", "podLabels.tier=gold"]
+    labels = one(helm.template(*words), "Deployment", component)["spec"]["template"]["metadata"]["labels"]
+    assert (labels["app.kubernetes.io/part-of"], labels["tier"]) == ("foresail", "gold")
+    assert labels["app.kubernetes.io/name"] == component
+
+
+def test_names_that_yaml_takes_for_something_else_stay_names(helm: Helm) -> None:
+    names = ["serviceAccount.name=123", "activator.serviceAccountName=1e3", "priorityClassName=yes"]
+    words = [word for name in names for word in ("--set-string", name)]
+    manifests = helm.template(*words, "--set-json", 'watchNamespaces=["no","123"]', release="on", namespace="123")
+    assert {item["metadata"]["namespace"] for item in manifests} == {"123", "no"}
+    assert [text for item in manifests for text in strings(item) if not isinstance(text, str)] == []
+    pods = [item["spec"]["template"]["spec"] for item in manifests if item["kind"] == "Deployment"]
+    assert [(pod["serviceAccountName"], pod["priorityClassName"]) for pod in pods] == [("1e3", "yes"), ("123", "yes")]
+
+
+def strings(value: Any, key: str = "") -> list[Any]:
+    """Return all that Kubernetes wants as text: names, namespaces and labels, wherever they are."""
+    match value:
+        case dict():
+            labels = list(value.values()) if key in {"labels", "matchLabels"} else []
+            return [text for name, item in value.items() for text in strings(item, name)] + labels
+        case list():
+            return [text for item in value for text in strings(item)]
+        case _:
+            return [value] if key in {"name", "namespace"} else []
+
+
+def test_registry_of_the_operators_image_is_that_of_all_images(helm: Helm) -> None:
+    known = environment(helm.template("--set", "image.registry=registry.example.com/ml"))
+    images = [value for name, value in known.items() if "_IMAGE" in name]
+    assert len(images) == 4
+    assert [image for image in images if not image.startswith("registry.example.com/ml/foresail-")] == []
+    split = environment(helm.template("--set", "image.registry=a.example", "--set", "runtime.image.registry=b.example"))
+    assert split["FORESAIL_RUNTIME_IMAGE"].startswith("b.example/foresail-runtime:")
+
+
+def test_account_of_the_activator_is_the_users_where_one_is_named(helm: Helm) -> None:
+    manifests = helm.template("--set", "serviceAccount.create=false", "--set", "activator.serviceAccountName=held")
+    assert "ServiceAccount" not in kinds(manifests)
+    assert (
+        one(manifests, "Deployment", "foresail-activator")["spec"]["template"]["spec"]["serviceAccountName"] == "held"
+    )
+    bound = [subject for item in of(manifests, "foresail-activator") for subject in item.get("subjects", [])]
+    assert {subject["name"] for subject in bound} == {"held"}

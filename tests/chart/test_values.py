@@ -25,6 +25,15 @@ REFUSED = {
     "no runtime's image": ("runtime.image=null", "at '/runtime': missing property 'image'"),
     "no rights": ("rbac=null", "missing property 'rbac'"),
     "no budget": ("podDisruptionBudget=null", "missing property 'podDisruptionBudget'"),
+    "no repository": ("image.repository=null", "at '/image': missing property 'repository'"),
+    "no registry": ("image.registry=null", "at '/image': missing property 'registry'"),
+    "no runtime's repository": ("runtime.image.repository=null", "at '/runtime/image': missing property 'repository'"),
+    "no proxy's repository": ("proxy.image.repository=null", "at '/proxy/image': missing property 'repository'"),
+    "no proxy's image": ("proxy.image=null", "at '/proxy': missing property 'image'"),
+    "no word on an account": ("serviceAccount.create=null", "at '/serviceAccount': missing property 'create'"),
+    "an address as a registry": ("image.registry=https://registry.example.com", "at '/image/registry'"),
+    "an address as an image": ("runtime.images.gpu=https://registry.example.com/x", "at '/runtime/images/gpu'"),
+    "an image with a blank": ("runtime.images.cpu=a b", "at '/runtime/images/cpu'"),
     "a tag in a registry": ("image.registry=https//x y", "at '/image/registry'"),
 }
 
@@ -34,6 +43,23 @@ def test_bad_value_is_refused_and_named(helm: Helm, setting: str, words: str) ->
     done = helm.run("template", "foresail", CHART, "--set", setting)
     assert done.returncode != 0
     assert words in done.stderr
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "image.registry=",
+        "image.registry=localhost:5000",
+        "image.registry=registry.example.com:5000/Team/a_b.c/",
+        "image.registry=10.0.0.1:5000/x",
+        "runtime.images.gpu=registry.example.com:5000/x/runtime:1@sha256:12",
+        "runtime.image.tag=null",
+        "image.digest=null",
+    ],
+)
+def test_value_that_was_always_good_stays_so(helm: Helm, setting: str) -> None:
+    done = helm.run("template", "foresail", CHART, "--set", setting)
+    assert done.returncode == 0, done.stderr
 
 
 def test_what_may_be_empty_may_be_null_and_a_releases_dot_gets_into_no_name(helm: Helm) -> None:

@@ -136,6 +136,7 @@ def start(plane: Cluster, folder: pathlib.Path, namespaces: str) -> kit.Operator
     path = folder / "account.kubeconfig"
     path.write_text(kubeconfig(cluster["server"], token, cluster["certificate-authority"]))
     environment = {"KUBECONFIG": str(path), "FORESAIL_NAMESPACES": namespaces, "FORESAIL_POD_NAMESPACE": NAMESPACE}
+    environment |= {"FORESAIL_LEASE_NAME": "audited-operator"}
     environment |= {"FORESAIL_ACTIVATOR_SERVICE": "audited-activator", "FORESAIL_WAKE_NAME": WISHES}
     if not namespaces:
         environment |= {"FORESAIL_METRICS_SERVICE": "audited-metrics-api", "FORESAIL_METRICS_PORT": "0"}

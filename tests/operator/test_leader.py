@@ -18,7 +18,7 @@ from tests.operator import wire
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-PATH = "/apis/coordination.k8s.io/v1/namespaces/home/leases/foresail-operator"
+PATH = "/apis/coordination.k8s.io/v1/namespaces/home/leases/chosen"
 
 
 class Clock:
@@ -36,7 +36,9 @@ async def lease(api: wire.Api) -> AsyncIterator[Kube]:
 
 
 def make(kube: Kube, me: str, clock: Clock) -> leader.Leader:
-    return leader.Leader(kube, "home", me, metrics=Metrics(), clock=clock, now=lambda: "2026-01-02T03:04:05Z")
+    return leader.Leader(
+        kube, "home", me, lease="chosen", metrics=Metrics(), clock=clock, now=lambda: "2026-01-02T03:04:05Z"
+    )
 
 
 def leads(one: leader.Leader) -> bool:
@@ -230,7 +232,7 @@ async def test_clocks_on_the_wall_may_jump_and_differ_as_they_like() -> None:
     api, clock = wire.Api(), Clock()
     times = iter(("2026-01-02T03:04:05Z", "2031-01-01T00:00:00Z", "1999-12-31T23:59:59Z"))
     async with lease(api) as kube:
-        one = leader.Leader(kube, "home", "a", metrics=Metrics(), clock=clock, now=lambda: next(times))
+        one = leader.Leader(kube, "home", "a", lease="chosen", metrics=Metrics(), clock=clock, now=lambda: next(times))
         other = make(kube, "b", clock)
         for _ in range(3):
             await one._turn()

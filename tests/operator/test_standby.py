@@ -32,7 +32,8 @@ WISHES = "/api/v1/namespaces/system/configmaps/foresail-wake"
 ZERO = {"minReplicas": 0, "maxReplicas": 3}
 STEADY = {"minReplicas": 1, "maxReplicas": 3}
 NAMED = {"name": "fraud", "namespace": "team"}
-WISH = {"data": {"team.fraud": "now", "team.cats": "now"}}
+NAMED_WISHES = {"metadata": {"name": "foresail-wake", "namespace": "system"}}
+WISH = NAMED_WISHES | {"data": {"team.fraud": "now", "team.cats": "now"}}
 
 
 @dataclasses.dataclass
@@ -104,9 +105,18 @@ async def test_a_wish_that_is_written_again_or_is_gone_asks_for_a_look_and_one_t
         asked = []
         for wish in ({"team.fraud": "1"}, {"team.fraud": "1", "team.cats": "1"}, {"team.fraud": "2"}, {}, {}):
             b.asked.clear()
-            b.standby.sink(kinds.CONFIG_MAP, "MODIFIED", {"data": wish})
+            b.standby.sink(kinds.CONFIG_MAP, "MODIFIED", NAMED_WISHES | {"data": wish})
             asked.append(list(b.asked))
         assert asked == [[KEY], [], [KEY], [KEY], []]
+
+
+async def test_wishes_of_another_release_in_the_namespace_change_nothing() -> None:
+    async with bench() as b:
+        b.standby.sink(kinds.CONFIG_MAP, "ADDED", WISH)
+        b.asked.clear()
+        for event in ("MODIFIED", "DELETED"):
+            b.standby.sink(kinds.CONFIG_MAP, event, {"metadata": {"name": "other-wake"}, "data": {"team.fraud": "x"}})
+        assert (b.asked, b.standby.wished_for(KEY)) == ([], True)
 
 
 async def test_an_idle_model_sleeps_once_the_activator_stands_by(make_model: MakeModel) -> None:
@@ -144,7 +154,7 @@ async def test_where_the_activator_is_asks_for_a_look_only_when_it_changes() -> 
 
 async def test_a_wish_is_taken_back_once_a_replica_is_ready_and_others_stay() -> None:
     async with bench() as b:
-        b.api.put(WISHES, {"metadata": {"name": "foresail-wake", "namespace": "system"}} | WISH)
+        b.api.put(WISHES, WISH)
         b.standby.sink(kinds.CONFIG_MAP, "ADDED", WISH)
         await b.standby.take_back(KEY, b.cache.observe(KEY))
         assert len(b.api.objects[WISHES]["data"]) == 2
@@ -192,8 +202,8 @@ async def test_an_install_without_activator_holds_nothing_and_lets_nothing_stay_
 async def test_a_wish_at_the_service_past_the_proxies_wakes_the_model_and_is_taken_back(make_model: MakeModel) -> None:
     async with bench() as b:
         b.size(0)
-        wish = {"data": {"team.fraud-direct": "now", "team.cats": "now"}}
-        b.api.put(WISHES, {"metadata": {"name": "foresail-wake", "namespace": "system"}} | wish)
+        wish = NAMED_WISHES | {"data": {"team.fraud-direct": "now", "team.cats": "now"}}
+        b.api.put(WISHES, wish)
         b.standby.sink(kinds.CONFIG_MAP, "MODIFIED", wish)
         assert b.asked == [KEY]
         assert await b.act(make_model(scaling=ZERO)) == 1
@@ -215,7 +225,7 @@ async def test_the_activator_keeps_its_ports_when_proxies_come_between(make_mode
 
 async def test_a_ready_proxy_takes_no_wish_back() -> None:
     async with bench() as b:
-        b.api.put(WISHES, {"metadata": {"name": "foresail-wake", "namespace": "system"}} | WISH)
+        b.api.put(WISHES, WISH)
         b.standby.sink(kinds.CONFIG_MAP, "ADDED", WISH)
         proxy = child(60, "p")
         proxy["metadata"]["labels"] = {"foresail.dev/proxy": "fraud"}

@@ -4,7 +4,7 @@
 
 {{- define "foresail.selectorLabels" -}}
 app.kubernetes.io/name: foresail-operator
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "foresail.labels" -}}
@@ -13,6 +13,11 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/part-of: foresail
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end -}}
+
+{{/* The Lease by which one of the operator's pods leads: each release has its own. */}}
+{{- define "foresail.leaseName" -}}
+{{- include "foresail.name" . }}-operator
 {{- end -}}
 
 {{- define "foresail.serviceAccountName" -}}
@@ -36,7 +41,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- if $own -}}
 {{- $own -}}
 {{- else -}}
-{{- $path := printf "%s/%s" (trimSuffix "/" $values.image.registry) $values.image.repository | trimPrefix "/" -}}
+{{- $registry := default .context.Values.image.registry $values.image.registry | trimSuffix "/" -}}
+{{- $path := printf "%s/%s" $registry $values.image.repository | trimPrefix "/" -}}
 {{- $suffix := ternary "" (printf "-%s" .variant) (eq .variant "cpu") -}}
 {{- printf "%s:%s%s" $path (default .context.Chart.AppVersion $values.image.tag) $suffix -}}
 {{- end -}}
@@ -100,7 +106,7 @@ concurrency requests_per_second latency_p95_milliseconds queued_requests
 
 {{- define "foresail.activatorSelectorLabels" -}}
 app.kubernetes.io/name: foresail-activator
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "foresail.activatorLabels" -}}
