@@ -26,7 +26,7 @@ UNUSED_FOLDERS = (
     "aiohttp/.hash",
     "aiohttp/_websocket/.hash",
 )
-UNUSED_FILES = ("**/*.pyi", "**/*.pyx", "**/*.pxd", "**/*.c", "**/*.h", "**/*.a", "uvloop/**/*.pyx")
+UNUSED_FILES = ("**/*.pyi", "**/*.pyx", "**/*.pxd", "**/*.c", "**/*.h", "**/*.a")
 
 
 def main(environment: pathlib.Path) -> None:

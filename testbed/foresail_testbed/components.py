@@ -17,7 +17,6 @@ class Component:
 
     name: str
     command: tuple[str, ...]
-    environment: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 class Components:
@@ -39,7 +38,6 @@ class Components:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **component.environment},
                 start_new_session=True,
             )
 

@@ -173,7 +173,7 @@ def kwok_node(index: int) -> dict[str, Any]:
         "metadata": {
             "name": name,
             "annotations": {"kwok.x-k8s.io/node": "fake"},
-            "labels": {**KWOK_LABELS, "kubernetes.io/hostname": name, "kubernetes.io/os": "linux"},
+            "labels": {**KWOK_LABELS, "kubernetes.io/hostname": name},
         },
         "status": {"allocatable": capacity, "capacity": capacity},
     }
