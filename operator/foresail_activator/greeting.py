@@ -39,7 +39,7 @@ class Refuser(Protocol):
         """Return the bytes to write now."""
 
 
-def recognize(data: bytes) -> Protocols:
+def recognize(data: bytes | bytearray) -> Protocols:
     """Tell what a client speaks by what it has sent so far, at least a byte."""
     if data[0] == _TLS_HANDSHAKE:
         return Protocols.TLS
@@ -47,6 +47,11 @@ def recognize(data: bytes) -> Protocols:
         return Protocols.HTTP2
     method = data[:_LONGEST_METHOD].partition(b" ")[0]
     return Protocols.HTTP1 if method.isalpha() and method.isupper() else Protocols.OTHER
+
+
+def needs_more(data: bytes | bytearray) -> bool:
+    """Tell whether a client that has sent this, and was not answered, is gone if it ends: it has not said all."""
+    return recognize(data) in (Protocols.HTTP2, Protocols.TLS)
 
 
 def refuser(data: bytes, message: str, retry_after_seconds: int) -> Refuser:

@@ -6,7 +6,7 @@
 
 A connection that has sent nothing asks for nothing: it wakes no model. While it is held, no more than a bound is read
 of it. Once spliced, bytes pass both ways as they come, each side reads no faster than the other writes, and one side
-may end while the other goes on.
+may end while the other goes on; once a replica has, the client has silence_seconds to do so too.
 """
 
 from __future__ import annotations
@@ -141,6 +141,12 @@ class Upstream(_End):
         if self.other is not None:
             self.other.transport.write(data)
 
+    def eof_received(self) -> bool:
+        """Nothing more comes; a client that keeps its end all the same keeps it for a while."""
+        if self.other is not None:
+            self._client.end_soon()
+        return super().eof_received()
+
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # the client sees the same end
         """The connection is gone."""
         self._answered()
@@ -194,10 +200,10 @@ class Client(_End):
                 return
 
     def eof_received(self) -> bool:
-        """Nothing more comes from here."""
+        """Nothing more comes from here; a client of HTTP/1.1 may have said all and wait for its answer."""
         if self.state is State.HELD:
-            self._ended = True
-            return True
+            self._ended = not greeting.needs_more(self._kept)
+            return self._ended
         if self.state is State.SPLICED:
             return super().eof_received()
         return False
@@ -243,6 +249,10 @@ class Client(_End):
         self.transport.resume_reading()
         if not kept.startswith(b"PRI"):  # of HTTP/2 more streams may come, which are answered as well
             self.transport.write_eof()
+
+    def end_soon(self) -> None:
+        """Close in a while, whatever the client still sends: closed now it might not read what was written."""
+        self._expire_in(self._house.limits.silence_seconds)
 
     def close(self) -> None:
         """Close without a word."""

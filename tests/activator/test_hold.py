@@ -243,6 +243,32 @@ async def test_a_client_may_end_its_side_before_it_is_answered() -> None:
         writer.close()
 
 
+@pytest.mark.parametrize(
+    "first", [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", bytes((0x16, 3, 1, 0, 5))], ids=["HTTP/2", "TLS"]
+)
+async def test_a_client_of_which_an_end_can_only_mean_that_it_gave_up_is_let_go_at_once(first: bytes) -> None:
+    """Both have more to say before they are answered; those that had given up filled the limits of those that wait."""
+    async with world() as here, asyncio.timeout(5):
+        _, writer = await asyncio.open_connection("127.0.0.1", PORT)
+        writer.write(first)
+        await here.wake_event.wait()
+        writer.close()
+        await here.house.empty.wait()
+        assert (here.held.requests, here.held.bytes) == (0, 0)
+
+
+async def test_a_client_that_keeps_its_end_when_a_replica_has_closed_is_let_go_in_time() -> None:
+    """As pools do, which look at a connection when they want it again."""
+    async with world(silence_seconds=0.2) as here, asyncio.timeout(5):
+        here.ready(await here.replica())
+        reader, writer = await asyncio.open_connection("127.0.0.1", PORT)
+        writer.write(GET)
+        assert await reader.read() == OK
+        assert here.held.connections == 1
+        await here.house.empty.wait()
+        writer.close()
+
+
 async def test_those_who_wait_spread_over_the_replicas_that_come() -> None:
     async with world(unanswered_a_pod=1) as here:
         first, second = asyncio.Event(), asyncio.Event()
