@@ -52,11 +52,15 @@ class Listeners:
             await self._changed.wait()
 
     async def settle(self) -> None:
-        """Listen on exactly the ports that the directory names."""
+        """Listen on exactly the ports that the directory names; who waits for a model waits on where it moves to."""
         wanted = self._directory.doors()
         for port, (_, room) in list(self._open.items()):
-            if wanted.get(port) != room.door:
+            door = wanted.get(port)
+            if door is None or not door.replaces(room.door):
                 self._close(port)
+            elif door != room.door:
+                room.door = door
+                room.update(self._directory.pods(door))
         for port, door in wanted.items():
             if port not in self._open:
                 await self._listen(port, door)

@@ -24,7 +24,7 @@ from foresail_operator.status import facts
 from foresail_operator.status.facts import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from foresail_operator.api.kinds import Kind
     from foresail_operator.api.v1alpha1 import ModelDeployment
@@ -184,12 +184,13 @@ class Reconciler:
         await self._remove_autoscaler(model, seen)
         problems: list[Problem | None] = []
         stand_in = self._standby.slice_of(model, seen, proxied=proxied)
-        seen = await self._remove_slices(model, seen, stand_in)
-        for child in (*planned.children, *((stand_in,) if stand_in else ())):
+        seen = await self._remove_misfit(model, seen, stand_in)
+        for child in _in_order(model, planned, stand_in, proxied=proxied):
             if child["kind"] in _MEDDLING and any(map(_conflicts, problems)):
                 continue
             found = seen.of(kinds.BY_NAME[child["kind"]], child["metadata"]["name"])
             problems.append(await self._ensure(child, found))
+        await self._remove_slices(model, seen, stand_in)
         await self._remove_proxies(model, seen)
         await self._remove_configurations(model, planned, seen)
         return next((problem for problem in problems if problem is not None), None)
@@ -209,17 +210,20 @@ class Reconciler:
         if model.spec.scaling is None:
             await self._remove(kinds.AUTOSCALER, model, seen, names.autoscaler(model.metadata.name))
 
-    async def _remove_slices(self, model: ModelDeployment, seen: Observed, wanted: dict[str, Any] | None) -> Observed:
-        """Take the activator out of a Service in which it shall not stand in, or not any more; return what is left.
+    async def _remove_misfit(self, model: ModelDeployment, seen: Observed, wanted: dict[str, Any] | None) -> Observed:
+        """Take a slice of the other address family away, to be made again, as that field can't be changed."""
+        found = seen.of(kinds.ENDPOINT_SLICE, wanted["metadata"]["name"]) if wanted else None
+        if wanted is None or found is None or found.read().get("addressType") == wanted["addressType"]:
+            return seen
+        await self._remove(kinds.ENDPOINT_SLICE, model, seen, wanted["metadata"]["name"])
+        return self._cache.observe(model.key)
 
-        A slice of the other address family goes too, to be made again: that field can't be changed.
-        """
+    async def _remove_slices(self, model: ModelDeployment, seen: Observed, wanted: dict[str, Any] | None) -> None:
+        """Take the activator out of a Service in which it shall not stand in, or not any more."""
         kept = wanted["metadata"]["name"] if wanted else None
         for name in (names.activator_slice(model.metadata.name, proxied=proxied) for proxied in (False, True)):
-            found = seen.of(kinds.ENDPOINT_SLICE, name)
-            if name != kept or (wanted and found and found.read().get("addressType") != wanted["addressType"]):
+            if name != kept:
                 await self._remove(kinds.ENDPOINT_SLICE, model, seen, name)
-        return self._cache.observe(model.key)
 
     async def _remove_proxies(self, model: ModelDeployment, seen: Observed) -> None:
         """Take the proxies away once the Service that leads to them has been led elsewhere; they end in peace."""
@@ -259,6 +263,22 @@ class Reconciler:
         """Delete a child, and do not wait for its event to know that it is gone."""
         await self._kube.delete(kind, model.metadata.namespace, name, uid)
         self._cache.forget(uid)
+
+
+def _in_order(
+    model: ModelDeployment, planned: Plan, stand_in: dict[str, Any] | None, *, proxied: bool
+) -> Iterator[dict[str, Any]]:
+    """Yield the children with the activator's slice, which is past the proxies before the Service leads to those.
+
+    So whoever is held moves first, and is never sent to proxies that send him back.
+    """
+    leading = names.service(model.metadata.name)
+    for child in planned.children:
+        if stand_in and proxied and (child["kind"], child["metadata"]["name"]) == (kinds.SERVICE.name, leading):
+            yield stand_in
+        yield child
+    if stand_in and not proxied:
+        yield stand_in
 
 
 def _ours(found: Live, model: ModelDeployment) -> bool:

@@ -61,3 +61,21 @@ def test_what_is_deleted_is_forgotten() -> None:
 def test_a_slice_of_no_service_is_left_out() -> None:
     slice_ = raw("a", ours=True)
     assert Directory().note(slice_ | {"metadata": slice_["metadata"] | {"labels": {}}}) is None
+
+
+def test_of_one_models_two_slices_the_one_past_its_proxies_has_the_port() -> None:
+    directory = Directory()
+    for uid, service, created in (
+        ("a", "fraud", "2026-01-01T00:00:00Z"),
+        ("b", "fraud-direct", "2026-02-01T00:00:00Z"),
+    ):
+        slice_ = raw(uid, ours=True, port=10_000, service=service, created=created)
+        directory.note(slice_ | {"metadata": slice_["metadata"] | {"annotations": {"foresail.dev/model": "fraud"}}})
+    direct = Door(("team", "fraud-direct"), "http", "fraud")
+    assert directory.doors() == {10_000: direct}
+    directory.forget("b")
+    assert directory.doors() == {10_000: Door(FRAUD, "http", "fraud")}
+    assert direct.replaces(Door(FRAUD, "http", "fraud"))
+    assert not direct.replaces(Door(FRAUD, "grpc", "fraud"))
+    assert not direct.replaces(Door(("other", "fraud"), "http", "fraud"))
+    assert not Door(FRAUD, "http").replaces(Door(("team", "cats"), "http"))

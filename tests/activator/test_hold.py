@@ -19,7 +19,7 @@ from foresail_activator.limits import Held, Limits
 from foresail_activator.listeners import Listeners
 from foresail_activator.metrics import Metrics
 from foresail_activator.waiting import WaitingRoom
-from foresail_operator.desired import activator
+from foresail_operator.desired import activator, meta
 from tests.runtime.authorities import Authority
 
 if TYPE_CHECKING:
@@ -32,12 +32,20 @@ PAIR = 7000
 PORT = activator.port(PAIR, "http")
 
 
-def slice_of(uid: str, ports: dict[str, int], *, ours: bool, addresses: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Return an EndpointSlice of the Service team/fraud."""
-    labels = {activator.SERVICE_NAME_LABEL: "fraud"}
+def slice_of(
+    uid: str, ports: dict[str, int], *, ours: bool, addresses: tuple[str, ...] = (), service: str = "fraud"
+) -> dict[str, Any]:
+    """Return an EndpointSlice of a Service of the model team/fraud."""
+    labels = {activator.SERVICE_NAME_LABEL: service}
     labels |= {activator.SLICE_MANAGED_BY_LABEL: activator.SLICE_MANAGED_BY} if ours else {}
     return {
-        "metadata": {"uid": uid, "namespace": "team", "name": uid, "labels": labels},
+        "metadata": {
+            "uid": uid,
+            "namespace": "team",
+            "name": uid,
+            "labels": labels,
+            "annotations": {meta.MODEL_ANNOTATION: "fraud"},
+        },
         "ports": [{"name": name, "port": port} for name, port in ports.items()],
         "endpoints": [{"addresses": [one], "conditions": {"ready": True}} for one in addresses],
     }
@@ -92,10 +100,13 @@ class World:
         self.listeners.sink(None, "ADDED", slice_of("ours", ports, ours=True))
         await self.listeners.settle()
 
-    def ready(self, port: int, *, grpc_port: int = 1, addresses: tuple[str, ...] = ("127.0.0.1",)) -> None:
+    def ready(
+        self, port: int, *, grpc_port: int = 1, addresses: tuple[str, ...] = ("127.0.0.1",), service: str = "fraud"
+    ) -> None:
         """Say that replicas are ready."""
         ports = {"http": port, "grpc": grpc_port}
-        self.listeners.sink(None, "MODIFIED", slice_of("theirs", ports, ours=False, addresses=addresses))
+        slice_ = slice_of(f"of {service}", ports, ours=False, addresses=addresses, service=service)
+        self.listeners.sink(None, "MODIFIED", slice_)
 
     async def replica(
         self, answer: bytes = OK, until: Callable[[bytes], bool] = lambda data: b"\r\n\r\n" in data
@@ -451,6 +462,21 @@ async def test_a_model_that_goes_takes_its_port_along_and_tells_who_waits() -> N
         assert b"being removed" in await asked
         with pytest.raises(ConnectionRefusedError):
             await here.ask(GET)
+
+
+async def test_who_waits_for_a_model_waits_on_as_proxies_come_before_it_and_never_goes_to_those() -> None:
+    async with world() as here:
+        asked = asyncio.create_task(here.ask(GET))
+        await asyncio.wait_for(here.wake_event.wait(), 5)
+        past = slice_of("past", {"http": PORT, "grpc": PORT + 1}, ours=True, service="fraud-direct")
+        here.listeners.sink(None, "ADDED", past)
+        await here.listeners.settle()
+        here.ready(await here.replica(answer=b"a proxy"))
+        here.listeners.sink(None, "DELETED", {"metadata": {"uid": "ours"}})
+        await here.listeners.settle()
+        assert here.held.requests == 1
+        here.ready(await here.replica(), service="fraud-direct")
+        assert await asked == OK
 
 
 async def test_a_watch_of_one_namespace_takes_nothing_of_another_for_deleted() -> None:

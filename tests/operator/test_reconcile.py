@@ -712,6 +712,28 @@ async def test_the_service_leads_to_proxies_once_one_is_ready_and_to_replicas_wh
         assert led_to() == {"foresail.dev/model": "fraud"}
 
 
+SLICES = "/apis/discovery.k8s.io/v1/namespaces/team/endpointslices"
+
+
+async def test_the_activator_moves_past_the_proxies_before_the_service_leads_to_them_and_back_after_it() -> None:
+    async with bench() as b:
+        b.place = Place("system", "foresail-activator", "foresail-wake")
+        b.restart()
+        b.model(loadBalancing="request")
+        await b.settle()
+        here, past = f"{SLICES}/fraud-activator", f"{SLICES}/fraud-direct-activator"
+        for ready, moves in (
+            (True, [("PATCH", past), ("PATCH", f"{SERVICES}/fraud"), ("DELETE", here)]),
+            (False, [("PATCH", f"{SERVICES}/fraud"), ("PATCH", here), ("DELETE", past)]),
+        ):
+            b.proxy(ready=ready)
+            b.api.requests.clear()
+            await b.look()
+            assert [one for one in b.api.writes if "slices" in one[1] or one[1] == f"{SERVICES}/fraud"] == moves
+            b.watch()
+        assert {path for path in b.api.objects if path.startswith(SLICES)} == {here}
+
+
 async def test_proxies_go_after_the_service_was_led_back_and_restart_no_replica() -> None:
     async with bench() as b:
         b.model()

@@ -63,9 +63,9 @@ def build(
     children = (
         said,
         deployment.build(model, template.mirrored(_labelled(pod, revision))),
+        *((service.build_direct(model), *proxy.build(model, proxies)) if proxy.wanted(model) else ()),
         service.build(model, proxied=proxied),
         service.build_headless(model),
-        *((service.build_direct(model), *proxy.build(model, proxies)) if proxy.wanted(model) else ()),
         autoscaler.build(model, load),
         disruption.build(model),
     )
