@@ -16,7 +16,7 @@ import pydantic
 from foresail_operator import checks, errors, live, say
 from foresail_operator.api import kinds, v1alpha1
 from foresail_operator.api.conditions import Reason
-from foresail_operator.desired import names, pace, plan, proxy, removal
+from foresail_operator.desired import names, pace, plan, proxy, removal, zero
 from foresail_operator.desired.images import DEFAULT_PULL_POLICY, Pin
 from foresail_operator.desired.images import choose as choose_image
 from foresail_operator.say import Speaker
@@ -120,8 +120,11 @@ class Reconciler:
         try:
             model = v1alpha1.parse(raw)
         except pydantic.ValidationError as error:
+            await self._standby.wake(key, seen)
+            await self._standby.take_back(key, seen)
             return await self._speaker.say_unreadable(raw, seen, checks.explain(error))
         if violations := checks.check(model, activator=self._standby.installed):
+            await self._keep_reachable(model, seen)
             problem = Problem(Reason.INVALID_SPEC, "; ".join(violations))
             return await self._speaker.say(model, raw, seen, None, problem)
         return await self._carry_out(model, raw, seen)
@@ -167,6 +170,16 @@ class Reconciler:
         after = await self._speaker.say(model, raw, self._cache.observe(model.key), planned, problem)
         again = _AGAIN_SECONDS.get(problem.reason) if problem else None
         return min((one for one in (after, again) if one is not None), default=None)
+
+    async def _keep_reachable(self, model: ModelDeployment, seen: Observed) -> None:
+        """Let the last good revision be reached, and woken, though this one is refused."""
+        await self._standby.wake(model.key, seen)
+        for proxied in (False, True):
+            found = seen.of(kinds.ENDPOINT_SLICE, names.activator_slice(model.metadata.name, proxied=proxied))
+            wanted = self._standby.slice_of(model, seen, proxied=proxied) if found and zero.held(model) else None
+            if wanted is not None:
+                await self._ensure(wanted, found)
+        await self._standby.take_back(model.key, seen)
 
     def _too_soon(self, model: ModelDeployment, planned: Plan, seen: Observed) -> float | None:
         """Return how long a newer revision waits, so that a spec edited again and again rolls out few times."""

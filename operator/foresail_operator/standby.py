@@ -141,7 +141,7 @@ class Standby:
         It stays for a moment beside the first ready replica, whose own endpoint Kubernetes has yet to write: too late
         costs nothing, as the activator passes on, and too early leaves nobody.
         """
-        deployment = _deployment(model, seen)
+        deployment = _deployment(model.key, seen)
         if zero.sleepy(model) and deployment is not None and facts.rollout(deployment).wanted == 0:
             self._relieved.pop(model.key, None)
             return True
@@ -174,12 +174,18 @@ class Standby:
         turn = zero.decide(self._situation(model, seen, idle=idle, proved=proved), sleepy=sleepy)
         match turn:
             case zero.Turn.WAKE:
-                await self._resize(model, before=0, after=1)
+                await self._resize(model.key, before=0, after=1)
             case zero.Turn.SLEEP:
-                size = facts.rollout(_deployment(model, seen)).wanted
-                await self._resize(model, before=size, after=0)
+                size = facts.rollout(_deployment(model.key, seen)).wanted
+                await self._resize(model.key, before=size, after=0)
             case zero.Turn.KEEP:
                 pass
+
+    async def wake(self, key: Key, seen: Observed) -> None:
+        """Wake a model whose edit is refused, if someone waits for it: what it was before may answer."""
+        deployment = _deployment(key, seen)
+        if self.wished_for(key) and _slices(key, seen) and deployment and facts.rollout(deployment).wanted == 0:
+            await self._resize(key, before=0, after=1)
 
     async def take_back(self, key: Key, seen: Observed) -> None:
         """Take a wish back once a replica is ready, or the model is gone."""
@@ -187,7 +193,7 @@ class Standby:
             await self._take_back(wishes(key))
 
     def _situation(self, model: ModelDeployment, seen: Observed, *, idle: bool, proved: bool) -> zero.Situation:
-        deployment = _deployment(model, seen)
+        deployment = _deployment(model.key, seen)
         rollout = facts.rollout(deployment)
         return zero.Situation(
             size=rollout.wanted if deployment else None,
@@ -198,9 +204,9 @@ class Standby:
             proved=proved,
         )
 
-    async def _resize(self, model: ModelDeployment, *, before: int, after: int) -> None:
+    async def _resize(self, key: Key, *, before: int, after: int) -> None:
         """Set the size unless someone else has changed it since it was seen."""
-        namespace, name = model.metadata.namespace, names.deployment(model.metadata.name)
+        namespace, name = key[0], names.deployment(key[1])
         try:
             scale = await self._kube.get(kinds.DEPLOYMENT, namespace, name, "scale")
             if int(scale["spec"].get("replicas", 0)) == before:
@@ -251,6 +257,6 @@ def _pair(key: Key, seen: Observed) -> int | None:
     return next((pair for pair in pairs if pair is not None), None)
 
 
-def _deployment(model: ModelDeployment, seen: Observed) -> dict[str, Any] | None:
-    found = seen.of(kinds.DEPLOYMENT, names.deployment(model.metadata.name))
+def _deployment(key: Key, seen: Observed) -> dict[str, Any] | None:
+    found = seen.of(kinds.DEPLOYMENT, names.deployment(key[1]))
     return found.read() if found else None

@@ -36,6 +36,7 @@ KEY = ("team", "fraud")
 MODEL = "/apis/foresail.dev/v1alpha1/namespaces/team/modeldeployments/fraud"
 DEPLOYMENT = "/apis/apps/v1/namespaces/team/deployments/fraud"
 SERVICE = "/api/v1/namespaces/team/services/fraud"
+SLICES = "/apis/discovery.k8s.io/v1/namespaces/team/endpointslices"
 AUTOSCALER = "/apis/autoscaling/v2/namespaces/team/horizontalpodautoscalers/fraud"
 PLURALS = {kind.plural: kind for kind in kinds.BY_NAME.values()}
 
@@ -624,6 +625,71 @@ async def test_an_edit_that_contradicts_itself_is_not_ready_though_the_revision_
         assert b.condition("Ready")[0] == "True"
 
 
+SCALE = f"{DEPLOYMENT}/scale"
+ZERO = {"minReplicas": 0, "maxReplicas": 3}
+
+
+async def fall_asleep(b: Bench) -> None:
+    """Let the model be asleep, with the activator at 10.0.0.8 in its place."""
+    b.place = Place("system", "foresail-activator", "foresail-wake")
+    b.restart()
+    move_activator(b, "10.0.0.8")
+    b.model(scaling=ZERO)
+    await b.look()
+    b.pod()
+    await b.settle()
+    asleep = b.api.objects[DEPLOYMENT] | {"status": {"observedGeneration": 99}}
+    b.api.put(DEPLOYMENT, asleep | {"spec": asleep["spec"] | {"replicas": 0}})
+    b.api.put(SCALE, {"metadata": {"name": "fraud", "namespace": "team"}, "spec": {"replicas": 0}})
+    b.cache.forget(b.api.objects.pop("/api/v1/namespaces/team/pods/p")["metadata"]["uid"])
+    await b.settle()
+    assert b.condition("Ready")[:2] == ("True", "Asleep")
+
+
+def move_activator(b: Bench, address: str) -> None:
+    endpoints = [{"addresses": [address], "conditions": {"ready": True}}]
+    b.standby.sink(kinds.ENDPOINT_SLICE, "ADDED", {"metadata": {"uid": "s"}, "endpoints": endpoints})
+
+
+def wish(b: Bench) -> None:
+    wishes = {"metadata": {"name": "foresail-wake", "namespace": "system"}, "data": {"team.fraud": "now"}}
+    b.standby.sink(kinds.CONFIG_MAP, "MODIFIED", wishes)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"scaling": ZERO, "resources": {"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}},
+        {"scaling": {"minReplicas": 0}},
+    ],
+    ids=["contradicts itself", "unreadable"],
+)
+async def test_a_sleeping_model_whose_edit_is_refused_is_woken_as_it_was(spec: dict[str, Any]) -> None:
+    async with bench() as b:
+        await fall_asleep(b)
+        b.model(**spec)
+        await b.look()
+        assert b.condition("Ready")[:2] == ("False", "InvalidSpec")
+        assert b.api.objects[SCALE]["spec"]["replicas"] == 0
+        wish(b)
+        await b.look()
+        assert b.api.objects[SCALE]["spec"]["replicas"] == 1
+
+
+async def test_the_activator_of_a_model_whose_edit_is_refused_is_followed() -> None:
+    async with bench() as b:
+        await fall_asleep(b)
+        b.model(scaling=ZERO, resources={"requests": {"cpu": "2"}, "limits": {"cpu": "1"}})
+        move_activator(b, "10.0.0.99")
+        await b.look()
+        slice_ = b.api.objects[f"{SLICES}/fraud-activator"]
+        assert [one["addresses"] for one in slice_["endpoints"]] == [["10.0.0.99"]]
+        count = len(b.api.requests)
+        b.watch()
+        await b.look()
+        assert len(b.api.requests) == count
+
+
 async def test_a_spec_that_only_an_older_definition_lets_in_is_told_of_and_what_runs_stays() -> None:
     async with bench() as b:
         b.model(scaling={"maxReplicas": 3})
@@ -710,9 +776,6 @@ async def test_the_service_leads_to_proxies_once_one_is_ready_and_to_replicas_wh
         b.proxy(ready=False)
         await b.settle()
         assert led_to() == {"foresail.dev/model": "fraud"}
-
-
-SLICES = "/apis/discovery.k8s.io/v1/namespaces/team/endpointslices"
 
 
 async def test_the_activator_moves_past_the_proxies_before_the_service_leads_to_them_and_back_after_it() -> None:
