@@ -74,6 +74,7 @@ class _Watched:
         "last",
         "last_at",
         "looks",
+        "meter",
         "pause_seconds",
         "pod",
         "rate",
@@ -91,6 +92,7 @@ class _Watched:
         self.last: contract.Load | None = None
         self.last_at = 0.0
         self.looks = 0
+        self.meter = signal.Meter()
         self.rate: PodRate | None = None
         self.retry_at = 0.0
         self.pause_seconds = FIRST_PAUSE_SECONDS
@@ -200,9 +202,10 @@ class Scraper:
                 watched.connection.close()
             return
         self.answers += 1
-        watched.rate = signal.compare(watched.last, load, now - watched.last_at, now)
         watched.last, watched.last_at = load, now
-        watched.looks += 1
+        if (rate := watched.meter.read(load, now)) is not None:
+            watched.rate = rate
+            watched.looks += 1
         watched.pause_seconds = FIRST_PAUSE_SECONDS
 
     def _lost(self, watched: _Watched, connection: Connection) -> None:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 STALE_SECONDS: Final = 2.0
 """A pod whose last answer is older than this (four looks) does not answer."""
 
+LEAST_SECONDS: Final = 0.4
+"""Between two looks that are compared, which are half a second apart where nothing is late."""
+
 
 class Kind(enum.StrEnum):
     """What a model can be scaled on, in the words of `scaling.metrics[].type`."""
@@ -69,6 +72,29 @@ def compare(before: Load | None, after: Load, seconds: float, now: float) -> Pod
         requests_per_second=(after.requests - before.requests) / seconds,
         latency=_difference(before.latency, after.latency),
     )
+
+
+class Meter:
+    """Makes rates of the answers of one pod.
+
+    What is known of an answer is when it was read, not when it was given. One that is read late makes the time to the
+    next one short, and what came meanwhile many a second; so what is too near is compared with the one before.
+    """
+
+    __slots__ = ("_answers",)
+
+    def __init__(self) -> None:
+        self._answers: tuple[tuple[float, Load], ...] = ()
+        """The last two, and when they were read."""
+
+    def read(self, load: Load, now: float) -> PodRate | None:
+        """Take in an answer; return what the pod carried; None where it is too near to the only one before."""
+        far = [answer for answer in self._answers if now - answer[0] >= LEAST_SECONDS]
+        if self._answers and not far:
+            return None
+        at, before = far[-1] if far else (now, None)
+        self._answers = (*self._answers[-1:], (now, load))
+        return compare(before, load, now - at, now)
 
 
 def combine(rates: Mapping[str, PodRate | None], now: float, held: int = 0, new: Collection[str] = ()) -> Sample | None:

@@ -30,6 +30,30 @@ def test_the_first_look_counts_with_what_the_pod_holds() -> None:
     assert signal.compare(None, load(5, 2, 90, 33.0), seconds=0.0, now=1.0).concurrency == 7
 
 
+def looks(*read_at: float) -> list[float | None]:
+    """Let a pod that holds four answer each half second; return what is made of it when its answers are read."""
+    meter, found = signal.Meter(), []
+    for step, at in enumerate(read_at):
+        answered_at = 0.5 * step
+        made = meter.read(load(4, requests=round(40 * answered_at), load_seconds=4 * answered_at), at)
+        found.append(made and round(made.concurrency, 2))
+    return found
+
+
+def test_an_answer_that_is_read_late_makes_no_load_of_the_next_one() -> None:
+    assert looks(0.0, 0.5, 1.45, 1.5, 2.0) == [4, 4, 2.11, 4, 4]
+    assert looks(0.0, 0.5, 1.2, 1.5, 2.0) == [4, 4, 2.86, 4, 4]
+
+
+def test_a_second_look_right_after_the_first_tells_nothing() -> None:
+    meter = signal.Meter()
+    assert meter.read(load(1, requests=1), 0.0) is not None
+    assert meter.read(load(0, requests=2, load_seconds=0.01), 0.01) is None
+    third = meter.read(load(0, requests=2, load_seconds=0.01), 0.5)
+    assert third is not None
+    assert (third.requests_per_second, third.concurrency) == (2.0, 0.02)
+
+
 def test_pods_and_held_requests_add_up() -> None:
     sample = signal.combine({"a": rate(9.8, 3, 10), "b": rate(9.9, 5, 20)}, now=10.0, held=2)
     assert sample == signal.Sample(10.0, concurrency=10.0, queued=2.0, requests_per_second=30.0, pods=2)
