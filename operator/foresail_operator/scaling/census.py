@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+import logging
+from typing import TYPE_CHECKING, Final
 
 import pydantic
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     from foresail_operator.live import Key, Live
     from foresail_operator.observe import Cache, Observed
+
+_LOG: Final = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -66,8 +69,17 @@ class Census:
             return None
         parts = (*seen.children.values(), *seen.pods, *seen.proxies)
         if before is None or before.model is not seen.model or not _same(before.parts, parts):
-            before = self._read[key] = _Read(seen.model, parts, read(seen))
+            before = self._read[key] = _Read(seen.model, parts, _read(key, seen))
         return before.scaled
+
+
+def _read(key: Key, seen: Observed) -> Scaled | None:
+    """Read a model; one at which a bug of ours shows does not scale until it is another, and the others do."""
+    try:
+        return read(seen)
+    except Exception:  # noqa: BLE001  # it would end the operator, in each of its replicas
+        _LOG.exception("a model's scaling could not be read", extra={"namespace": key[0], "model": key[1]})
+        return None
 
 
 def read(seen: Observed) -> Scaled | None:

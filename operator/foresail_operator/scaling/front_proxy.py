@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import ssl
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def read(config_map: Mapping[str, Any]) -> FrontProxy:
     """Read the ConfigMap.
 
     Raises:
-        FrontProxyError: It lacks the certificate authority, or the names are no list.
+        FrontProxyError: It lacks the certificate authority, or has one that can't be read, or the names are no list.
     """
     data = config_map.get("data") or {}
     ca_pem = data.get(_CA_KEY, "")
@@ -52,6 +53,13 @@ def read(config_map: Mapping[str, Any]) -> FrontProxy:
             f"ConfigMap {NAMESPACE}/{CONFIG_MAP} has no {_CA_KEY}: "
             "start kube-apiserver with --requestheader-client-ca-file"
         )
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=ca_pem)
+    except (ssl.SSLError, ValueError) as error:
+        raise FrontProxyError(
+            f"ConfigMap {NAMESPACE}/{CONFIG_MAP}: {_CA_KEY} can't be read ({error}): "
+            "give kube-apiserver a PEM file with --requestheader-client-ca-file"
+        ) from error
     try:
         names = json.loads(data.get(_NAMES_KEY) or "[]")
         return FrontProxy(ca_pem, frozenset(str(name) for name in names))

@@ -48,9 +48,17 @@ def target_in_use(autoscaler: Mapping[str, Any] | None) -> float | None:
     """Return the concurrency target that an HPA was given; None when it has none."""
     for metric in ((autoscaler or {}).get("spec") or {}).get("metrics") or ():
         found = metric.get("object") or metric.get("external") or {}
-        if found.get("metric", {}).get("name", "").removeprefix(documents.EXTERNAL_PREFIX) == _CONCURRENCY:
+        if _is_concurrency(found):
             return float(quantities.parse(str(found["target"].get("averageValue", "0")))) or None
     return None
+
+
+def _is_concurrency(found: Mapping[str, Any]) -> bool:
+    """Return whether an Object or External metric is our concurrency, and not one of the user's of that name."""
+    described = found.get("describedObject")
+    ours = documents.EXTERNAL_PREFIX + _CONCURRENCY if described is None else _CONCURRENCY
+    kind = v1alpha1.KIND if described is None else described.get("kind")
+    return kind == v1alpha1.KIND and found.get("metric", {}).get("name") == ours
 
 
 def _metric(goal: Goal, mode: Mode, name: str, metric_labels: dict[str, str]) -> dict[str, Any] | None:

@@ -99,10 +99,24 @@ async def test_bounds_stay_at_the_size_that_is_there_while_nothing_is_known(stag
 async def test_the_target_that_the_autoscaler_was_given_outlives_the_process(stage: Stage) -> None:
     stage.model()
     metric = {"metric": {"name": "concurrency"}, "target": {"type": "AverageValue", "averageValue": "12"}}
-    stage.child(kinds.AUTOSCALER, {"metrics": [{"type": "Object", "object": metric}]})
+    described = {"describedObject": {"kind": "ModelDeployment", "name": "fraud"}}
+    stage.child(kinds.AUTOSCALER, {"metrics": [{"type": "Object", "object": metric | described}]})
     found = read(stage.cache.observe(KEY))
     assert found is not None
     assert (found.target, found.measured) == (12.0, True)
+
+
+async def test_a_bug_at_one_models_children_lets_that_stand_still_and_ends_nothing(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage.model()
+    stage.child(kinds.DEPLOYMENT, {"replicas": {}})
+    odd = {"metric": {"name": "concurrency"}, "describedObject": {"kind": "ModelDeployment"}}  # without a target
+    stage.child(kinds.AUTOSCALER, {"metrics": [{"type": "Object", "object": odd}]})
+    for _ in range(3):
+        assert list(stage.scaling._census.scaled()) == []
+    (line,) = caplog.records
+    assert (line.levelname, vars(line)["namespace"], vars(line)["model"]) == ("ERROR", *KEY)
 
 
 @pytest.mark.parametrize("tls", [True, False])

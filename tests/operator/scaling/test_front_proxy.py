@@ -1,9 +1,12 @@
+import datetime as dt
+
 import pytest
 
-from foresail_operator.scaling import front_proxy
+from foresail_operator.scaling import certificates, front_proxy
 from foresail_operator.scaling.front_proxy import FrontProxy, FrontProxyError
 
-CA = "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n"
+NO_CA = "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n"
+CA = certificates.renew(None, ("x",), dt.datetime.now(dt.UTC)).ca_bundle.decode()
 PEER = {"subject": ((("organizationName", "k8s"),), (("commonName", "front-proxy-client"),))}
 
 
@@ -26,7 +29,15 @@ def test_without_names_any_certificate_of_the_authority_will_do() -> None:
     assert front_proxy.read(config(requestheader_client_ca_file=CA)).admits(PEER)
 
 
-@pytest.mark.parametrize("data", [{}, {"requestheader_client_ca_file": CA, "requestheader_allowed_names": "nonsense"}])
+@pytest.mark.parametrize(
+    "data",
+    [
+        {},
+        {"requestheader_client_ca_file": NO_CA},
+        {"requestheader_client_ca_file": CA, "requestheader_allowed_names": "nonsense"},
+    ],
+    ids=["nobody", "no certificate", "no list"],
+)
 def test_a_config_map_that_does_not_say_who_is_refused(data: dict[str, str]) -> None:
     with pytest.raises(FrontProxyError, match="extension-apiserver-authentication"):
         front_proxy.read(config(**data))

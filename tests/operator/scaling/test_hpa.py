@@ -31,6 +31,19 @@ def test_the_external_way_selects_the_model_by_its_label() -> None:
     }
 
 
+def test_the_target_in_use_is_that_of_our_own_metric_and_of_no_namesake() -> None:
+    found = [hpa.metrics(GOALS, mode, "shelf", LABELS) for mode in (Mode.CUSTOM, Mode.EXTERNAL)]
+    assert [hpa.target_in_use({"spec": {"metrics": metrics}}) for metrics in found] == [16.0, 16.0]
+    target = {"type": "AverageValue", "averageValue": "3"}
+    named = {"metric": {"name": "concurrency"}, "target": target}
+    theirs = [
+        {"type": "External", "external": named},
+        {"type": "Object", "object": named | {"describedObject": {"kind": "Ingress", "name": "x"}}},
+    ]
+    assert hpa.target_in_use({"spec": {"metrics": theirs}}) is None
+    assert hpa.target_in_use(None) is None
+
+
 def test_without_a_way_the_bounds_are_the_size_itself_within_what_the_owner_allows() -> None:
     assert hpa.metrics(GOALS, Mode.BOUNDS, "shelf", LABELS) == []
     assert hpa.bounds(Mode.BOUNDS, 0, 10, 4) == (4, 4)

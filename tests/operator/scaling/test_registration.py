@@ -13,6 +13,7 @@ from aiohttp.test_utils import TestServer
 
 from foresail_operator.kube import Kube
 from foresail_operator.metrics import Metrics
+from foresail_operator.scaling import certificates
 from foresail_operator.scaling.mode import Mode, Service
 from foresail_operator.scaling.registration import API_SERVICES, Registration
 from tests.operator import wire
@@ -33,7 +34,8 @@ class Place:
         self.api = wire.Api()
         self.now = START
         self.leads = True
-        authority = {"requestheader-client-ca-file": "-----BEGIN CERTIFICATE-----", "requestheader-allowed-names": "[]"}
+        pem = certificates.renew(None, ("aggregator",), START).ca_bundle.decode()
+        authority = {"requestheader-client-ca-file": pem, "requestheader-allowed-names": "[]"}
         self.api.put(AUTHENTICATION, {"kind": "ConfigMap", "data": authority})
 
     def served(self, name: str, by: str = OURS.name) -> None:

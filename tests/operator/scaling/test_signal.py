@@ -36,7 +36,7 @@ def looks(*read_at: float) -> list[float | None]:
     for step, at in enumerate(read_at):
         answered_at = 0.5 * step
         made = meter.read(load(4, requests=round(40 * answered_at), load_seconds=4 * answered_at), at)
-        found.append(made and round(made.concurrency, 2))
+        found.append(None if made is None else round(made.concurrency, 2))
     return found
 
 
