@@ -19,6 +19,7 @@ from foresail_operator.api.conditions import Reason
 from foresail_operator.desired import names, pace, plan, proxy, removal, zero
 from foresail_operator.desired.images import DEFAULT_PULL_POLICY, Pin
 from foresail_operator.desired.images import choose as choose_image
+from foresail_operator.desired.ports import NoPortsLeftError
 from foresail_operator.say import Speaker
 from foresail_operator.status import facts
 from foresail_operator.status.facts import Problem
@@ -195,8 +196,7 @@ class Reconciler:
     async def _write(self, model: ModelDeployment, planned: Plan, seen: Observed, *, proxied: bool) -> Problem | None:
         """Write what differs; return the first thing that stands in the way."""
         await self._remove_autoscaler(model, seen)
-        problems: list[Problem | None] = []
-        stand_in = self._standby.slice_of(model, seen, proxied=proxied)
+        stand_in, problems = self._stand_in(model, seen, proxied=proxied)
         seen = await self._remove_misfit(model, seen, stand_in)
         for child in _in_order(model, planned, stand_in, proxied=proxied):
             if child["kind"] in _MEDDLING and any(map(_conflicts, problems)):
@@ -207,6 +207,15 @@ class Reconciler:
         await self._remove_proxies(model, seen)
         await self._remove_configurations(model, planned, seen)
         return next((problem for problem in problems if problem is not None), None)
+
+    def _stand_in(
+        self, model: ModelDeployment, seen: Observed, *, proxied: bool
+    ) -> tuple[dict[str, Any] | None, list[Problem | None]]:
+        """Return the activator's slice, and what stands in its way."""
+        try:
+            return self._standby.slice_of(model, seen, proxied=proxied), []
+        except NoPortsLeftError as error:
+            return None, [Problem(Reason.REFUSED, f"{error}; set holdRequests to false where none has to wait")]
 
     async def _ensure(self, child: dict[str, Any], found: Live | None) -> Problem | None:
         try:

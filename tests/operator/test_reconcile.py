@@ -15,7 +15,7 @@ from foresail_operator import errors
 from foresail_operator.api import kinds
 from foresail_operator.apply import Applier
 from foresail_operator.clocks import Clocks
-from foresail_operator.desired import pace
+from foresail_operator.desired import activator, pace
 from foresail_operator.desired.images import Images
 from foresail_operator.events import Recorder
 from foresail_operator.kube import Kube
@@ -580,6 +580,18 @@ async def test_a_slice_of_the_other_address_family_is_made_again() -> None:
         b.standby.sink(kinds.ENDPOINT_SLICE, "DELETED", {"metadata": {"uid": "s"}})
         await b.look()
         assert [method for method, sent in b.api.writes[count:] if sent == path] == ["PATCH"], "of none it stays"
+
+
+async def test_a_model_for_which_the_activator_has_no_port_left_gets_everything_else() -> None:
+    async with bench() as b:
+        b.place = Place("system", "foresail-activator", "foresail-wake")
+        b.restart()
+        b.standby._ports.learn(lambda: {("other", str(pair)): pair for pair in range(activator.MODELS)})
+        b.model()
+        await b.look()
+        assert {DEPLOYMENT, SERVICE} < b.api.objects.keys()
+        assert b.condition("Ready")[1] == "Refused"
+        assert "holdRequests" in b.condition("Ready")[2]
 
 
 async def test_a_users_copy_of_a_description_is_left_alone() -> None:
