@@ -189,7 +189,9 @@ class Standby:
 
     async def take_back(self, key: Key, seen: Observed) -> None:
         """Take a wish back once a replica is ready, or the model is gone."""
-        if self.wished_for(key) and (seen.model is None or any(pod.ready and not pod.ending for pod in seen.pods)):
+        if self.wished_for(key) and seen.model is None:
+            await self._take_back(wishes(key) - self._known_wishes().keys())
+        elif self.wished_for(key) and any(pod.ready and not pod.ending for pod in seen.pods):
             await self._take_back(wishes(key))
 
     def _situation(self, model: ModelDeployment, seen: Observed, *, idle: bool, proved: bool) -> zero.Situation:
@@ -226,12 +228,22 @@ class Standby:
             return  # the activator writes it again for who still waits
 
     def _take_wishes(self, raw: dict[str, Any]) -> None:
-        """Ask for a look at each model whose wish is new, or gone, or written again: what was done may be undone."""
+        """Ask for a look at each model whose wish is new, or gone, or written again: what was done may be undone.
+
+        And at each that is gone: the activator asked for it once more before it knew, and the look takes that back.
+        """
         before, self._wishes = self._wishes, dict(raw.get("data") or {})
         changed = {name for name, _ in before.items() ^ self._wishes.items()}
-        for key in self._cache.models() if changed else ():
-            if not changed.isdisjoint(wishes(key)):
-                self._changed(key)
+        if not changed:
+            return
+        known = self._known_wishes()
+        gone = {name: _key(name) for name in self._wishes.keys() - known.keys() if "." in name}
+        for key in dict.fromkeys(key for name, key in (known | gone).items() if name in changed or name in gone):
+            self._changed(key)
+
+    def _known_wishes(self) -> dict[str, Key]:
+        """Return how the ConfigMap may call the models that there are."""
+        return {name: key for key in self._cache.models() for name in wishes(key)}
 
     def _live_pairs(self) -> dict[Key, int]:
         """Return the ports that slices carry now."""
@@ -242,6 +254,12 @@ class Standby:
 def wishes(key: Key) -> frozenset[str]:
     """Return how the ConfigMap of wishes calls a model: by the Service at which someone waits."""
     return frozenset(f"{key[0]}.{name}" for name in (names.service(key[1]), names.direct_service(key[1])))
+
+
+def _key(wish: str) -> Key:
+    """Return a key whose wish this is; a namespace has no dot in it."""
+    namespace, _, name = wish.partition(".")
+    return namespace, name
 
 
 def _slices(key: Key, seen: Observed) -> list[Manifest]:

@@ -15,7 +15,7 @@ from foresail_operator.desired import activator
 from foresail_operator.kube import Kube
 from foresail_operator.metrics import Metrics
 from foresail_operator.observe import Cache
-from foresail_operator.standby import Place, Standby
+from foresail_operator.standby import Place, Standby, wishes
 from tests.operator import wire
 from tests.operator.conftest import make_raw
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from foresail_operator.live import Key
     from tests.operator.conftest import MakeModel
 
-KEY = ("team", "fraud")
+KEY, CATS = ("team", "fraud"), ("team", "cats")
 SCALE = "/apis/apps/v1/namespaces/team/deployments/fraud/scale"
 WISHES = "/api/v1/namespaces/system/configmaps/foresail-wake"
 ZERO = {"minReplicas": 0, "maxReplicas": 3}
@@ -95,7 +95,7 @@ async def test_a_wish_asks_for_a_look_and_wakes_the_model(make_model: MakeModel)
         b.size(0)
         assert await b.act(make_model(scaling=ZERO)) == 0
         b.standby.sink(kinds.CONFIG_MAP, "MODIFIED", WISH)
-        assert b.asked == [KEY]
+        assert KEY in b.asked
         assert await b.act(make_model(scaling=ZERO)) == 1
 
 
@@ -103,11 +103,14 @@ async def test_a_wish_that_is_written_again_or_is_gone_asks_for_a_look_and_one_t
     """Who still waits writes it again, as what was done for the wish before may have been undone."""
     async with bench() as b:
         asked = []
+        b.cache.note(
+            kinds.MODEL_DEPLOYMENT, make_raw("cats") | {"metadata": make_raw("cats")["metadata"] | {"uid": "c"}}
+        )
         for wish in ({"team.fraud": "1"}, {"team.fraud": "1", "team.cats": "1"}, {"team.fraud": "2"}, {}, {}):
             b.asked.clear()
             b.standby.sink(kinds.CONFIG_MAP, "MODIFIED", NAMED_WISHES | {"data": wish})
             asked.append(list(b.asked))
-        assert asked == [[KEY], [], [KEY], [KEY], []]
+        assert asked == [[KEY], [CATS], [KEY, CATS], [KEY], []]
 
 
 async def test_wishes_of_another_release_in_the_namespace_change_nothing() -> None:
@@ -117,6 +120,26 @@ async def test_wishes_of_another_release_in_the_namespace_change_nothing() -> No
         for event in ("MODIFIED", "DELETED"):
             b.standby.sink(kinds.CONFIG_MAP, event, {"metadata": {"name": "other-wake"}, "data": {"team.fraud": "x"}})
         assert (b.asked, b.standby.wished_for(KEY)) == ([], True)
+
+
+async def test_a_wish_for_a_model_that_is_gone_is_taken_back_and_no_other() -> None:
+    """The activator reminds of who still waits until it hears that the model is gone; and a write may meet another."""
+    long_name = "x" * 80
+    async with bench() as b:
+        b.cache.note(
+            kinds.MODEL_DEPLOYMENT, make_raw(long_name) | {"metadata": make_raw(long_name)["metadata"] | {"uid": "y"}}
+        )
+        (of_long, _) = sorted(wishes(("team", long_name)))
+        wish = NAMED_WISHES | {"data": {"team.cats": "1", "team.fraud": "1", of_long: "1"}}
+        b.api.put(WISHES, wish)
+        b.standby.sink(kinds.CONFIG_MAP, "ADDED", wish)
+        assert set(b.asked) == {KEY, CATS, ("team", long_name)}
+        b.asked.clear()
+        b.standby.sink(kinds.CONFIG_MAP, "MODIFIED", wish | {"data": wish["data"] | {"team.fraud": "2"}})
+        assert set(b.asked) == {KEY, CATS}
+        for key in (CATS, ("team", of_long.removeprefix("team."))):
+            await b.standby.take_back(key, b.cache.observe(key))
+        assert b.api.objects[WISHES]["data"].keys() == {"team.fraud", of_long}
 
 
 async def test_an_idle_model_sleeps_once_the_activator_stands_by(make_model: MakeModel) -> None:
@@ -205,7 +228,7 @@ async def test_a_wish_at_the_service_past_the_proxies_wakes_the_model_and_is_tak
         wish = NAMED_WISHES | {"data": {"team.fraud-direct": "now", "team.cats": "now"}}
         b.api.put(WISHES, wish)
         b.standby.sink(kinds.CONFIG_MAP, "MODIFIED", wish)
-        assert b.asked == [KEY]
+        assert KEY in b.asked
         assert await b.act(make_model(scaling=ZERO)) == 1
         status = {"conditions": [{"type": "Ready", "status": "True"}]}
         b.cache.note(kinds.POD, child(60, "p") | {"spec": {}, "status": status})
