@@ -15,7 +15,7 @@ import aiohttp
 import orjson
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from foresail_activator.directory import Door, Service
     from foresail_activator.metrics import Metrics
@@ -24,17 +24,27 @@ _LOG: Final = logging.getLogger(__name__)
 AGAIN_SECONDS: Final = 2.0
 """A name is not written again sooner; who still waits then is told of again, so no lost wish stays lost."""
 PAUSE_SECONDS: Final = 0.2
+"""After a write that was not taken; each further one doubles it."""
+LONGEST_PAUSE_SECONDS: Final = 5.0
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=5)
 
 
 class Waker:
     """Writes wishes; see the module."""
 
-    def __init__(self, session: aiohttp.ClientSession, path: str, metrics: Metrics, now: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        path: str,
+        metrics: Metrics,
+        now: Callable[[], str],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self._session = session
         self._path = path
         self._metrics = metrics
         self._now = now
+        self._sleep = sleep
         self._wanted: set[Service] = set()
         self._written: dict[Service, float] = {}
         self._event = asyncio.Event()
@@ -47,14 +57,18 @@ class Waker:
 
     async def run(self) -> None:
         """Write what is wanted until cancelled."""
+        pause_seconds = PAUSE_SECONDS
         while True:
             await self._event.wait()
             self._event.clear()
             wanted, self._wanted = self._wanted, set()
-            if not await self._write(wanted):
-                self._wanted |= wanted
-                self._event.set()
-                await asyncio.sleep(PAUSE_SECONDS)
+            if await self._write(wanted):
+                pause_seconds = PAUSE_SECONDS
+                continue
+            self._wanted |= wanted
+            self._event.set()
+            await self._sleep(pause_seconds)
+            pause_seconds = min(2 * pause_seconds, LONGEST_PAUSE_SECONDS)
 
     async def _write(self, services: set[Service]) -> bool:
         """Write them all at once; return whether the API server took it."""

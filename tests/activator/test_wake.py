@@ -16,7 +16,7 @@ from foresail_activator.metrics import Metrics
 from foresail_activator.wake import Waker
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
 PATH = "/api/v1/namespaces/foresail-system/configmaps/foresail-wake"
 
@@ -33,7 +33,7 @@ class Api:
 
 
 @contextlib.asynccontextmanager
-async def waker(api: Api) -> AsyncIterator[Waker]:
+async def waker(api: Api, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> AsyncIterator[Waker]:
     application = web.Application()
     application.add_routes([web.patch(PATH, api.serve)])
     runner = web.AppRunner(application)
@@ -42,7 +42,7 @@ async def waker(api: Api) -> AsyncIterator[Waker]:
     await site.start()
     host, port = runner.addresses[0][:2]
     async with aiohttp.ClientSession(f"http://{host}:{port}") as session:
-        made = Waker(session, PATH, Metrics(Held()), lambda: "now")
+        made = Waker(session, PATH, Metrics(Held()), lambda: "now", sleep)
         running = asyncio.create_task(made.run())
         yield made
         running.cancel()
@@ -68,3 +68,17 @@ async def test_a_wish_that_was_not_taken_is_written_again() -> None:
         made.wake(Door(("team", "fraud"), "http"))
         first = await asyncio.wait_for(api.bodies.get(), 5)
         assert await asyncio.wait_for(api.bodies.get(), 5) == first
+
+
+async def test_the_longer_wishes_are_refused_the_less_often_they_are_written() -> None:
+    pauses = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    api = Api(*[403] * 7)
+    async with waker(api, sleep) as made, asyncio.timeout(5):
+        for _ in range(8):
+            made.wake(Door(("team", "fraud"), "http"))
+            await api.bodies.get()
+    assert pauses == [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]

@@ -6,7 +6,7 @@ write for each pod, so it comes only when a scale-in is near:
 | the size | our costs |
 |---|---|
 | will be lowered within AHEAD_SECONDS | are given to who is to go, the least loaded the lowest, and taken from others |
-| is still to be lowered, loads change | the same again, after pauses that double: 5 s, 10 s, 20 s … |
+| is still to be lowered, loads change | the same again, after pauses that double: 5 s, 10 s … 60 s |
 | is kept after all | are taken away, once it has been kept for KEPT_SECONDS |
 
 Loads are compared in whole requests, and pods with equal loads have equal costs: among them Kubernetes chooses as
@@ -28,6 +28,7 @@ SURE_SECONDS: Final = 1.0
 """So long it must have been foreseen: a dip of the load between two looks is none."""
 KEPT_SECONDS: Final = 30.0
 FIRST_PAUSE_SECONDS: Final = 5.0
+LONGEST_PAUSE_SECONDS: Final = 60.0
 LOWEST: Final = -2_000_000_000
 HIGHEST: Final = LOWEST + 100_000
 """Our costs lie between the two, so that a look at a pod tells whose its cost is."""
@@ -97,7 +98,7 @@ class Leaving:
         changes = {one: wanted.get(one.uid) for one in ours if one.cost != wanted.get(one.uid)}
         if changes:
             episode.write_at = now + episode.pause_seconds
-            episode.pause_seconds *= 2
+            episode.pause_seconds = min(2 * episode.pause_seconds, LONGEST_PAUSE_SECONDS)
         return changes
 
     def _tidy(self, ours: Iterable[Candidate], now: float) -> dict[Candidate, int | None]:

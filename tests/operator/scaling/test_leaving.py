@@ -54,14 +54,14 @@ def test_nothing_is_written_while_no_scale_in_is_near() -> None:
     assert [memory.look(0, (A, B, C), LOADS, now) for now in range(100)] == [{}] * 100
 
 
-def test_marks_are_written_once_and_follow_the_loads_in_pauses_that_double() -> None:
+def test_marks_are_written_once_and_follow_the_loads_in_pauses_that_double_up_to_a_minute() -> None:
     memory, pods, written = Leaving(), [A, B, C], []
-    for now in range(60):
+    for now in range(200):
         loads = LOADS if now % 2 else {"a": 1.0, "b": 9.0, "c": 4.0}  # the worst that loads can do
         changes = memory.look(1, pods, loads, now)
         pods = [Candidate(one.uid, one.name, changes.get(one, one.cost)) for one in pods]
         written += [now] if changes else []
-    assert written == [1, 6, 17, 38]
+    assert written == [1, 6, 17, 38, 79, 140]
 
 
 def test_marks_stay_as_they_are_while_the_loads_do() -> None:
