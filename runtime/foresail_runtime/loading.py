@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import dataclasses
 import functools
+import json
 import logging
 import time
 from pathlib import Path
@@ -138,9 +139,11 @@ def serve(
     )
     counts.pending = lambda: rows.queued
     properties = {"execution_provider": engine.providers[0], "task": loaded.use.task}
+    properties |= {f"classes.{name}": json.dumps(names) for name, names in engine.classes.items()}
     if description.digest is not None:
         properties["digest"] = description.digest
-    info = ModelInfo(description.name, (description.version,), loaded.runner.signature, properties=properties)
+    taken = loaded.runner.signature.of_rows() if profile.batchable else loaded.runner.signature
+    info = ModelInfo(description.name, (description.version,), taken, properties=properties)
     return Model(
         info,
         rows,

@@ -120,6 +120,14 @@ class Signature:
         """Memory of the codec: what it found to fit this signature. Nobody else reads or writes it."""
         return {}
 
+    def of_rows(self) -> Signature:
+        """Return this signature with a first dimension that varies, of every input and output."""
+
+        def opened(specs: tuple[TensorSpec, ...]) -> tuple[TensorSpec, ...]:
+            return tuple(spec._replace(shape=(-1, *spec.shape[1:])) for spec in specs)
+
+        return Signature(opened(self.inputs), opened(self.outputs), self.metadata)
+
     def input(self, name: str) -> TensorSpec | None:
         """Return the input of that name, None if there is none."""
         return self._inputs.get(name)

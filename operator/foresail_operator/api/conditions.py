@@ -240,7 +240,7 @@ class Reason(enum.StrEnum):
     UNSUPPORTED_SIGNATURE = (
         "UnsupportedSignature",
         "An input or output of the model is no tensor.",
-        "Export the model with tensors only (scikit-learn: zipmap=False).",
+        "Export the model with tensors only; maps from class to score are taken, too.",
     )
     PROVIDER_MISSING = (
         "ProviderMissing",

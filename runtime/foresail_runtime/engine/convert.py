@@ -1,6 +1,7 @@
-"""Runs models with BYTES or BF16 tensors, which ONNX Runtime's Python binding does not take as numpy arrays.
+"""Runs models with maps, or with BYTES or BF16 tensors, which ONNX Runtime's binding does not take as numpy arrays.
 
-BYTES pass as text (all that the binding takes), BF16 as OrtValues made from, and read back as, the bits.
+BYTES pass as text (all that the binding takes), BF16 as OrtValues made from, and read back as, the bits; an output of
+maps becomes an array of their scores.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 import onnxruntime as ort
 
 from foresail_runtime import errors, tensors
+from foresail_runtime.engine import maps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,8 +24,8 @@ if TYPE_CHECKING:
     from foresail_runtime.tensors import Signature
 
 
-def is_needed(signature: Signature) -> bool:
-    """Tell whether a tensor of the model can't pass as it is.
+def is_needed(session: ort.InferenceSession, signature: Signature) -> bool:
+    """Tell whether an input or output of the model can't pass as it is.
 
     Raises:
         ModelUnusable: The model mixes the two kinds, and no call of the binding takes both.
@@ -33,7 +35,12 @@ def is_needed(signature: Signature) -> bool:
         raise errors.ModelUnusable(
             "UnsupportedSignature", "the model mixes string and bfloat16 tensors, which ONNX Runtime can't pass at once"
         )
-    return tensors.BF16 in used or tensors.BYTES in used
+    mapped = any(node.type in maps.TYPES for node in session.get_outputs())
+    if mapped and tensors.BF16 in used:
+        raise errors.ModelUnusable(
+            "UnsupportedSignature", "the model mixes bfloat16 tensors with maps, which ONNX Runtime can't pass at once"
+        )
+    return mapped or tensors.BF16 in used or tensors.BYTES in used
 
 
 def run(
@@ -41,11 +48,13 @@ def run(
     signature: Signature,
     inputs: Mapping[str, npt.NDArray[Any]],
     outputs: Sequence[str],
+    classes: dict[str, list[Any]],
 ) -> list[npt.NDArray[Any]]:
-    """Run the model once, its BYTES as text or its BF16 as OrtValues.
+    """Run the model once, its BYTES as text or its BF16 as OrtValues; `classes` learns what columns of scores are.
 
     Raises:
         InvalidRequest: A BYTES input is no UTF-8 text.
+        ModelFailed: Rows of an output of maps have unlike keys.
     """
     bits = any(spec.datatype is tensors.BF16 for spec in (*signature.inputs, *signature.outputs))
     if bits:
@@ -60,7 +69,16 @@ def run(
         spec.name: _to_text(spec.name, inputs[spec.name]) if spec.datatype is tensors.BYTES else inputs[spec.name]
         for spec in signature.inputs
     }
-    return [_from_text(array) for array in session.run(list(outputs), texts)]
+    given = session.run(list(outputs), texts)
+    return [_to_array(name, value, classes) for name, value in zip(outputs, given, strict=True)]
+
+
+def _to_array(name: str, value: Any, classes: dict[str, list[Any]]) -> npt.NDArray[Any]:
+    if not isinstance(value, list):
+        return _from_text(value)
+    if name not in classes and value:
+        classes[name] = maps.classes(value)
+    return maps.to_array(name, value)
 
 
 def _to_text(name: str, array: npt.NDArray[Any]) -> npt.NDArray[Any]:

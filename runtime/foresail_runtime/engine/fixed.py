@@ -12,7 +12,6 @@ import numpy as np
 
 from foresail_runtime import errors
 from foresail_runtime.engine import warmup
-from foresail_runtime.tensors import Signature, TensorSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from foresail_runtime.engine.warmup import Profile, Warmable
+    from foresail_runtime.tensors import Signature
 
 
 def rows(signature: Signature) -> int | None:
@@ -44,11 +44,7 @@ class Padded:
         self.rows: Final = size
         """Rows of one run."""
         self.output_names: Final = engine.output_names
-        self.signature: Final = Signature(
-            tuple(map(_open, engine.signature.inputs)),
-            tuple(map(_open, engine.signature.outputs)),
-            engine.signature.metadata,
-        )
+        self.signature: Final = engine.signature.of_rows()
 
     def run(self, inputs: Mapping[str, npt.NDArray[Any]], outputs: Sequence[str]) -> list[npt.NDArray[Any]]:
         """Run as often as the rows need, and return the rows' outputs.
@@ -74,10 +70,6 @@ class Padded:
         end = min(start + self.rows, count)
         feed = {name: _filled(array[start:end], self.rows) for name, array in inputs.items()}
         return [array[: end - start] for array in self._engine.run(feed, outputs)]
-
-
-def _open(spec: TensorSpec) -> TensorSpec:
-    return spec._replace(shape=(-1, *spec.shape[1:]))
 
 
 def _filled(array: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:

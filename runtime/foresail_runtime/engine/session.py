@@ -62,7 +62,9 @@ class Engine:
         self.output_names: Final = tuple(spec.name for spec in self.signature.outputs)
         self.broken = ""
         """What the device said when it failed; a process can't use it again after that."""
-        self._plain: Final = not convert.is_needed(self.signature)
+        self.classes: Final[dict[str, list[Any]]] = {}
+        """Of outputs that are maps in the model: what their columns stand for; known from the first run on."""
+        self._plain: Final = not convert.is_needed(session, self.signature)
 
     def run(self, inputs: Mapping[str, npt.NDArray[Any]], outputs: Sequence[str]) -> list[npt.NDArray[Any]]:
         """Run the model once and return the outputs in the order of their names.
@@ -75,7 +77,7 @@ class Engine:
         try:
             if self._plain:
                 return self._run(outputs, inputs, None)
-            return convert.run(self._session, self.signature, inputs, outputs)
+            return convert.run(self._session, self.signature, inputs, outputs, self.classes)
         except RUN_ERRORS as error:
             raise self._explain(error) from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from foresail_runtime import errors, tensors
+from foresail_runtime.engine import maps
 from foresail_runtime.tensors import Signature, TensorSpec
 
 if TYPE_CHECKING:
@@ -12,11 +13,11 @@ if TYPE_CHECKING:
 
 
 def read(session: ort.InferenceSession) -> Signature:
-    """Return the session's signature.
+    """Return the session's signature; an output of maps from class to score is a tensor there.
 
     Raises:
-        ModelUnusable: An input or output is no tensor, or one of a type that the protocol has no name for; or there
-            is no input, and nothing that a request could send.
+        ModelUnusable: Another input or output is no tensor, or one of a type that the protocol has no name for; or
+            there is no input, and nothing that a request could send.
     """
     if not session.get_inputs():
         raise errors.ModelUnusable("UnsupportedSignature", "the model has no inputs: a request would have none to send")
@@ -28,11 +29,12 @@ def read(session: ort.InferenceSession) -> Signature:
 
 
 def _spec(side: str, node: Any) -> TensorSpec:
+    if side == "output" and node.type in maps.TYPES:
+        return TensorSpec(node.name, tensors.FP32, (-1, -1))
     datatype = tensors.BY_ONNX.get(node.type)
     if datatype is None:
-        hint = ": convert the model with zipmap=False" if "map(" in node.type else ""
         raise errors.ModelUnusable(
-            "UnsupportedSignature", f"{side} {node.name!r} is a {node.type}, which the protocol can't carry{hint}"
+            "UnsupportedSignature", f"{side} {node.name!r} is a {node.type}, which the protocol can't carry"
         )
     shape = tuple(size if isinstance(size, int) and size >= 0 else -1 for size in node.shape or ())
     return TensorSpec(node.name, datatype, shape)

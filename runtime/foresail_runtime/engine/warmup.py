@@ -75,8 +75,19 @@ class Profile:
 
 def is_batched(signature: Signature) -> bool:
     """Tell whether the first dimension of every input and output is variable."""
-    specs = (*signature.inputs, *signature.outputs)
-    return bool(signature.inputs) and all(spec.shape[:1] == (-1,) for spec in specs)
+    return _may_be_batched(signature) and all(spec.shape[0] == -1 for spec in signature.outputs)
+
+
+def _may_be_batched(signature: Signature) -> bool:
+    """Tell whether that of every input is, and no output contradicts it for certain.
+
+    LightGBM's converter declares one label however many rows there are: an output of 1 has to be looked at.
+    """
+    return (
+        bool(signature.inputs)
+        and all(spec.shape[:1] == (-1,) for spec in signature.inputs)
+        and all(spec.shape[:1] in ((-1,), (1,)) for spec in signature.outputs)
+    )
 
 
 def warm(engine: Warmable, clock: Callable[[], float], sample: Feed | None = None, *, together: int = 2) -> Profile:
@@ -93,7 +104,7 @@ def warm(engine: Warmable, clock: Callable[[], float], sample: Feed | None = Non
     if guess is None:
         return Profile(None, False, 1, note=f"no warm-up: none of the guessed shapes ran ({failure})")
     row = example(engine.signature, guess, seed=0)
-    if not is_batched(engine.signature):
+    if not _may_be_batched(engine.signature):
         seconds = _measure(engine, row, clock)
         return Profile(seconds, False, 1, best_rows=1, best_seconds=seconds)
     return _compare(engine, clock, row, example(engine.signature, guess, seed=1), together)
@@ -106,7 +117,7 @@ def _warm_with(engine: Warmable, clock: Callable[[], float], sample: Feed, toget
     except errors.ForesailError as error:
         message = f"the model was loaded and fails on its warm-up: {error.message}"
         raise errors.ModelUnusable("WarmupFailed", message) from error
-    if not is_batched(engine.signature) or min(len(array) for array in sample.values()) < 2:
+    if not _may_be_batched(engine.signature) or min(len(array) for array in sample.values()) < 2:
         seconds = _measure(engine, sample, clock)
         return Profile(seconds, False, 1, best_rows=1, best_seconds=seconds, note=UNTOLD + ALONE)
     row = {name: array[:1] for name, array in sample.items()}
@@ -120,7 +131,7 @@ def _compare(engine: Warmable, clock: Callable[[], float], row: Feed, other: Fee
     if all(np.array_equal(row[name], other[name]) for name in row):
         return dataclasses.replace(alone, note=UNTOLD + ALONE)
     if not _rows_are_independent(engine, row, other, together):
-        return dataclasses.replace(alone, note=MIXING + ALONE)
+        return dataclasses.replace(alone, note=MIXING + ALONE if is_batched(engine.signature) else "")
     return _measure_batch(engine, row, seconds, clock)
 
 

@@ -115,27 +115,6 @@ def test_a_device_that_fails_is_no_fault_of_the_request(mlp: pathlib.Path, words
     assert bool(engine.broken) is broken
 
 
-def test_a_sequence_of_maps_is_refused_with_the_way_out(tmp_path: pathlib.Path) -> None:
-    node = onnx.helper.make_node("ZipMap", ["x"], ["y"], domain="ai.onnx.ml", classlabels_int64s=[0, 1])
-    output = onnx.helper.make_value_info(
-        "y",
-        onnx.helper.make_sequence_type_proto(
-            onnx.helper.make_map_type_proto(
-                onnx.TensorProto.INT64, onnx.helper.make_tensor_type_proto(onnx.TensorProto.FLOAT, [])
-            )
-        ),
-    )
-    graph = onnx.helper.make_graph(
-        [node], "g", [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["N", 2])], [output]
-    )
-    opsets = [onnx.helper.make_opsetid("", 20), onnx.helper.make_opsetid("ai.onnx.ml", 1)]
-    path = tmp_path / "zipmap.onnx"
-    onnx.save(onnx.helper.make_model(graph, opset_imports=opsets, ir_version=9), str(path))
-    with pytest.raises(errors.ModelUnusable, match=r"'y' is a seq\(map.*zipmap=False") as caught:
-        session.open_engine(path, OPTIONS)
-    assert caught.value.reason == "UnsupportedSignature"
-
-
 def test_a_session_has_as_many_threads_as_it_is_told(mlp: pathlib.Path) -> None:
     before = len(list(TASKS.iterdir()))
     engine = session.open_engine(mlp, session.Options(threads=3))

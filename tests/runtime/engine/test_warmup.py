@@ -51,6 +51,19 @@ def test_a_model_whose_rows_cost_less_together_is_batched() -> None:
     assert profile.run_seconds == pytest.approx(0.001)
 
 
+ONE_LABEL = Signature(ROWS.inputs, (TensorSpec("y", tensors.FP32, (1,)),))
+
+
+def test_an_output_that_declares_one_row_is_looked_at() -> None:
+    profile = warm(lambda x: x[:, 0], lambda _: 0.001, ONE_LABEL)
+    assert (profile.batchable, profile.note) == (True, "")
+
+
+def test_an_output_that_has_one_row_is_no_batch_and_nothing_to_tell_of() -> None:
+    profile = warm(lambda x: x[:1, 0], lambda _: 0.001, ONE_LABEL)
+    assert (profile.batchable, profile.max_rows, profile.note) == (False, 1, "")
+
+
 @pytest.mark.parametrize(("row_seconds", "expected"), [(1e-9, 4096), (1e-5, 500), (0.01, 64)])
 def test_a_large_request_is_cut_into_pieces_that_are_soon_over(row_seconds: float, expected: int) -> None:
     assert warm(lambda x: x, lambda rows: row_seconds * rows).split_rows == pytest.approx(expected, abs=1)
