@@ -103,7 +103,7 @@ def read(seen: Observed) -> Scaled | None:
         plan,
         replicas=deployment.read()["spec"].get("replicas", 1) if deployment else plan.bounds.minimum,
         pods=tuple(
-            Pod(pod.uid, pod.address, latency=latency, tls=model.spec.serving.tls is not None)
+            Pod(pod.uid, pod.address, latency=latency, tls=pod.tls)
             for pod in seen.pods
             if pod.ready and not pod.ending and pod.address
         ),

@@ -47,6 +47,8 @@ class Pod:
     trouble: Trouble | None = None
     proxy: bool = False
     """Whether it is a proxy in front of replicas, not a replica."""
+    tls: bool = False
+    """Whether its ports speak TLS, whatever the spec says by now."""
     deletion_cost: int | None = None
     """What its annotation says of how late it goes when its ReplicaSet shrinks; None: it has none."""
 
@@ -74,6 +76,7 @@ def read(raw: dict[str, Any]) -> Pod:
         restarts=max(container.get("restartCount", 0), restarts),
         trouble=trouble,
         proxy=meta.PROXY_LABEL in labels,
+        tls=_speaks_tls(raw),
         deletion_cost=_deletion_cost(metadata),
     )
 
@@ -111,6 +114,11 @@ def _description(raw: dict[str, Any]) -> str | None:
     volumes = raw.get("spec", {}).get("volumes") or ()
     wanted = (volume for volume in volumes if volume["name"] in _CONFIGURATIONS)
     return next((volume.get("configMap", {}).get("name") for volume in wanted), None)
+
+
+def _speaks_tls(raw: dict[str, Any]) -> bool:
+    mounts = (mount for one in raw.get("spec", {}).get("containers") or () for mount in one.get("volumeMounts") or ())
+    return any(mount.get("mountPath") == contract.TLS_FOLDER for mount in mounts)
 
 
 def _container(status: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from aiohttp.test_utils import TestServer
 from prometheus_client import generate_latest
 
 from foresail_operator.api import kinds, v1alpha1
-from foresail_operator.desired import haproxy
+from foresail_operator.desired import haproxy, template
 from foresail_operator.kube import Kube
 from foresail_operator.metrics import Metrics
 from foresail_operator.observe import Cache
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from foresail_operator.scaling.autoscaling import View
+    from tests.operator.conftest import MakeModel
 
 KEY = ("team", "fraud")
 
@@ -120,11 +121,15 @@ async def test_a_bug_at_one_models_children_lets_that_stand_still_and_ends_nothi
 
 
 @pytest.mark.parametrize("tls", [True, False])
-async def test_pods_are_asked_in_tls_where_the_model_serves_it(stage: Stage, tls: bool) -> None:
+async def test_pods_are_asked_in_tls_that_serve_it_whatever_the_spec_says_by_now(
+    stage: Stage, make_model: MakeModel, tls: bool
+) -> None:
+    """A rollout that switches it over takes a while, and one whose new replicas never get ready does not end."""
+    stage.cache.note(kinds.MODEL_DEPLOYMENT, make_raw(scaling={"maxReplicas": 10}))
     serving: dict[str, Any] = {"serving": {"tls": {"secretName": "fraud-tls"}}} if tls else {}
-    stage.cache.note(kinds.MODEL_DEPLOYMENT, make_raw(scaling={"maxReplicas": 10}, **serving))
+    pod = template.build(make_model(**serving), "image", "IfNotPresent", "described")
     status = {"podIP": "127.0.0.1", "conditions": [{"type": "Ready", "status": "True"}]}
-    stage.child(kinds.POD, {}, status=status)
+    stage.child(kinds.POD, pod["spec"], status=status)
     found = read(stage.cache.observe(KEY))
     assert found is not None
     assert [pod.tls for pod in found.pods] == [tls]
