@@ -7,6 +7,7 @@ import contextlib
 import functools
 import os
 import pathlib
+import struct
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 MODEL = pathlib.Path(__file__).parents[1] / "runtime/models/mlp.onnx"
 BODY: dict[str, Any] = {"inputs": []}
+H2_MAX_CONCURRENT_STREAMS = 0x3
+"""Of RFC 9113's settings."""
 
 
 def model(**spec: Any) -> v1alpha1.ModelDeployment:
@@ -150,9 +153,15 @@ async def test_the_way_past_the_proxy_has_the_time_for_which_the_activator_holds
         assert await gives_up() < 0.9
 
 
-def test_a_channel_takes_as_many_calls_at_a_time_as_at_a_replica() -> None:
-    line = f"tune.h2.max-concurrent-streams {server.Limits().max_concurrent_streams}"
-    assert line in haproxy.build(model(), "cluster.local")
+async def test_a_channel_takes_as_many_calls_at_a_time_as_at_a_replica(tmp_path: pathlib.Path) -> None:
+    async with haproxies.stage(model(), tmp_path, "127.0.0.9") as stage, session() as client, asyncio.timeout(15):
+        await knows_a_way(client, stage)
+        reader, writer = await asyncio.open_connection("127.0.0.1", stage.ports[contract.GRPC_PORT])
+        writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0)))
+        length = int.from_bytes((await reader.readexactly(9))[:3])
+        settings = dict(struct.iter_unpack(">HI", await reader.readexactly(length)))
+        assert settings[H2_MAX_CONCURRENT_STREAMS] == server.Limits().max_concurrent_streams
+        writer.close()
 
 
 async def test_a_request_goes_to_the_replica_that_has_the_fewest(tmp_path: pathlib.Path) -> None:
