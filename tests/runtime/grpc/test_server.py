@@ -139,7 +139,9 @@ async def test_a_model_that_is_not_loaded_yet_is_unavailable_and_says_when_to_co
 async def test_a_full_queue_refuses_at_once_while_work_goes_on(bench: Any, make_request: Any) -> None:
     bench.engine.go.clear()
     call = bench.call("ModelInfer")
-    waiting = [call(make_request(id=str(number))) for number in range(3)]
+    waiting = [call(make_request(id="0"))]
+    await until(lambda: bench.model.batcher.busy)
+    waiting += [call(make_request(id=str(number))) for number in (1, 2)]
     await until(lambda: bench.model.batcher.queued == 2)
     code, details = await refused(call(make_request()))
     assert code is Code.RESOURCE_EXHAUSTED
