@@ -53,6 +53,8 @@ check-format: install
 check-lint: install
 	$(BIN)/ruff check .
 
+# What was found of unchanged files holds for every checkout.
+check-types: export MYPY_CACHE_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/foresail/mypy
 check-types: install
 	$(BIN)/mypy operator runtime testbed demo scripts tests
 
