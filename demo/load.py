@@ -14,8 +14,11 @@ if TYPE_CHECKING:
 
 REQUESTS_A_CONNECTION: Final = 5
 """kube-proxy spreads connections, not requests: a connection is given up now and then so that new replicas see some."""
-MOST_IN_FLIGHT: Final = 8
-"""Beyond this the sender waits: the load never grows without bound when the servers are slow."""
+MOST_IN_FLIGHT: Final = 12
+"""Beyond this the sender waits: the load never grows without bound when the servers are slow.
+
+Three replicas' worth, at four requests each: as many as the demo's model may have.
+"""
 
 
 @dataclasses.dataclass(slots=True)
