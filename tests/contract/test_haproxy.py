@@ -210,7 +210,6 @@ async def test_a_replica_that_begins_to_end_gets_no_more_and_loses_nothing(tmp_p
         ending, other = stage.replicas["127.0.0.2"], stage.replicas["127.0.0.3"]
         stage.know(ending.address, other.address)
         await up(client, stage, 2)
-        other.answering.set()
         first = asyncio.create_task(answered_by(client, stage))
         second = asyncio.create_task(answered_by(client, stage))
 
@@ -218,6 +217,7 @@ async def test_a_replica_that_begins_to_end_gets_no_more_and_loses_nothing(tmp_p
             return ending.holding == 1
 
         await until(held, "a request is held by the one that will end")
+        other.answering.set()
         ending.status = 503
         await up(client, stage, 1)
         stage.know(other.address)
