@@ -55,11 +55,14 @@ DEFAULT_DOWN: Final = Pace((Policy(percent=100),))
 
 
 def limit(pace: Pace, sizes: Window, current: int, now: float) -> int:
-    """Return the largest size allowed now, from what the size was at its lowest within each policy's period."""
+    """Return the largest size allowed now, from what the size was at its lowest within each policy's period.
+
+    Growth begins at one replica: a wake is none to the HPA, either, which counts only what it added itself.
+    """
     limits = []
     for policy in pace.policies:
         lowest = sizes.lowest(now - policy.period_seconds)
-        base = current if lowest is None else min(current, int(lowest))
+        base = current if lowest is None else min(current, max(1, int(lowest)))
         limits.append(max(current, policy.limit(base)))
     if not limits:
         return current

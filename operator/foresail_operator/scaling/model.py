@@ -107,6 +107,8 @@ class ModelScaler:
         for goal in self.plan.goals:
             self._take(goal, sample, replicas, now)
         if self.plan.growth.wait_seconds:
+            if self._wanted.lowest(now - self.plan.growth.wait_seconds) is None:
+                self._wanted.add(now, replicas)  # as the HPA does: nothing more has been asked for so far
             self._wanted.add(now, self.advise(replicas, now).replicas)
 
     def served(self, kind: Kind, replicas: int, now: float, ahead_seconds: float = 0.0) -> float | None:

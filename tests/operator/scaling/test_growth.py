@@ -26,6 +26,12 @@ def test_a_size_that_fell_is_its_own_base() -> None:
     assert growth.limit(growth.DEFAULT, sizes((0.0, 8), (1.0, 3)), 3, now=2.0) == 7
 
 
+def test_a_wake_is_no_growth_and_one_replica_the_least_that_grows() -> None:
+    twice_in_ten_minutes, asleep = Pace((Policy(600, percent=100),)), sizes((0.0, 0), (1.0, 1))
+    assert growth.limit(twice_in_ten_minutes, asleep, 1, now=2.0) == 2
+    assert growth.limit(growth.DEFAULT, asleep, 1, now=2.0) == 5
+
+
 def test_the_strictest_policy_rules_when_asked_to() -> None:
     policies = (Policy(15, pods=2), Policy(15, percent=300))
     assert growth.limit(Pace(policies), sizes((0.0, 3)), 3, 1.0) == 12

@@ -234,6 +234,35 @@ def test_where_the_owner_has_a_rise_wait_it_is_neither_at_once_nor_said_by_bound
     assert (clock.rise(), clock.allowed()) == (None, 4)
 
 
+def test_a_model_that_woke_grows_as_one_that_was_at_one_replica() -> None:
+    """It stood still for the whole period of a policy: what it was while asleep counted as what it grew from."""
+    twice_in_ten_minutes = growth.Pace((growth.Policy(600.0, percent=100),))
+    clock = Clock(dataclasses.replace(PLAN, bounds=decide.Bounds(1, 10, sleeps=True), growth=twice_in_ten_minutes), 0)
+    clock.carry(0.0, 60.0)
+    clock.replicas = 1
+    clock.carry(120.0, 2.0)
+    assert clock.allowed() == 2
+
+
+def test_the_wait_of_a_rise_begins_with_the_operator_with_an_edit_and_with_what_is_heard_again() -> None:
+    """Each upgrade of the operator jumped to what its first look asked for."""
+    plan = dataclasses.replace(PLAN, growth=dataclasses.replace(growth.DEFAULT, wait_seconds=30.0))
+    clock = Clock(plan)
+    found = []
+
+    def wait() -> None:
+        for seconds in (29.0, 2.0):
+            clock.carry(26.0, seconds)
+            found.append(clock.allowed())
+
+    wait()
+    clock.scaler.replan(dataclasses.replace(plan, growth=dataclasses.replace(growth.DEFAULT, wait_seconds=30.5)))
+    wait()
+    clock.carry(None, 60.0)
+    wait()
+    assert found == [1, 4] * 3
+
+
 def rises(scaler: ModelScaler, begun: float, seconds: float) -> list[int]:
     """Let four replicas that take twelve requests at a time answer each in 0.1 s; return what is asked for."""
     bucket = bisect.bisect_left(LATENCY_BUCKETS_SECONDS, 0.1)
