@@ -188,11 +188,12 @@ class Standby:
             await self._resize(key, before=0, after=1)
 
     async def take_back(self, key: Key, seen: Observed) -> None:
-        """Take a wish back once a replica is ready, or the model is gone."""
-        if self.wished_for(key) and seen.model is None:
-            await self._take_back(wishes(key) - self._known_wishes().keys())
-        elif self.wished_for(key) and any(pod.ready and not pod.ending for pod in seen.pods):
-            await self._take_back(wishes(key))
+        """Take a wish back once a replica is ready, or the model is gone: the key may then be but a Service's name."""
+        called = wishes(key)
+        found = self._wishes.keys() & (called | {_wish(key)})
+        ready = seen.model is not None and any(pod.ready and not pod.ending for pod in seen.pods)
+        if found and (done := found - (self._known_wishes().keys() - (called if ready else set()))):
+            await self._take_back(frozenset(done))
 
     def _situation(self, model: ModelDeployment, seen: Observed, *, idle: bool, proved: bool) -> zero.Situation:
         deployment = _deployment(model.key, seen)
@@ -256,8 +257,13 @@ def wishes(key: Key) -> frozenset[str]:
     return frozenset(f"{key[0]}.{name}" for name in (names.service(key[1]), names.direct_service(key[1])))
 
 
+def _wish(key: Key) -> str:
+    """Return the wish from which a key was made."""
+    return ".".join(key)
+
+
 def _key(wish: str) -> Key:
-    """Return a key whose wish this is; a namespace has no dot in it."""
+    """Return a key by which a wish that is no model's can be looked at; a namespace has no dot in it."""
     namespace, _, name = wish.partition(".")
     return namespace, name
 

@@ -8,6 +8,7 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
+import pytest
 from aiohttp.test_utils import TestServer
 
 from foresail_operator.api import kinds
@@ -17,7 +18,7 @@ from foresail_operator.metrics import Metrics
 from foresail_operator.observe import Cache
 from foresail_operator.standby import Place, Standby, wishes
 from tests.operator import wire
-from tests.operator.conftest import make_raw
+from tests.operator.conftest import UID, make_raw
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -140,6 +141,38 @@ async def test_a_wish_for_a_model_that_is_gone_is_taken_back_and_no_other() -> N
         for key in (CATS, ("team", of_long.removeprefix("team."))):
             await b.standby.take_back(key, b.cache.observe(key))
         assert b.api.objects[WISHES]["data"].keys() == {"team.fraud", of_long}
+
+
+@pytest.mark.parametrize("gone", ["fraud-x", "fraud.v1", "1st", "x" * 80, "fraud-1a2b3c4d"])
+async def test_wishes_at_both_services_of_a_gone_model_are_taken_back_whatever_it_was_called(gone: str) -> None:
+    """All that is known by then is the Service's name, from which a key is made that is no model's."""
+    for late in wishes(("team", gone)):
+        async with bench() as b:
+            wish = NAMED_WISHES | {"data": {late: "1", "team.fraud": "1"}}
+            b.api.put(WISHES, wish)
+            b.standby.sink(kinds.CONFIG_MAP, "ADDED", wish)
+            for key in list(b.asked):
+                await b.standby.take_back(key, b.cache.observe(key))
+            assert b.api.objects[WISHES]["data"].keys() == {"team.fraud"}
+
+
+async def test_a_model_called_as_another_ones_direct_service_takes_back_no_wish_there_but_one_of_nobody() -> None:
+    key, namesake = ("team", "fraud-direct"), make_raw("fraud-direct")
+    namesake["metadata"]["uid"] = "namesake"
+    ready = child(60, "p")
+    ready["metadata"]["ownerReferences"][0]["name"] = "fraud-direct"
+    async with bench() as b:
+        b.cache.note(kinds.MODEL_DEPLOYMENT, namesake)
+        b.cache.note(kinds.POD, ready | {"spec": {}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}})
+        wish = NAMED_WISHES | {"data": {"team.fraud-direct": "1"}}
+        b.api.put(WISHES, wish)
+        b.standby.sink(kinds.CONFIG_MAP, "ADDED", wish)
+        found = []
+        for gone in ("nobody", UID):
+            b.cache.forget(gone)
+            await b.standby.take_back(key, b.cache.observe(key))
+            found.append(set(b.api.objects[WISHES]["data"]))
+        assert found == [{"team.fraud-direct"}, set()]
 
 
 async def test_an_idle_model_sleeps_once_the_activator_stands_by(make_model: MakeModel) -> None:
