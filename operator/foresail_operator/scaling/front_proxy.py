@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import ssl
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +20,8 @@ NAMESPACE: Final = "kube-system"
 CONFIG_MAP: Final = "extension-apiserver-authentication"
 _CA_KEY: Final = "requestheader-client-ca-file"
 _NAMES_KEY: Final = "requestheader-allowed-names"
+_CERTIFICATE: Final = re.compile("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
+"""What is around them may be words in any letters, which kube-apiserver skips."""
 
 
 class FrontProxyError(ValueError):
@@ -47,15 +50,16 @@ def read(config_map: Mapping[str, Any]) -> FrontProxy:
         FrontProxyError: It lacks the certificate authority, or has one that can't be read, or the names are no list.
     """
     data = config_map.get("data") or {}
-    ca_pem = data.get(_CA_KEY, "")
-    if "BEGIN CERTIFICATE" not in ca_pem:
+    given = data.get(_CA_KEY, "")
+    if "BEGIN CERTIFICATE" not in given:
         raise FrontProxyError(
             f"ConfigMap {NAMESPACE}/{CONFIG_MAP} has no {_CA_KEY}: "
             "start kube-apiserver with --requestheader-client-ca-file"
         )
+    ca_pem = "".join(f"{block}\n" for block in _CERTIFICATE.findall(given))
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=ca_pem)
-    except (ssl.SSLError, ValueError) as error:
+    except (ssl.SSLError, ValueError, TypeError) as error:  # TypeError: other letters than ASCII's
         raise FrontProxyError(
             f"ConfigMap {NAMESPACE}/{CONFIG_MAP}: {_CA_KEY} can't be read ({error}): "
             "give kube-apiserver a PEM file with --requestheader-client-ca-file"

@@ -1,4 +1,5 @@
 import datetime as dt
+import ssl
 
 import pytest
 
@@ -29,14 +30,25 @@ def test_without_names_any_certificate_of_the_authority_will_do() -> None:
     assert front_proxy.read(config(requestheader_client_ca_file=CA)).admits(PEER)
 
 
+def test_words_around_the_authority_matter_to_nobody_whatever_their_letters() -> None:
+    """As `openssl x509 -text` writes them; kube-apiserver reads past them too, and here they ended the operator."""
+    chain = f"Issuer: O=Société Générale\n{CA}Issuer: O=Other\n{CA}# the end …\n"
+    read = front_proxy.read(config(requestheader_client_ca_file=chain))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_verify_locations(cadata=read.ca_pem)
+    assert read == FrontProxy(CA + CA, frozenset())
+
+
 @pytest.mark.parametrize(
     "data",
     [
         {},
         {"requestheader_client_ca_file": NO_CA},
+        {"requestheader_client_ca_file": NO_CA.replace("x", "é")},
+        {"requestheader_client_ca_file": NO_CA.rpartition("-----END")[0]},
         {"requestheader_client_ca_file": CA, "requestheader_allowed_names": "nonsense"},
     ],
-    ids=["nobody", "no certificate", "no list"],
+    ids=["nobody", "no certificate", "no ASCII", "no end", "no list"],
 )
 def test_a_config_map_that_does_not_say_who_is_refused(data: dict[str, str]) -> None:
     with pytest.raises(FrontProxyError, match="extension-apiserver-authentication"):
