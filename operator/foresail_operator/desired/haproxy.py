@@ -81,7 +81,7 @@ def build(model: ModelDeployment, cluster_domain: str, *, hold_seconds: int = 0,
     domain = f"{model.metadata.namespace}.svc.{cluster_domain}"
     bind = _BIND_BOTH if ipv6 else _BIND
     sides = (_side(model, side, domain, bind, hold_seconds) for side in (_HTTP, _GRPC))
-    return "\n".join((_whole(model), _defaults(model), _resolvers(), *sides, _status(bind)))
+    return "\n".join((_whole(model, hold_seconds), _defaults(model), _resolvers(), *sides, _status(bind)))
 
 
 def share(model: ModelDeployment) -> int:
@@ -99,11 +99,16 @@ def slots(model: ModelDeployment) -> int:
 
 
 def finish_seconds(model: ModelDeployment) -> int:
-    """Return how long a request may take here."""
+    """Return how long a request may take here once a replica has it."""
     return int(-(-model.spec.serving.timeout_seconds // 1)) + _LEFT_SECONDS
 
 
-def _whole(model: ModelDeployment) -> str:
+def stay_seconds(model: ModelDeployment, hold_seconds: int) -> int:
+    """Return how long a request may be here that the activator holds first."""
+    return hold_seconds + finish_seconds(model)
+
+
+def _whole(model: ModelDeployment, hold_seconds: int) -> str:
     return f"""\
 # {model.metadata.name}, written by Foresail
 global
@@ -111,7 +116,7 @@ global
     maxconn {CLIENTS}
     no strict-limits
     nbthread {THREADS}
-    hard-stop-after {finish_seconds(model)}s
+    hard-stop-after {stay_seconds(model, hold_seconds)}s
     tune.h2.initial-window-size 1048576
     tune.h2.max-concurrent-streams {STREAMS}
 """
@@ -190,7 +195,7 @@ def _patience(model: ModelDeployment, side: _Side, hold_seconds: int) -> str:
     """
     if not hold_seconds:
         return ""
-    seconds = hold_seconds + finish_seconds(model)
+    seconds = stay_seconds(model, hold_seconds)
     return f"    http-request set-timeout server {seconds}s if {{ nbsrv({side.name}) le 1 }}\n"
 
 

@@ -86,6 +86,7 @@ def _budget(model: ModelDeployment) -> Manifest:
 
 def _template(model: ModelDeployment, setup: Setup, configuration: str) -> Manifest:
     pod = model.spec.pod
+    grace_seconds = FORGET_SECONDS + haproxy.stay_seconds(model, setup.hold_seconds) + _RESERVE_SECONDS
     selector = {"labelSelector": {"matchLabels": meta.proxy_selector(model.metadata.name)}}
     # A replica's node selector is not the proxy's: it may name nodes with GPUs, which a proxy would keep from leaving.
     optional = {
@@ -105,7 +106,7 @@ def _template(model: ModelDeployment, setup: Setup, configuration: str) -> Manif
             "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
-            "terminationGracePeriodSeconds": FORGET_SECONDS + haproxy.finish_seconds(model) + _RESERVE_SECONDS,
+            "terminationGracePeriodSeconds": grace_seconds,
             "topologySpreadConstraints": [
                 {
                     "maxSkew": 1,

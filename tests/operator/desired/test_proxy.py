@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -66,10 +68,20 @@ def test_a_proxys_pod_is_as_restricted_as_podsecurity_asks(make_model: MakeModel
     }
 
 
-def test_a_stopping_proxy_has_time_to_be_forgotten_and_for_the_longest_request(make_model: MakeModel) -> None:
-    spec = pod(make_model(loadBalancing="request", serving={"timeoutSeconds": 30}))["spec"]
+@pytest.mark.parametrize("hold_seconds", [0, 120], ids=["no activator", "held"])
+def test_a_stopping_proxy_has_time_to_be_forgotten_and_for_the_longest_request(
+    make_model: MakeModel, hold_seconds: int
+) -> None:
+    """Which is one that the activator holds to the end and a replica answers in its last moment."""
+    setup = dataclasses.replace(PROXIES, hold_seconds=hold_seconds)
+    model = make_model(loadBalancing="request", serving={"timeoutSeconds": 30})
+    configuration, deployment, _ = proxy.build(model, setup)
+    spec = deployment["spec"]["template"]["spec"]
+    (text,) = configuration["data"].values()
+    (stop,) = (int(found) for found in re.findall(r"hard-stop-after (\d+)s", text))
+    assert stop == max(int(found) for found in re.findall(r"timeout server (\d+)s", text)) > hold_seconds + 30
     assert spec["containers"][0]["lifecycle"]["preStop"]["exec"]["command"] == ["sleep", str(proxy.FORGET_SECONDS)]
-    assert spec["terminationGracePeriodSeconds"] > proxy.FORGET_SECONDS + 30
+    assert spec["terminationGracePeriodSeconds"] > proxy.FORGET_SECONDS + stop
 
 
 @pytest.mark.parametrize(
