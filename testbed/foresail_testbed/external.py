@@ -16,6 +16,7 @@ from foresail_testbed import access, assets, errors, programs
 
 FORWARD_SECONDS = 20.0
 LOADED_VARIABLE = "FORESAIL_E2E_IMAGES_LOADED"
+_FORWARDING = re.compile(r"127\.0\.0\.1:(\d+) ->")
 
 
 class External(access.Access):
@@ -68,11 +69,11 @@ def forwarded(words: Sequence[str], environment: Mapping[str, str] | None = None
     connection, and would stand still once nobody had read the last two thousand.
     """
     forward = subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    first: queue.SimpleQueue[str] = queue.SimpleQueue()
-    reader = threading.Thread(target=read, args=[forward.stdout, first.put])
+    told: queue.SimpleQueue[str] = queue.SimpleQueue()
+    reader = threading.Thread(target=read, args=[forward.stdout, told.put])
     reader.start()
     try:
-        yield parse_port(first.get(timeout=FORWARD_SECONDS))
+        yield parse_port(told.get(timeout=FORWARD_SECONDS))
     except queue.Empty as error:
         raise errors.TestbedError(f"kubectl forwarded no port within {FORWARD_SECONDS:.0f} s") from error
     finally:
@@ -81,17 +82,21 @@ def forwarded(words: Sequence[str], environment: Mapping[str, str] | None = None
         reader.join(FORWARD_SECONDS)
 
 
-def read(pipe: IO[str], tell_first: Callable[[str], None]) -> None:
-    """Read a pipe to its end, and tell its first line; empty where there is none."""
+def read(pipe: IO[str], tell: Callable[[str], None]) -> None:
+    """Read a pipe to its end, and tell the first line with a port, which may follow warnings; else the last line."""
+    told, line = False, ""
     with pipe:
-        tell_first(pipe.readline())
-        for _ in pipe:
-            continue
+        for line in pipe:
+            if not told and _FORWARDING.search(line):
+                told = True
+                tell(line)
+    if not told:
+        tell(line)
 
 
 def parse_port(line: str) -> int:
     """Read `Forwarding from 127.0.0.1:34567 -> 8080`; raises TestbedError with what stands there instead."""
-    found = re.search(r"127\.0\.0\.1:(\d+) ->", line)
+    found = _FORWARDING.search(line)
     if not found:
         raise errors.TestbedError(f"kubectl port-forward: {line.strip()}")
     return int(found[1])

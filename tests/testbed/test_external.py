@@ -58,10 +58,18 @@ def test_port_is_the_one_that_kubectl_has_chosen_and_nothing_it_says_afterwards_
     os.close(opened)
 
 
-def test_forward_that_fails_is_told_in_kubectls_words() -> None:
+def test_what_kubectl_warns_of_before_it_forwards_stops_nothing() -> None:
+    """As it does while an aggregated API is not there yet, which the demo registers."""
+    warning = "echo 'E1126 memcache.go:265] could not get resource list for custom.metrics.k8s.io/v1beta2' >&2"
+    with external.forwarded(["sh", "-c", f"{warning}; echo 'Forwarding from 127.0.0.1:34567 -> 8080'"]) as port:
+        assert port == 34567
+
+
+@pytest.mark.parametrize("first", ["true", "echo E1126 a warning >&2"], ids=["at once", "after a warning"])
+def test_forward_that_fails_is_told_in_kubectls_words(first: str) -> None:
     words = "kubectl port-forward: error: no such service"
     with (
         pytest.raises(errors.TestbedError, match=words),
-        external.forwarded(["sh", "-c", "echo error: no such service >&2"]),
+        external.forwarded(["sh", "-c", f"{first}; echo error: no such service >&2"]),
     ):
         pass
