@@ -270,7 +270,7 @@ async def test_a_client_of_which_an_end_can_only_mean_that_it_gave_up_is_let_go_
 
 async def test_a_client_that_keeps_its_end_when_a_replica_has_closed_is_let_go_in_time() -> None:
     """As pools do, which look at a connection when they want it again."""
-    async with world(silence_seconds=0.2) as here, asyncio.timeout(5):
+    async with world(silence_seconds=1) as here, asyncio.timeout(5):
         here.ready(await here.replica())
         reader, writer = await asyncio.open_connection("127.0.0.1", PORT)
         writer.write(GET)
