@@ -175,9 +175,11 @@ class Reconciler:
     async def _keep_reachable(self, model: ModelDeployment, seen: Observed) -> None:
         """Let the last good revision be reached, and woken, though this one is refused."""
         await self._standby.wake(model.key, seen)
+        # that one is held for where it has a slice, whatever this one says
+        held = model.model_copy(update={"spec": model.spec.model_copy(update={"hold_requests": True})})
         for proxied in (False, True):
             found = seen.of(kinds.ENDPOINT_SLICE, names.activator_slice(model.metadata.name, proxied=proxied))
-            wanted = self._standby.slice_of(model, seen, proxied=proxied) if found and zero.held(model) else None
+            wanted = self._stand_in(held, seen, proxied=proxied)[0] if found and zero.held(held) else None
             if wanted is not None:
                 await self._ensure(wanted, found)
         await self._standby.take_back(model.key, seen)

@@ -639,6 +639,7 @@ async def test_an_edit_that_contradicts_itself_is_not_ready_though_the_revision_
 
 SCALE = f"{DEPLOYMENT}/scale"
 ZERO = {"minReplicas": 0, "maxReplicas": 3}
+TORN = {"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}
 
 
 async def fall_asleep(b: Bench) -> None:
@@ -671,7 +672,7 @@ def wish(b: Bench) -> None:
 @pytest.mark.parametrize(
     "spec",
     [
-        {"scaling": ZERO, "resources": {"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}},
+        {"scaling": ZERO, "resources": TORN},
         {"scaling": {"minReplicas": 0}},
     ],
     ids=["contradicts itself", "unreadable"],
@@ -688,18 +689,30 @@ async def test_a_sleeping_model_whose_edit_is_refused_is_woken_as_it_was(spec: d
         assert b.api.objects[SCALE]["spec"]["replicas"] == 1
 
 
-async def test_the_activator_of_a_model_whose_edit_is_refused_is_followed() -> None:
+@pytest.mark.parametrize("hold", [True, False], ids=["as before", "switched off by that edit"])
+async def test_the_activator_of_a_model_whose_edit_is_refused_is_followed(hold: bool) -> None:
     async with bench() as b:
         await fall_asleep(b)
-        b.model(scaling=ZERO, resources={"requests": {"cpu": "2"}, "limits": {"cpu": "1"}})
+        b.model(scaling=ZERO, holdRequests=hold, resources=TORN)
         move_activator(b, "10.0.0.99")
         await b.look()
+        assert b.condition("Ready")[:2] == ("False", "InvalidSpec")
         slice_ = b.api.objects[f"{SLICES}/fraud-activator"]
         assert [one["addresses"] for one in slice_["endpoints"]] == [["10.0.0.99"]]
         count = len(b.api.requests)
         b.watch()
         await b.look()
         assert len(b.api.requests) == count
+
+
+async def test_a_refused_edit_is_told_of_where_the_activator_has_no_port_left() -> None:
+    async with bench() as b:
+        await fall_asleep(b)
+        b.standby.begin()
+        b.standby._ports.learn(lambda: {("other", str(pair)): pair for pair in range(activator.MODELS)})
+        b.model(scaling=ZERO, resources=TORN)
+        await b.look()
+        assert b.condition("Ready")[:2] == ("False", "InvalidSpec")
 
 
 async def test_a_spec_that_only_an_older_definition_lets_in_is_told_of_and_what_runs_stays() -> None:
