@@ -497,6 +497,21 @@ def test_a_leading_operator_says_that_it_is_healthy_ready_and_leading(operator: 
     assert "foresail_operator_leading 1.0" in operator.get("/metrics")
 
 
+def wait_for_the_garbage_collector(models: Models) -> None:
+    """Wait until it knows the Deployments there are: it hears of them in turn, and takes one whose owner is gone."""
+    labels = {"app": "canary"}
+    owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "gone", "uid": "00000000-0000-4000-8000-000000000000"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "none", "image": "none:1"}]}}
+    canary = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "canary", "ownerReferences": [owner]},
+        "spec": {"replicas": 0, "selector": {"matchLabels": labels}, "template": template},
+    }
+    models.kubectl("create", "-f", "-", stdin=json.dumps(canary))
+    eventually(lambda: models.get("deployment", "canary") is None, "the canary is taken away")
+
+
 def test_children_that_were_orphaned_are_adopted_with_their_pods(operator: Operator, models: Models) -> None:
     models.apply(scaling=SCALING)
     models.wait_settled(operator)
@@ -507,10 +522,9 @@ def test_children_that_were_orphaned_are_adopted_with_their_pods(operator: Opera
         return {kind: one["metadata"]["uid"] for kind, one in found.items() if one is not None}
 
     before, pods = uids(), models.kubectl("get", "pods", "-o", "name")
+    wait_for_the_garbage_collector(models)
     models.kubectl("delete", "mdep", "fraud", "--cascade=orphan")
-    left = (
-        uids()
-    )  # Kubernetes takes away what its garbage collector has not heard of yet: here children are seconds old
+    left = uids()  # of the other kinds the garbage collector may not have heard yet: those it takes away
     assert left.items() <= before.items()
     assert "deployment" in left
     models.apply(scaling=SCALING)
