@@ -27,8 +27,8 @@ class Door:
 
     def replaces(self, other: Door) -> bool:
         """Tell whether who waits at another may wait here: it is the same model's, which moves between Services."""
-        mine, its = (dataclasses.replace(one, service=(one.service[0], "")) for one in (self, other))
-        return self == other or (mine == its and self.model != "")
+        place, its = ((one.service[0], one.model, one.port_name) for one in (self, other))
+        return self == other or (place == its and self.model != "")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

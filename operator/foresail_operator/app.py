@@ -63,6 +63,16 @@ def _images(settings: Settings) -> Images:
     )
 
 
+def _proxies(settings: Settings) -> proxy.Setup:
+    return proxy.Setup(
+        settings.proxy_image,
+        settings.proxy_pull_policy,
+        settings.cluster_domain,
+        ipv6=settings.ipv6,
+        hold_seconds=settings.hold_seconds,
+    )
+
+
 def _activator(settings: Settings) -> Place | None:
     """Return where the activator is; None in an install without one."""
     if not settings.activator_service:
@@ -108,13 +118,7 @@ class Operator:
             standby=self._standby,
             recorder=Recorder(self._kube, settings.pod_name),
             images=_images(settings),
-            proxies=proxy.Setup(
-                settings.proxy_image,
-                settings.proxy_pull_policy,
-                settings.cluster_domain,
-                ipv6=settings.ipv6,
-                hold_seconds=settings.hold_seconds,
-            ),
+            proxies=_proxies(settings),
             clocks=Clocks(time.monotonic, rfc3339),
             crowded=lambda: self.queue.newcomers > 0,
         )

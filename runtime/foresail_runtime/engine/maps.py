@@ -34,10 +34,7 @@ def to_array(name: str, rows: Sequence[Mapping[Any, float]]) -> npt.NDArray[np.f
         ModelFailed: Rows have other classes than the first: a map of what was found, and no ZipMap.
     """
     columns = classes(rows)
-    if any(len(row) != len(columns) for row in rows):
+    if any(row.keys() != rows[0].keys() for row in rows):
         raise errors.ModelFailed(f"output {name!r} has other keys in one row than in another, so it is no tensor")
-    try:
-        scores = [[row[column] for column in columns] for row in rows]
-    except KeyError as error:
-        raise errors.ModelFailed(f"output {name!r} has the key {error} in some rows only, so it is no tensor") from None
+    scores = [[row[column] for column in columns] for row in rows]
     return np.array(scores, np.float32).reshape(len(rows), len(columns))

@@ -34,7 +34,9 @@ def _spec(side: str, node: Any) -> TensorSpec:
     datatype = tensors.BY_ONNX.get(node.type)
     if datatype is None:
         raise errors.ModelUnusable(
-            "UnsupportedSignature", f"{side} {node.name!r} is a {node.type}, which the protocol can't carry"
+            "UnsupportedSignature",
+            f"{side} {node.name!r} is a {node.type}, which the protocol can't carry: "
+            "export the model with a tensor in its place",
         )
     shape = tuple(size if isinstance(size, int) and size >= 0 else -1 for size in node.shape or ())
     return TensorSpec(node.name, datatype, shape)

@@ -69,6 +69,22 @@ def test_maps_of_what_was_found_are_no_tensor(other: dict[str, float]) -> None:
         maps.to_array("y", [{"a": 1.0, "b": 2.0}, other])
 
 
+def test_another_sequence_is_refused_with_the_way_out(tmp_path: pathlib.Path) -> None:
+    node = onnx.helper.make_node("SequenceConstruct", ["x"], ["y"])
+    kind = onnx.helper.make_sequence_type_proto(onnx.helper.make_tensor_type_proto(onnx.TensorProto.FLOAT, None))
+    graph = onnx.helper.make_graph(
+        [node],
+        "sequence",
+        [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["N", 3])],
+        [onnx.helper.make_value_info("y", kind)],
+    )
+    path = tmp_path / "m.onnx"
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=9), str(path))
+    with pytest.raises(errors.ModelUnusable, match=r"'y' is a seq\(tensor.*export the model with a tensor") as caught:
+        session.open_engine(path, session.Options())
+    assert caught.value.reason == "UnsupportedSignature"
+
+
 async def test_a_client_sees_a_tensor_and_what_its_columns_are(
     serve: Callable[..., Any], tmp_path: pathlib.Path
 ) -> None:
