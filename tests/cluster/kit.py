@@ -9,10 +9,11 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from foresail_testbed import errors
 from tests import objects
 
 if TYPE_CHECKING:
@@ -158,6 +159,20 @@ class Lasting:
             self._running = None
 
 
+_POD: Final = {"metadata": {"labels": {"one": "more"}}, "spec": {"containers": [{"name": "one", "image": "more"}]}}
+_OWNER: Final = {
+    "apiVersion": "apps/v1",
+    "metadata": {"name": "one-more"},
+    "spec": {"selector": {"matchLabels": {"one": "more"}}, "template": _POD},
+}
+_ONE_MORE: Final[dict[str, dict[str, Any]]] = {
+    "pods": {**_POD, "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "one-more"}},
+    "replicasets": {**_OWNER, "kind": "ReplicaSet"},
+    "deployments": {**_OWNER, "kind": "Deployment"},
+}
+"""An object of each resource, for a quota to refuse."""
+
+
 class Models:
     """ModelDeployments of the test's namespace."""
 
@@ -190,6 +205,22 @@ class Models:
     def kubectl(self, *words: str, stdin: str | None = None) -> str:
         """Run kubectl in the namespace."""
         return self.plane.kubectl("-n", self.namespace, *words, stdin=stdin)
+
+    def forbid(self, resource: str) -> None:
+        """Have a quota named `none` refuse all of `pods`, `replicasets` or `deployments`.
+
+        The API server holds to a quota a moment after it has taken it: so one more is tried until it is refused.
+        """
+        group = "" if resource == "pods" else ".apps"
+        self.kubectl("create", "quota", "none", f"--hard=count/{resource}{group}=0")
+        eventually(lambda: self._is_refused(_ONE_MORE[resource]), f"the quota refuses {resource}", pause=0.2)
+
+    def _is_refused(self, manifest: dict[str, Any]) -> bool:
+        try:
+            self.kubectl("create", "--dry-run=server", "-f", "-", stdin=json.dumps(manifest))
+        except errors.TestbedError as error:
+            return "exceeded quota: none" in str(error)
+        return False
 
     def get(self, kind: str, name: str = "fraud") -> dict[str, Any] | None:
         """Return an object; None when there is none."""

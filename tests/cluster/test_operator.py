@@ -352,14 +352,14 @@ def test_the_schedulers_words_reach_the_condition(operator: Operator, models: Mo
 
 
 def test_an_exhausted_quota_is_named(operator: Operator, models: Models) -> None:
-    models.kubectl("create", "quota", "small", "--hard=pods=0")
+    models.forbid("pods")
     models.apply()
     eventually(lambda: models.state("Ready") == ("False", "QuotaExceeded"), "it is said", seconds=10)
-    assert "exceeded quota: small" in models.conditions()["Ready"]["message"]
+    assert "exceeded quota: none" in models.conditions()["Ready"]["message"]
 
 
 def test_a_replica_set_that_a_quota_refuses_is_told_of(operator: Operator, models: Models) -> None:
-    models.kubectl("create", "quota", "none", "--hard=count/replicasets.apps=0")
+    models.forbid("replicasets")
     models.apply()
     eventually(lambda: models.state("Ready") == ("False", "QuotaExceeded"), "it is said", seconds=10)
     assert "Failed to create new replica set" in models.conditions()["Ready"]["message"]
@@ -381,7 +381,7 @@ def test_a_pause_is_told_of_while_it_holds_something_up(operator: Operator, mode
 
 
 def test_a_child_that_a_quota_refused_is_made_once_there_is_room(operator: Operator, models: Models) -> None:
-    models.kubectl("create", "quota", "none", "--hard=count/deployments.apps=0")
+    models.forbid("deployments")
     models.apply()
     eventually(lambda: models.state("Ready") == ("False", "QuotaExceeded"), "it is said", seconds=10)
     wait_quiet(operator)
