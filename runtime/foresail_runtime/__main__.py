@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import gc
 import os
 import resource
 import signal
@@ -78,8 +79,12 @@ def _serve(options: argparse.Namespace) -> int:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # for connections; many a node gives 1,024 unasked
     listener = early.listen(chosen.host, chosen.http_port) if options.model is None else None
+    gc.disable()  # what is imported stays: looking for garbage in it would be a tenth of the start
     # Imported here, so that --help and mistakes on the command line, and in a pod probes, are answered at once.
     from foresail_runtime import app, logs, termination  # noqa: PLC0415
+
+    gc.freeze()
+    gc.enable()
 
     if memory.available() is not None:  # else there is nobody who would end the process for it
         memory.give_back_large()
