@@ -22,7 +22,7 @@ from foresail_operator.desired.images import Images
 from foresail_operator.events import Recorder
 from foresail_operator.kube import Kube
 from foresail_operator.leader import Leader
-from foresail_operator.metrics import Metrics
+from foresail_operator.metrics import Metrics, ModelConditions
 from foresail_operator.observe import Cache
 from foresail_operator.queue import Queue
 from foresail_operator.reconcile import Reconciler
@@ -126,6 +126,7 @@ class Operator:
         self.metrics.queue_depth.set_function(lambda: self.queue.depth)
         self.metrics.queue_age.set_function(self.queue.oldest_seconds)
         self.metrics.models.set_function(lambda: len(self.cache.models()))
+        self.metrics.registry.register(ModelConditions(self.cache.conditions, lambda: self.leader.leading))
         self.watching = asyncio.Event()
         """Set once kopf runs, which then has put its own signal handlers in place."""
         self._listed = asyncio.Event()

@@ -47,6 +47,10 @@ class Live:
         status = orjson.loads(self.status)
         return value if status is None else value | {"status": status}
 
+    def conditions(self) -> list[dict[str, Any]]:
+        """Return what its status states."""
+        return (orjson.loads(self.status) or {}).get("conditions") or []
+
     def same(self, other: Live | None) -> bool:
         """Tell whether nothing that is read differs."""
         return other is not None and dataclasses.replace(self, version=0) == dataclasses.replace(other, version=0)

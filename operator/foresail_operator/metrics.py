@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from foresail_operator.api.conditions import Type
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from foresail_operator.live import Key
+
+_TOLD: Final = frozenset({Type.READY, Type.AVAILABLE, Type.STALLED, Type.SCALING_ACTIVE})
+"""The conditions that somebody may want to be woken for."""
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _START_SECONDS: Final = (
@@ -83,4 +95,33 @@ class Metrics:
             "Objects that a comparison with the API server found changed without a watch event.",
             ["kind"],
             registry=self.registry,
+        )
+
+
+class ModelConditions(Collector):
+    """What the leader says of each model, read when asked for: the pods of one that can't start measure nothing."""
+
+    def __init__(self, said: Callable[[], Iterable[tuple[Key, dict[str, Any]]]], leads: Callable[[], bool]) -> None:
+        """`said` returns each condition with its model."""
+        self._said = said
+        self._leads = leads
+
+    def describe(self) -> Iterable[Metric]:
+        """Return the metric without a number."""
+        return (self._family(),)
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the conditions as they are now."""
+        family = self._family()
+        for key, one in self._said() if self._leads() else ():
+            if one["type"] in _TOLD:
+                family.add_metric((*key, one["type"], one["reason"]), one["status"] == "True")
+        return (family,)
+
+    @staticmethod
+    def _family() -> GaugeMetricFamily:
+        return GaugeMetricFamily(
+            "foresail_operator_model_condition",
+            "1 if a condition of a model is True.",
+            labels=("namespace", "model", "condition", "reason"),
         )

@@ -84,6 +84,12 @@ class Cache:
         """Return the keys of all ModelDeployments."""
         return [key for key, entry in self._entries.items() if entry.model is not None]
 
+    def conditions(self) -> Iterator[tuple[Key, dict[str, Any]]]:
+        """Yield each condition of every ModelDeployment."""
+        for key, entry in self._entries.items():
+            for one in entry.model.conditions() if entry.model else ():
+                yield key, one
+
     def pods(self) -> Iterator[tuple[Key, Pod]]:
         """Yield every pod with the ModelDeployment that it belongs to."""
         for key, entry in self._entries.items():

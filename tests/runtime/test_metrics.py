@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import pathlib
+from typing import TYPE_CHECKING, Any
+
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from foresail_runtime import contract, metrics
+from foresail_runtime import contract, errors, metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+DOCS = pathlib.Path(__file__).parents[2] / "docs"
 
 
 def samples(made: metrics.Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -99,3 +107,26 @@ def test_a_models_counts_are_made_once() -> None:
     made = metrics.Metrics()
     assert made.model("m", "1") is made.model("m", "1")
     assert made.model("m", "2") is not made.model("m", "1")
+
+
+async def test_pages_have_every_metric_of_a_server(serve: Callable[..., Any], mlp: pathlib.Path) -> None:
+    server = await serve(mlp)
+    families = text_string_to_metric_families(server.app.metrics.render().decode())
+    names = [f"{family.name}_total" if family.type == "counter" else family.name for family in families]
+    ours = [name for name in names if name.startswith("foresail_")]
+    pages = (DOCS / "runtime.md").read_text() + (DOCS / "drift.md").read_text()
+    assert len(ours) > 10
+    assert [name for name in ours if f"`{name}`" not in pages] == []
+
+
+def kinds(error: type[errors.ForesailError]) -> Iterator[type[errors.ForesailError]]:
+    yield error
+    for kind in error.__subclasses__():
+        yield from kinds(kind)
+
+
+def test_page_has_every_reason_by_which_errors_are_counted() -> None:
+    (line,) = (
+        line for line in (DOCS / "runtime.md").read_text().splitlines() if "foresail_rejected_requests_total" in line
+    )
+    assert {kind.reason for kind in kinds(errors.ForesailError)} <= {word.strip("`") for word in line.split("`")}
