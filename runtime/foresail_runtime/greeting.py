@@ -8,7 +8,6 @@ import urllib.parse
 from typing import TYPE_CHECKING, Any, Final
 
 from foresail_runtime import tensors
-from foresail_runtime.tasks import detection
 
 if TYPE_CHECKING:
     from foresail_runtime.model import Model
@@ -37,8 +36,7 @@ def example(model: Model, address: str) -> str:
     """Return a curl line that the model answers with 200."""
     base = _base(address, model.name)
     if model.picture is not None:
-        way = "detect" if isinstance(model.picture, detection.Detector) else "classify"
-        return f"curl --data-binary @photo.jpg '{base}/{way}'"
+        return f"curl --data-binary @photo.jpg '{base}/{model.picture.way}'"
     inputs = [_tensor(spec) for spec in model.signature.inputs]
     if sum(math.prod(entry["shape"]) for entry in inputs) > MAX_ELEMENTS:
         return f"curl {base}"

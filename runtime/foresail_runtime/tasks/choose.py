@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from foresail_runtime.tasks import classification, detection, pixels
+from foresail_runtime.tasks import pixels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,20 +40,23 @@ def task(signature: tensors.Signature) -> str:
 
 
 def _picture_task(signature: tensors.Signature) -> str:
+    # Imported here: Pillow is no use to a model that takes no pictures.
+    from foresail_runtime.tasks import classification, detection  # noqa: PLC0415
+
     said = _BY_METADATA.get(signature.metadata.get("task", ""))
     if said is not None:
         return said
     if detection.fits(signature):
         return DETECTION
-    if len(signature.outputs) == 1 and _scores_each_picture(signature):
+    scores = classification.output_spec(signature)
+    if len(signature.outputs) == 1 and scores is not None and _is_of_each_picture(scores, signature):
         return CLASSIFICATION
     return TENSORS
 
 
-def _scores_each_picture(signature: tensors.Signature) -> bool:
+def _is_of_each_picture(scores: tensors.TensorSpec, signature: tensors.Signature) -> bool:
     """Tell whether the output has a row a picture: any number of them for a fixed number of pictures are no scores."""
-    spec = classification.output_spec(signature)
-    return spec is not None and not (spec.shape[0] < 0 < signature.inputs[0].shape[0])
+    return not scores.shape[0] < 0 < signature.inputs[0].shape[0]
 
 
 def _are_columns(inputs: tuple[tensors.TensorSpec, ...]) -> bool:

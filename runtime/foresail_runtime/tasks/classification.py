@@ -6,7 +6,6 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from PIL import Image
 
 from foresail_runtime import errors, tensors
 from foresail_runtime.tasks import images, labels, options, pixels
@@ -18,10 +17,10 @@ if TYPE_CHECKING:
 
     from foresail_runtime.room import Budget
 
-SCALING: Final = pixels.Scaling((127.0,), (128.0,), Image.Resampling.BICUBIC)
+SCALING: Final = pixels.Scaling((127.0,), (128.0,), "bicubic")
 CROP: Final = 0.875
 DEFAULT_SIDE: Final = 224
-_ULTRALYTICS: Final = pixels.Scaling((0.0,), (255.0,), Image.Resampling.BILINEAR)
+_ULTRALYTICS: Final = pixels.Scaling((0.0,), (255.0,), "bilinear")
 _ACTIVATIONS: Final = ("none", "softmax", "sigmoid")
 
 
@@ -41,6 +40,9 @@ class Prepared:
 
 class Classifier:
     """What is known of one loaded classifier; made once, used by every request, never changed."""
+
+    way: Final = "classify"
+    """The last part of the path that its pictures are sent to."""
 
     def __init__(
         self, signature: tensors.Signature, names: Mapping[int, str] | None = None, *, guessed: bool = True
@@ -87,7 +89,8 @@ class Classifier:
         with images.decoded(data, max_pixels, budget) as picture:
             width, height = picture.size
             # Cut first: resize's own `box` lets the filter look at pixels beside it.
-            scaled = picture.crop(self._window(width, height)).resize(self.size, self._input.scaling.resampling)
+            resampling = images.resampling(self._input.scaling.interpolation)
+            scaled = picture.crop(self._window(width, height)).resize(self.size, resampling)
             return Prepared((self._input.tensor(scaled),), width, height)
 
     def answer(

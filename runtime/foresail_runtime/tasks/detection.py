@@ -7,7 +7,6 @@ import math
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from PIL import Image
 
 from foresail_runtime import errors, tensors
 from foresail_runtime.tasks import images, labels, layouts, letterbox, options, parts, pixels, suppression
@@ -16,11 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
+    from PIL import Image
 
     from foresail_runtime.room import Budget
 
 _NO_HEAD: Final = layouts.Head((0, 0), None)
-SCALING: Final = pixels.Scaling((0.0,), (255.0,), Image.Resampling.BILINEAR)
+SCALING: Final = pixels.Scaling((0.0,), (255.0,), "bilinear")
 DEFAULT_SIDE: Final = 640
 _NO_PIXELS: Final = 2
 """No detector finds things so small; boxes from 0 to 1, which may stand out a bit, are."""
@@ -44,6 +44,9 @@ class Prepared:
 
 class Detector:
     """What is known of one loaded detector; made once, used by every request, never changed."""
+
+    way: Final = "detect"
+    """The last part of the path that its pictures are sent to."""
 
     def __init__(
         self, signature: tensors.Signature, names: Mapping[int, str] | None = None, *, guessed: bool = True
@@ -110,7 +113,7 @@ class Detector:
         """Return a picture's bytes as the model's input; see `images.decoded` for what is refused, and the budget."""
         with images.decoded(data, max_pixels, budget) as picture:
             box = letterbox.Letterbox.fit(picture.size, self.size)
-            canvas = box.draw(picture, self.size, self._input.scaling.resampling)
+            canvas = box.draw(picture, self.size, images.resampling(self._input.scaling.interpolation))
             return Prepared((self._input.tensor(canvas),), box, picture if keep_picture else None)
 
     def answer(

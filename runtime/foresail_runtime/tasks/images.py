@@ -60,6 +60,11 @@ _BROKEN: Final = (
 )
 
 
+def resampling(name: str) -> Image.Resampling:
+    """Return the filter of a name, which is Pillow's in small letters."""
+    return Image.Resampling[name.upper()]
+
+
 @contextlib.contextmanager
 def decoded(data: bytes, max_pixels: int = MAX_PIXELS, budget: Budget | None = None) -> Iterator[Image.Image]:
     """Give the picture, upright and in RGB, for a block; its pixels count in the budget until the block ends.

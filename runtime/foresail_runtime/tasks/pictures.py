@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from foresail_runtime.tasks import choose, classification, detection, labels
+from foresail_runtime.tasks import choose, labels
 
 if TYPE_CHECKING:
     import pathlib
 
     from foresail_runtime import tensors
+    from foresail_runtime.tasks import classification, detection
 
 log = logging.getLogger(__name__)
 
@@ -26,13 +27,12 @@ def describe(
     Raises:
         ModelUnusable: The model does not fit the task; the message says why and what to do.
     """
-    match task:
-        case choose.DETECTION:
-            make: type[detection.Detector | classification.Classifier] = detection.Detector
-        case choose.CLASSIFICATION:
-            make = classification.Classifier
-        case _:
-            return None
+    if task not in (choose.DETECTION, choose.CLASSIFICATION):
+        return None
+    # Imported here: Pillow is no use to a model that takes no pictures.
+    from foresail_runtime.tasks import classification, detection  # noqa: PLC0415
+
+    make = detection.Detector if task == choose.DETECTION else classification.Classifier
     names = labels.beside(folder)
     made = make(signature, names, guessed=guessed)
     if names and not labels.from_metadata(signature.metadata) and not made.labels.has(names):

@@ -7,7 +7,6 @@ import dataclasses
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from PIL import Image
 
 from foresail_runtime import errors, tensors
 
@@ -15,13 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import numpy.typing as npt
+    from PIL import Image
 
-_RESAMPLING: Final[Mapping[str, Image.Resampling]] = {
-    "nearest": Image.Resampling.NEAREST,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
-}
+_FILTERS: Final = ("nearest", "bilinear", "bicubic", "lanczos")
+"""Those that resize, as Pillow calls them."""
 _DATATYPES: Final = ("FP32", "FP16", "UINT8")
 _REASON: Final = "TaskMismatch"
 _MAX_SIDE: Final = 8192
@@ -34,7 +30,7 @@ class Scaling:
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    resampling: Image.Resampling
+    interpolation: str
 
     def overridden(self, metadata: Mapping[str, str]) -> Scaling:
         """Return this with what the model's metadata says instead.
@@ -43,14 +39,14 @@ class Scaling:
             ModelUnusable: The metadata has the key and a value that makes no sense.
         """
         name = metadata.get("foresail.interpolation", "").strip().lower()
-        if name and name not in _RESAMPLING:
+        if name and name not in _FILTERS:
             raise errors.ModelUnusable(
-                _REASON, f"the model's metadata foresail.interpolation is {name!r}: one of {', '.join(_RESAMPLING)}"
+                _REASON, f"the model's metadata foresail.interpolation is {name!r}: one of {', '.join(_FILTERS)}"
             )
         return Scaling(
             numbers(metadata, "foresail.mean") or self.mean,
             _nonzero(numbers(metadata, "foresail.std")) or self.std,
-            _RESAMPLING.get(name, self.resampling),
+            name or self.interpolation,
         )
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import foresail_runtime
 from foresail_runtime import contract, errors
-from foresail_runtime.tasks import detection
 from foresail_runtime.web import answers
 
 if TYPE_CHECKING:
@@ -125,8 +124,7 @@ def _model_paths(prefix: str, model: Model) -> dict[str, Any]:
     if model.drift is not None:
         paths[f"{prefix}/drift"] = _get(f"How far {name}'s requests are from its reference", _answer("It.", _OBJECT))
     if model.picture is not None:
-        way = "detect" if isinstance(model.picture, detection.Detector) else "classify"
-        paths[f"{prefix}/{way}"] = _picture(name, way)
+        paths[f"{prefix}/{model.picture.way}"] = _picture(name, model.picture.way)
     if model.table is not None:
         rows = {**_OBJECT, "required": ["rows"], "properties": {"rows": {"type": "array"}}}
         paths[f"{prefix}/predict"] = _post(f"Rows of a table through {name}", {answers.JSON: {"schema": rows}})

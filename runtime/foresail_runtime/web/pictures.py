@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 
 from foresail_runtime import errors, room
-from foresail_runtime.tasks import classification, detection, options
+from foresail_runtime.tasks import options
 from foresail_runtime.tensors import InferRequest
 from foresail_runtime.web import answers, bodies, infer, multipart
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from foresail_runtime.serving import Serving
     from foresail_runtime.settings import Settings
 
-_KINDS: Final = {"detect": detection.Detector, "classify": classification.Classifier}
 _TASKS: Final = {"detect": "object detection", "classify": "image classification"}
 
 
@@ -104,7 +103,7 @@ def _task(way: str, model: Model) -> Any:
     Raises:
         InvalidRequest: It has none for this path.
     """
-    if not isinstance(model.picture, _KINDS[way]):
+    if model.picture is None or model.picture.way != way:
         raise errors.InvalidRequest(_other_task(way, model))
     return model.picture
 
@@ -129,11 +128,8 @@ def _draw(picture: Any, detections: list[dict[str, Any]]) -> bytes:
 
 
 def _other_task(way: str, model: Model) -> str:
-    match model.picture:
-        case detection.Detector():
-            hint = f"POST the picture to /v2/models/{model.name}/detect"
-        case classification.Classifier():
-            hint = f"POST the picture to /v2/models/{model.name}/classify"
-        case _:
-            hint = f"POST tensors to /v2/models/{model.name}/infer, or set the model's task"
+    if model.picture is not None:
+        hint = f"POST the picture to /v2/models/{model.name}/{model.picture.way}"
+    else:
+        hint = f"POST tensors to /v2/models/{model.name}/infer, or set the model's task"
     return f"model {model.name!r} does no {_TASKS[way]}: {hint}"
