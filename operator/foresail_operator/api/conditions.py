@@ -138,13 +138,14 @@ class Reason(enum.StrEnum):
     )
     CONFIG = (
         "ContainerConfigFailed",
-        "The kubelet can't make the container: a Secret, ConfigMap or key that spec.pod.env names is missing.",
-        "Create what the message names, or correct the reference.",
+        "The kubelet can't make the container or its sandbox: often spec.pod.env names a Secret, ConfigMap or key that "
+        "is missing.",
+        "Create what the message names, or correct the reference; of a sandbox, look at the node and its network.",
     )
     VOLUME = (
         "VolumeFailed",
         "A volume can't be mounted: a ConfigMap, Secret or claim is missing or not bound.",
-        "Create what the message names, or correct spec.model.",
+        "Create what the message names, or correct spec.model, spec.serving.tls or spec.serving.auth.",
     )
     PROBE = (
         "ProbeFailing",
@@ -180,7 +181,7 @@ class Reason(enum.StrEnum):
     CERTIFICATE_INVALID = (
         "CertificateInvalid",
         "The source's certificate can't be trusted.",
-        "Repair the certificate, or name a source whose authority the runtime image knows.",
+        "Repair the certificate, or put its authority as `ca.crt` into the Secret of spec.model.credentials.",
     )
     SOURCE_UNSUPPORTED = (
         "SourceUnsupported",
@@ -257,7 +258,11 @@ class Reason(enum.StrEnum):
         "The model's inputs and outputs don't fit spec.serving.task.",
         "Set the task to auto or to what the model does.",
     )
-    LABELS_UNREADABLE = "LabelsUnreadable", "The names of the classes can't be read.", "Repair the model's metadata."
+    LABELS_UNREADABLE = (
+        "LabelsUnreadable",
+        "The names of the classes can't be read; the message says where they stand.",
+        "Repair the model's metadata, or the file beside it.",
+    )
     DRIFT_REFERENCE_INVALID = (
         "DriftReferenceInvalid",
         "The drift reference beside the model can't be read, or is another model's.",

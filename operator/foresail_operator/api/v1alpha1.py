@@ -33,8 +33,8 @@ class Credentials(Resource):
     """What opens a source that is not public."""
 
     secret_name: ObjectName = Field(
-        description="Name of a Secret in the same namespace; its keys are mounted read-only as files for the fetch "
-        "(`token`, or `username` and `password`, for http and https).",
+        description="Name of a Secret with `token`, or `username` and `password`, and with `ca.crt` where the source's "
+        "authority is your own; for http and https.",
     )
 
 
