@@ -138,8 +138,7 @@ class Reason(enum.StrEnum):
     )
     CONFIG = (
         "ContainerConfigFailed",
-        "The kubelet can't make the container or its sandbox: often spec.pod.env names a Secret, ConfigMap or key that "
-        "is missing.",
+        "The kubelet can't make the container, mostly as what spec.pod.env names is missing, or the pod's sandbox.",
         "Create what the message names, or correct the reference; of a sandbox, look at the node and its network.",
     )
     VOLUME = (
