@@ -267,6 +267,7 @@ class App:
             self._grpc.set_serving(True)
         if self._on_ready is not None:
             self._on_ready(self)
+        self._workers.submit(_import_the_rest)
 
     async def _drain(self) -> None:
         self.health.move(health.State.DRAINING, "the server is stopping")
@@ -321,6 +322,11 @@ class App:
         gauges["foresail_queued_bytes"] = ("Bytes of requests that wait.", lambda: self.serving.queued_bytes)
         self.metrics.families.append(lambda: drift.families(_watched(self.serving)))
         self.metrics.state = lambda: self.health.status.state
+
+
+def _import_the_rest() -> None:
+    """Import what nobody waited for, before it is asked for on the loop's thread."""
+    from foresail_runtime import exposition  # noqa: F401, PLC0415
 
 
 def _to_stderr(data: bytes) -> None:

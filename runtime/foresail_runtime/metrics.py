@@ -1,8 +1,7 @@
-"""Counts and histograms, cheap to write and made into Prometheus' text only when it is asked for.
+"""Counts and histograms, cheap to write; `exposition` makes them into Prometheus' text when it is asked for.
 
 prometheus-client's own histograms take a lock and a label look-up per observation: more than the JSON decoding of
-a small request. Everything here is written on the event loop's thread only, so a list of whole numbers does;
-a collector turns them into metric families at scrape.
+a small request. Everything here is written on the event loop's thread only, so a list of whole numbers does.
 """
 
 from __future__ import annotations
@@ -13,13 +12,12 @@ import itertools
 import time
 from typing import TYPE_CHECKING, Final
 
-import prometheus_client
-from prometheus_client import core, registry
-
 from foresail_runtime import contract
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+
+    from prometheus_client import core
 
 SECONDS: Final = (
     0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
@@ -29,7 +27,6 @@ _SHORT_SECONDS: Final = (0.000005, 0.00001, 0.000025, *SECONDS)
 _FINE_SECONDS: Final = tuple(sorted({*SECONDS, *contract.LATENCY_BUCKETS_SECONDS}))
 """One histogram for two readers: its counts add up to those of either's buckets."""
 ROWS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
-CONTENT_TYPE: Final = prometheus_client.CONTENT_TYPE_LATEST
 
 
 class Histogram:
@@ -127,39 +124,12 @@ class ModelMetrics:
         self.outcomes[way, status] += 1
 
 
-def _good(model: ModelMetrics) -> int:
-    return sum(count for (_, status), count in model.outcomes.items() if status < 400)
-
-
-_TRITON_REASONS: Final = {429: "REJECTED", 503: "REJECTED", 499: "CANCELED", 500: "BACKEND"}
-
-
-def _failures(model: ModelMetrics) -> dict[str, int]:
-    """Return how many requests failed for each of Triton's reasons."""
-    found = dict.fromkeys(("REJECTED", "CANCELED", "BACKEND", "OTHER"), 0)
-    for (_, status), count in model.outcomes.items():
-        if status >= 400:
-            found[_TRITON_REASONS.get(status, "OTHER")] += count
-    return found
-
-
-_TRITON: Final[dict[str, Callable[[ModelMetrics], float]]] = {
-    "nv_inference_request_success": _good,
-    "nv_inference_count": lambda model: model.rows.total - model.failed_rows,
-    "nv_inference_exec_count": lambda model: model.rows.count,
-    "nv_inference_request_duration_us": lambda model: model.total.total * 1e6,
-    "nv_inference_queue_duration_us": lambda model: model.queue.total * 1e6,
-    "nv_inference_compute_input_duration_us": lambda model: model.pre.total * 1e6,
-    "nv_inference_compute_infer_duration_us": lambda model: model.compute.total * 1e6,
-    "nv_inference_compute_output_duration_us": lambda model: model.post.total * 1e6,
-}
-
-
-class Metrics(registry.Collector):
-    """Everything that is counted in this process, as a collector of its own registry."""
+class Metrics:
+    """Everything that is counted in this process."""
 
     def __init__(self, *, triton_names: bool = False) -> None:
-        self._triton_names = triton_names
+        self.triton_names: Final = triton_names
+        """Whether what Triton counts is told under its names as well."""
         self.models: dict[tuple[str, str], ModelMetrics] = {}
         self.rejected: collections.Counter[str] = collections.Counter()
         """Requests answered with an error, by reason word."""
@@ -170,9 +140,6 @@ class Metrics(registry.Collector):
         self.families: list[Callable[[], Iterable[core.Metric]]] = []
         """Called at scrape, for what others count."""
         self.state: Callable[[], str] = lambda: "starting"
-        self._registry = prometheus_client.CollectorRegistry()
-        self._registry.register(self)
-        prometheus_client.ProcessCollector(registry=self._registry)
 
     def model(self, name: str, version: str, providers: Sequence[str] = ()) -> ModelMetrics:
         """Return the counts of one model's version, made at the first call."""
@@ -180,86 +147,6 @@ class Metrics(registry.Collector):
         if key not in self.models:
             self.models[key] = ModelMetrics(name, version, providers)
         return self.models[key]
-
-    def render(self) -> bytes:
-        """Return the text that Prometheus scrapes."""
-        return prometheus_client.generate_latest(self._registry)
-
-    def collect(self) -> Iterator[core.Metric]:
-        """Yield every metric family."""
-        yield from self._histograms()
-        yield from self._counters()
-        for name, (text, read) in self.gauges.items():
-            yield core.GaugeMetricFamily(name, text, value=read())
-        info = core.GaugeMetricFamily(
-            "foresail_model_info",
-            "Always 1; the execution provider a model runs on.",
-            labels=["model", "version", "provider"],
-        )
-        for model in self.models.values():
-            info.add_metric([model.name, model.version, model.providers[0] if model.providers else ""], 1)
-        yield info
-        for families in self.families:
-            yield from families()
-        if self._triton_names:
-            yield from self._triton()
-        yield core.GaugeMetricFamily("foresail_ready", "1 if the server is ready.", value=self.state() == "ready")
-
-    def _triton(self) -> Iterator[core.Metric]:
-        """Yield the counters that Triton has, so that its dashboards show this server."""
-        for name, value in _TRITON.items():
-            # Untyped, since the library writes `_total` behind a counter's name, and Triton does not.
-            family = core.UnknownMetricFamily(name, "As Triton has it.", labels=["model", "version"])
-            for model in self.models.values():
-                family.add_metric([model.name, model.version], value(model))
-            yield family
-        failures = core.UnknownMetricFamily(
-            "nv_inference_request_failure", "As Triton has it.", labels=["model", "version", "reason"]
-        )
-        pending = core.GaugeMetricFamily(
-            "nv_inference_pending_request_count", "As Triton has it.", labels=["model", "version"]
-        )
-        for model in self.models.values():
-            for reason, count in _failures(model).items():
-                failures.add_metric([model.name, model.version, reason], count)
-            pending.add_metric([model.name, model.version], model.pending())
-        yield failures
-        yield pending
-
-    def _histograms(self) -> Iterator[core.Metric]:
-        for field, name, text in (
-            ("total", "foresail_request_duration_seconds", "From a request's headers to its answer."),
-            ("queue", "foresail_queue_duration_seconds", "From the queue to the engine, a request."),
-            ("pre", "foresail_preprocess_duration_seconds", "From a request's body to the model's inputs."),
-            ("post", "foresail_postprocess_duration_seconds", "From the model's outputs to the answer's body."),
-            ("compute", "foresail_compute_duration_seconds", "In the engine, a run."),
-            ("rows", "foresail_batch_rows", "Rows in a run."),
-        ):
-            family = core.HistogramMetricFamily(name, text, labels=["model", "version"])
-            for model in self.models.values():
-                histogram: Histogram = getattr(model, field)
-                bounds = SECONDS if field == "total" else None
-                family.add_metric([model.name, model.version], histogram.buckets(bounds), histogram.total)
-            yield family
-
-    def _counters(self) -> Iterator[core.Metric]:
-        answered = core.CounterMetricFamily(
-            "foresail_requests", "Answered requests.", labels=["model", "version", "way", "code"]
-        )
-        for model in self.models.values():
-            for (way, status), count in model.outcomes.items():
-                answered.add_metric([model.name, model.version, way, str(status)], count)
-        yield answered
-        rejected = core.CounterMetricFamily(
-            "foresail_rejected_requests", "Requests answered with an error, by reason.", labels=["reason"]
-        )
-        for reason, count in self.rejected.items():
-            rejected.add_metric([reason], count)
-        yield rejected
-        yield core.CounterMetricFamily(
-            "foresail_received_bytes", "Bodies of inference requests.", value=self.received_bytes
-        )
-        yield core.CounterMetricFamily("foresail_sent_bytes", "Bodies of inference answers.", value=self.sent_bytes)
 
 
 def _bound(bound: float) -> str:

@@ -19,6 +19,7 @@ from foresail_operator.app import Operator
 from foresail_operator.metrics import ModelConditions
 from foresail_operator.observe import Cache
 from foresail_operator.settings import Settings
+from foresail_runtime.exposition import Exposition
 from foresail_runtime.metrics import Metrics as RuntimeMetrics
 from tests.operator.conftest import make_raw
 
@@ -113,7 +114,7 @@ def test_pod_monitors_of_the_page_find_every_pod_by_a_port_that_it_has() -> None
 async def test_alerts_of_the_page_speak_of_metrics_that_there_are(registry: CollectorRegistry) -> None:
     (rules,) = (item["groups"][0]["rules"] for item in snippets() if "groups" in item)
     registries = (registry, ActivatorMetrics(Held()).registry)
-    text = b"".join(map(prometheus_client.generate_latest, registries)) + RuntimeMetrics().render()
+    text = b"".join(map(prometheus_client.generate_latest, registries)) + Exposition(RuntimeMetrics()).render()
     known = set(re.findall(r"^# TYPE (\w+)", text.decode(), re.MULTILINE))
     named = {name for rule in rules for name in re.findall(r"foresail_\w+", rule["expr"])}
     assert len(named) > 4

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from foresail_runtime import contract, errors, metrics
+from foresail_runtime import contract, errors, exposition, metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ DOCS = pathlib.Path(__file__).parents[2] / "docs"
 def samples(made: metrics.Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-        for family in text_string_to_metric_families(made.render().decode())
+        for family in text_string_to_metric_families(exposition.Exposition(made).render().decode())
         for sample in family.samples
     }
 
@@ -111,7 +111,7 @@ def test_a_models_counts_are_made_once() -> None:
 
 async def test_pages_have_every_metric_of_a_server(serve: Callable[..., Any], mlp: pathlib.Path) -> None:
     server = await serve(mlp)
-    families = text_string_to_metric_families(server.app.metrics.render().decode())
+    families = text_string_to_metric_families(exposition.Exposition(server.app.metrics).render().decode())
     names = [f"{family.name}_total" if family.type == "counter" else family.name for family in families]
     ours = [name for name in names if name.startswith("foresail_")]
     pages = (DOCS / "runtime.md").read_text() + (DOCS / "drift.md").read_text()

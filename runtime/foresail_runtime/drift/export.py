@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from prometheus_client import core
-
 from foresail_runtime.drift import compare
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+
+    from prometheus_client import core
 
     from foresail_runtime.drift.reference import Feature
     from foresail_runtime.drift.watch import Watch
@@ -24,6 +24,8 @@ _LABELS = ("model", "version", "side", "feature")
 
 def families(watched: Iterable[tuple[str, str, Watch]]) -> Iterator[core.Metric]:
     """Yield the metric families of models: name, version and what watches each."""
+    from prometheus_client import core  # noqa: PLC0415  # as `exposition` says, which calls this
+
     bins = core.CounterMetricFamily("foresail_drift_bin", "Sampled rows by feature and bin.", labels=[*_LABELS, "bin"])
     reference = core.GaugeMetricFamily(
         "foresail_drift_reference_rows", "The reference's rows by feature and bin.", labels=[*_LABELS, "bin"]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
 import foresail_runtime
-from foresail_runtime import metrics
 from foresail_runtime.codec import extensions
 from foresail_runtime.health import REASONS, State
 from foresail_runtime.web import answers
@@ -17,6 +17,7 @@ from foresail_runtime.web import answers
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from foresail_runtime.exposition import Exposition
     from foresail_runtime.serving import Serving
     from foresail_runtime.tensors import ModelInfo, TensorSpec
 
@@ -85,7 +86,14 @@ class StatusHandlers:
 
     async def metrics(self, _request: web.BaseRequest, _values: Mapping[str, str]) -> web.Response:
         """Answer with Prometheus' text."""
-        return web.Response(body=self._serving.metrics.render(), headers={"Content-Type": metrics.CONTENT_TYPE})
+        made = self._exposition
+        return web.Response(body=made.render(), headers={"Content-Type": made.content_type})
+
+    @functools.cached_property
+    def _exposition(self) -> Exposition:
+        from foresail_runtime import exposition  # noqa: PLC0415  # it says why
+
+        return exposition.Exposition(self._serving.metrics)
 
     async def load(self, request: web.BaseRequest, _values: Mapping[str, str]) -> web.Response:
         """Answer with what this replica carries: from counters only, since it is asked twice a second."""
