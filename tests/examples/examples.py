@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import pathlib
 import re
+import textwrap
 from typing import Any, Final
 
 import yaml
 
 ROOT: Final = pathlib.Path(__file__).resolve().parents[2]
 EXAMPLES: Final = ROOT / "examples"
-BLOCK: Final = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCK: Final = re.compile(r"^( *)```(\w+)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 PAGES: Final = sorted(
     path for path in [ROOT / "README.md", *EXAMPLES.rglob("*.md"), *(ROOT / "docs").rglob("*.md")] if path.is_file()
 )
@@ -24,7 +25,7 @@ def manifests() -> list[pathlib.Path]:
 
 def blocks(page: pathlib.Path, language: str) -> list[str]:
     """Return the fenced blocks of a language in a page."""
-    return [text for found, text in BLOCK.findall(page.read_text()) if found == language]
+    return [textwrap.dedent(text) for _, found, text in BLOCK.findall(page.read_text()) if found == language]
 
 
 def snippets() -> list[tuple[str, dict[str, Any]]]:

@@ -28,6 +28,12 @@ def test_every_file_that_a_page_names_is_there(page: pathlib.Path) -> None:
     assert [str(path) for path in [*named, *linked] if not path.exists()] == []
 
 
+@pytest.mark.parametrize("path", examples.manifests(), ids=lambda path: path.name)
+def test_every_file_that_a_manifest_is_made_of_is_there(path: pathlib.Path) -> None:
+    named = re.findall(r"--from-file=[\w.]+=(\S+)", path.read_text())
+    assert [name for name in named if not (examples.ROOT / name).exists()] == []
+
+
 def test_numbered_examples_are_listed_in_their_order() -> None:
     folders = sorted(path.name for path in examples.EXAMPLES.iterdir() if path.name[:2].isdigit())
     listed = re.findall(r"^\| \[([\w-]+)\]", (examples.EXAMPLES / "README.md").read_text(), re.MULTILINE)
@@ -52,6 +58,7 @@ def test_command_of_a_page_can_be_pasted_as_it_is(page: pathlib.Path) -> None:
     text = "\n".join(examples.blocks(page, "sh"))
     assert re.findall(r"kubectl get \S+,\S+.* (?:--watch|-w)\b", text) == [], "kubectl watches one kind at a time"
     assert "sed -i " not in text, "macOS' sed wants a word behind -i"
+    assert re.findall(r"^.*(?<!\S)#(?!\S).*$", text, re.MULTILINE) == [], "macOS' shell takes a remark for words"
 
 
 FORWARDED = [page for page in examples.PAGES if re.search(r"port-forward .* &\n", page.read_text())]
