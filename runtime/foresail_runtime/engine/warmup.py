@@ -8,6 +8,7 @@ where the answers agree do requests share a run. Batches are worth it only where
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 GUESSES: Final = (1, 8, 64, 224, 640)
 """Sizes tried in turn for variable dimensions other than the first: what a model takes there can't be known."""
+MOST_GUESSED: Final = 2**22
+"""Numbers of an input that a guess may come to, beyond the first guess: a picture of 640 x 640 has 1.2 million."""
+COLOURS: Final = 3
 PROBE_ROWS: Final = 4
 WORTHWHILE: Final = 0.75
 """Rows of a batch have to cost less than this share of what they cost alone."""
@@ -160,9 +164,13 @@ def example(signature: Signature, guess: int, seed: int) -> dict[str, npt.NDArra
 
 
 def _shape(spec: TensorSpec, guess: int) -> tuple[int, ...]:
-    return tuple(
-        1 if size == -1 and axis == 0 else guess if size == -1 else size for axis, size in enumerate(spec.shape)
-    )
+    """Return a shape that the input allows; four open dimensions, Hugging Face's pictures, get colours beyond 1."""
+    shape = [guess if size == -1 else size for size in spec.shape]
+    if spec.shape[:1] == (-1,):
+        shape[0] = 1
+    if spec.shape[1:] == (-1, -1, -1):
+        shape[1] = min(guess, COLOURS)
+    return tuple(shape)
 
 
 def _fill(datatype: Datatype, shape: tuple[int, ...], random: np.random.Generator, letter: bytes) -> npt.NDArray[Any]:
@@ -180,7 +188,7 @@ def _fill(datatype: Datatype, shape: tuple[int, ...], random: np.random.Generato
 def _first_that_runs(engine: Warmable) -> tuple[int | None, str]:
     guessed = any(-1 in spec.shape[1:] for spec in engine.signature.inputs)
     failure = ""
-    for guess in GUESSES if guessed else GUESSES[:1]:
+    for guess in _guesses(engine.signature) if guessed else GUESSES[:1]:
         try:
             engine.run(example(engine.signature, guess, seed=0), engine.output_names)
         except errors.ForesailError as error:
@@ -191,6 +199,12 @@ def _first_that_runs(engine: Warmable) -> tuple[int | None, str]:
         words = f"the model was loaded and fails on its warm-up: {failure}"
         raise errors.ModelUnusable("WarmupFailed", f"{words}; `warmup: false` leaves that run out")
     return None, failure
+
+
+def _guesses(signature: Signature) -> list[int]:
+    """Return the guesses that take no memory worth a word: 640 in each of four dimensions would take gigabytes."""
+    most = {guess: max(math.prod(_shape(spec, guess)) for spec in signature.inputs) for guess in GUESSES}
+    return [guess for guess in GUESSES if guess == GUESSES[0] or most[guess] <= MOST_GUESSED]
 
 
 def _measure(engine: Warmable, feed: Feed, clock: Callable[[], float]) -> float:

@@ -118,6 +118,41 @@ def test_sizes_that_are_not_known_are_guessed_until_one_runs() -> None:
     assert warm(at_least_64, lambda _: 0.001, free).run_seconds is not None
 
 
+def open_shape(*shape: int) -> Signature:
+    return Signature((TensorSpec("x", tensors.FP32, shape),), (TensorSpec("y", tensors.FP32, (-1, 2)),))
+
+
+def test_a_picture_whose_sides_are_all_open_is_guessed_in_colours() -> None:
+    """Hugging Face's exports leave the channels open, too, and take three of them only."""
+
+    def vision(x: Any) -> Any:
+        if x.shape[1:] != (3, 224, 224):
+            raise errors.InvalidRequest("no such picture")
+        return x[:, :2, 0, 0]
+
+    profile = warm(vision, lambda _: 0.001, open_shape(-1, -1, -1, -1))
+    assert (profile.batchable, profile.note) == (True, "")
+
+
+@pytest.mark.parametrize("shape", [(-1, -1, -1, -1), (-1, -1, -1, -1, -1), (-1, 512, -1, -1)])
+def test_no_guess_takes_memory_worth_a_word(shape: tuple[int, ...]) -> None:
+    """640 in each of four dimensions took three gigabytes before the model was served."""
+    tried: list[int] = []
+
+    def never(x: Any) -> Any:
+        tried.append(x.size)
+        raise errors.InvalidRequest("not this size")
+
+    assert warm(never, lambda _: 0.001, open_shape(*shape)).run_seconds is None
+    assert len(tried) > 1
+    assert max(tried) <= warmup.MOST_GUESSED
+
+
+def test_an_input_that_is_large_whatever_is_guessed_is_tried() -> None:
+    profile = warm(lambda x: x[:, 0, :2], lambda _: 0.001, open_shape(-1, -1, warmup.MOST_GUESSED + 1))
+    assert profile.run_seconds is not None
+
+
 def test_a_model_that_takes_none_of_the_guesses_is_served_without_warm_up() -> None:
     def never(_: Any) -> Any:
         raise errors.InvalidRequest("not this size")
