@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from foresail_runtime import errors, tensors
-from foresail_runtime.tasks import images, labels, layouts, letterbox, options, parts, pixels, suppression
+from foresail_runtime.tasks import doubts, images, labels, layouts, letterbox, options, parts, pixels, suppression
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 _NO_HEAD: Final = layouts.Head((0, 0), None)
 SCALING: Final = pixels.Scaling((0.0,), (255.0,), "bilinear")
 DEFAULT_SIDE: Final = 640
-_NO_PIXELS: Final = 2
-"""No detector finds things so small; boxes from 0 to 1, which may stand out a bit, are."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -122,15 +120,17 @@ class Detector:
         """Return `image` and `detections` of the answer, surest first.
 
         Raises:
-            ModelFailed: The model's output is no layout that is known.
+            ModelFailed: The model's output is no layout that is known, or holds what none of them does.
         """
         array = next(tensor.array for tensor in outputs if tensor.name == self.outputs[0])
         layout = layouts.choose(array.shape, self._head)
         if layout is None:
             raise errors.ModelFailed(_unknown_layout((array.shape,)).message)
-        found = self._in_pixels(
-            layouts.read(array if layout is layouts.Layout.BATCHED else array[0], layout, self._head, wanted.confidence)
-        )
+        output = array if layout is layouts.Layout.BATCHED else array[0]
+        found = layouts.read(output, layout, self._head, wanted.confidence)
+        if words := doubts.contradiction(output, layout, self._head, found):
+            raise errors.ModelFailed(f"{words}: set the task to tensors")
+        found = self._in_pixels(found)
         if wanted.classes is not None:
             chosen = np.isin(found.classes, list(wanted.classes))
             found = found.pick(chosen)
@@ -150,12 +150,6 @@ class Detector:
     def _in_pixels(self, found: layouts.Candidates) -> layouts.Candidates:
         if self._head.relative:
             return found._replace(boxes=found.boxes * np.array([*self.size, *self.size], dtype=np.float32))
-        if found.boxes.size and 0 < found.boxes.max() <= _NO_PIXELS:
-            raise errors.ModelFailed(
-                "every box that the model gives lies within its first two pixels: its boxes are from 0 to 1, as those "
-                "of RT-DETR; only an export by Ultralytics, which says so in its metadata `description`, is read as "
-                "such: set the task to tensors"
-            )
         return found
 
     def _detections(self, found: layouts.Candidates) -> list[dict[str, Any]]:
@@ -196,13 +190,18 @@ def fits(signature: tensors.Signature) -> bool:
     found = _of_three(signature)
     if len(found) != 1:  # boxes and scores apart are DETR's, and others' that nobody here can read
         return not found and _batched(signature) is not None
-    (spec,) = found
-    metadata = signature.metadata
-    is_open = spec.shape[1:] == (-1, -1) and ("names" in metadata or "stride" in metadata)
+    (spec,), (picture, *_) = found, signature.inputs
+    if spec.shape[0] not in (-1, 1, picture.shape[0]):
+        return False
+    is_said = "names" in signature.metadata or "stride" in signature.metadata
+    is_open = is_said and spec.shape[1:] == (-1, -1)
     has_six = spec.shape[1] < 0 and spec.shape[2] == 6
-    if (is_open or has_six) and 3 in (signature.inputs[0].shape[1], signature.inputs[0].shape[3]):
+    if (is_open or has_six) and 3 in (picture.shape[1], picture.shape[3]):
         return True
-    return layouts.choose(spec.shape, layouts.Head((0, 0), None, _extra(signature))) is not None
+    height, width = (max(0, side) for side in pixels.sides(picture))
+    head = layouts.Head((width, height), None, _extra(signature))
+    layout = layouts.choose(spec.shape, head)
+    return layout is not None and (is_said or layouts.is_likely(spec.shape, layout, head))
 
 
 def _of_three(signature: tensors.Signature) -> list[tensors.TensorSpec]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 _STRIDES: Final = ((8, 16, 32), (8, 16, 32, 64), (16, 32))
+_RARE_STRIDES: Final = ((4, 8, 16, 32), (8, 16, 32, 64, 128))
 _ANCHORS_A_CELL: Final = 3
 _PAIR: Final = 2
 _BATCHED_COLUMNS: Final = 7
@@ -90,6 +91,22 @@ def choose(shape: tuple[int, ...], head: Head) -> Layout | None:
     if head.class_count is not None:
         return _by_class_count(rows, columns, head.class_count + head.extra)
     return _by_grid(rows, columns, head) or _by_length(rows, columns, head)
+
+
+def is_likely(shape: tuple[int, ...], layout: Layout, head: Head) -> bool:
+    """Tell whether an output that can be read so is a detector's, of which only the shapes are known.
+
+    Much has three dimensions: tokens of a vision transformer, letters of a line of text, depths of a picture. But of
+    anchors there are as many as follow from the input's size, or that size and their number are both open.
+    """
+    if layout in (Layout.END_TO_END, Layout.BATCHED):
+        return True
+    anchors, numbers = (shape[2], shape[1]) if layout is Layout.CLASSES else (shape[1], shape[2])
+    known = [side > 0 for side in head.input_size]
+    if anchors > 0 and all(known):
+        every = _STRIDES + _RARE_STRIDES
+        return any(anchors in _anchors(head.input_size, a_cell, every) for a_cell in (1, _ANCHORS_A_CELL))
+    return numbers <= 5 + _WELL_KNOWN + head.extra and (all(known) or not any(known))
 
 
 def class_count(layout: Layout, shape: tuple[int, ...], head: Head) -> int | None:
@@ -176,12 +193,12 @@ def _by_grid(rows: int, columns: int, head: Head) -> Layout | None:
 
     Which side is longer says nothing for a small input: one of 32 x 32 has 21 anchors for 84 rows.
     """
-    if columns in _anchors(head.input_size, 1) and rows >= 5 + head.extra:
+    if columns in _anchors(head.input_size, 1) and (rows < 0 or rows >= 5 + head.extra):
         return Layout.CLASSES
     if rows in _anchors(head.input_size, 1) and columns == 4 + _WELL_KNOWN + head.extra:
         return Layout.ROWS
     several = _anchors(head.input_size, 1) | _anchors(head.input_size, _ANCHORS_A_CELL)
-    return Layout.OBJECTNESS if rows in several and columns >= 6 + head.extra else None
+    return Layout.OBJECTNESS if rows in several and (columns < 0 or columns >= 6 + head.extra) else None
 
 
 def _by_length(rows: int, columns: int, head: Head) -> Layout | None:
@@ -204,11 +221,11 @@ def _six_columns(rows: int, head: Head) -> Layout | None:
     return Layout.OBJECTNESS if rows in _anchors(head.input_size, _ANCHORS_A_CELL) else Layout.END_TO_END
 
 
-def _anchors(size: tuple[int, int], a_cell: int) -> frozenset[int]:
+def _anchors(size: tuple[int, int], a_cell: int, every: tuple[tuple[int, ...], ...] = _STRIDES) -> frozenset[int]:
     """Return how many anchors an input of that size can have; none where its size is not known."""
     width, height = size
     if not (width and height):
         return frozenset()
     return frozenset(
-        a_cell * sum(-(-width // stride) * -(-height // stride) for stride in strides) for strides in _STRIDES
+        a_cell * sum(-(-width // stride) * -(-height // stride) for stride in strides) for strides in every
     )

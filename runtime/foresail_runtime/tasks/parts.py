@@ -28,8 +28,21 @@ MAX_SIDE: Final = 1024
 
 
 def prototypes(signature: tensors.Signature) -> tensors.TensorSpec | None:
-    """Return the output that holds a segmentation's prototypes, [N, P, H, W]; None if there is none."""
-    return next((spec for spec in signature.outputs if len(spec.shape) == 4 and spec.shape[1] > 0), None)
+    """Return the output that holds a segmentation's prototypes, [N, P, H, W]; None if there is none.
+
+    Maps of the picture's own size, or of an eighth of it, are something else: a road's lanes, the heads before boxes.
+    """
+    picture = pixels.picture_spec(signature)
+    sides = pixels.sides(picture) if picture is not None else (-1, -1)
+    return next((spec for spec in signature.outputs if _are_prototypes(spec.shape, sides)), None)
+
+
+def _are_prototypes(shape: tuple[int, ...], sides: tuple[int, int]) -> bool:
+    return (
+        len(shape) == 4
+        and shape[1] > 0
+        and all(side < 0 or own < 0 or side in (2 * own, 4 * own) for own, side in zip(shape[2:], sides, strict=True))
+    )
 
 
 def point_shape(metadata: Mapping[str, str], numbers: int | None) -> tuple[int, int] | None:

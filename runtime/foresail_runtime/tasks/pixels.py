@@ -107,7 +107,7 @@ def describe(signature: tensors.Signature, default_side: int, scaling: Scaling) 
     channels_first = _channels_first(spec.shape)
     channels = spec.shape[1 if channels_first else 3]
     channels = _COLOURS if channels < 0 else channels
-    height, width = spec.shape[2:] if channels_first else spec.shape[1:3]
+    height, width = sides(spec)
     wish = _sides(signature.metadata) or (default_side,)
     scaling = scaling.overridden(signature.metadata)
     if {len(scaling.mean), len(scaling.std)} - {1, channels}:
@@ -134,6 +134,12 @@ def picture_spec(signature: tensors.Signature) -> tensors.TensorSpec | None:
     if spec.datatype.name not in _DATATYPES or len(spec.shape) != 4:
         return None
     return spec if spec.shape[1] in (1, 3) or spec.shape[3] in (1, 3) else None
+
+
+def sides(spec: tensors.TensorSpec) -> tuple[int, int]:
+    """Return height and width of a picture's input; -1 where the model leaves them open."""
+    height, width = spec.shape[2:] if _channels_first(spec.shape) else spec.shape[1:3]
+    return height, width
 
 
 def _all_open(signature: tensors.Signature) -> tensors.TensorSpec | None:

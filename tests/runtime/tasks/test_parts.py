@@ -71,6 +71,13 @@ def test_a_mask_is_the_sign_of_coefficients_times_prototypes_inside_the_box() ->
     assert not mask[50:].any()
 
 
+@pytest.mark.parametrize("side", [640, 80])
+def test_maps_of_another_size_are_no_prototypes(side: int) -> None:
+    """A road's lanes beside boxes of three classes: two of their scores were taken for coefficients of masks."""
+    detector = detection.Detector(signature(8400, 4 + 3, (2, side, side)))
+    assert (detector.part, detector.labels.count) == (None, 3)
+
+
 def test_the_mask_of_a_large_picture_is_of_that_picture_scaled_down() -> None:
     (found,) = segmented(3200, 1600)
     assert found["box"] == [200.0, 100.0, 600.0, 500.0]
