@@ -21,6 +21,9 @@ SCALING: Final = pixels.Scaling((127.0,), (128.0,), "bicubic")
 CROP: Final = 0.875
 DEFAULT_SIDE: Final = 224
 _ULTRALYTICS: Final = pixels.Scaling((0.0,), (255.0,), "bilinear")
+_SLACK: Final = 0.01
+"""By so much a probability may be over 1, and the sum of two beside it: rounding, and quantisation."""
+_PAIR: Final = 2
 _ACTIVATIONS: Final = ("none", "softmax", "sigmoid")
 
 
@@ -150,14 +153,23 @@ def confidences(scores: npt.NDArray[np.float32], activation: str | None) -> npt.
     """Return confidences from 0 to 1; without an activation, scores that are no probabilities get a softmax."""
     finite = np.nan_to_num(scores, nan=-np.inf)
     if activation is None:
-        sums_to_one = finite.min() >= 0 and abs(float(finite.sum()) - 1) < 0.01
-        activation = "none" if sums_to_one else "softmax"
+        activation = "none" if _are_probabilities(finite) else "softmax"
     if activation == "sigmoid":
         return np.asarray(1 / (1 + np.exp(-np.clip(finite, -80, 80))), dtype=np.float32)
     if activation == "none" or not np.isfinite(finite.max()):
         return np.nan_to_num(scores, nan=0, posinf=0, neginf=0)
     powers = np.exp(finite - finite.max())
     return np.asarray(powers / powers.sum(), dtype=np.float32)
+
+
+def _are_probabilities(scores: npt.NDArray[np.float32]) -> bool:
+    """Tell whether scores have been through a softmax, or through a sigmoid each: a picture may be of several classes.
+
+    Two scores from 0 to 1 are more often those of a picture that is hard to tell, before their softmax.
+    """
+    if scores.min() < 0 or scores.max() > 1 + _SLACK:
+        return False
+    return scores.size > _PAIR or abs(float(scores.sum()) - 1) < _SLACK
 
 
 def _is_scores(spec: tensors.TensorSpec) -> bool:

@@ -117,6 +117,17 @@ def test_probabilities_stay_what_they_are() -> None:
     assert answer([0.2, 0.7, 0.1]) == [("scratch", 0.7), ("ok", 0.2), ("dent", 0.1)]
 
 
+def test_a_picture_of_several_classes_keeps_the_confidence_of_each() -> None:
+    assert answer([0.1, 0.9, 0.8]) == [("scratch", 0.9), ("dent", 0.8), ("ok", 0.1)]
+    assert answer([0.01, 0.0, 0.02]) == [("dent", 0.02), ("ok", 0.01), ("scratch", 0.0)]
+
+
+def test_two_scores_from_0_to_1_that_are_no_probabilities_get_a_softmax() -> None:
+    pair = signature(output=(-1, 2), names="['ok', 'scratch']")
+    assert answer([0.3, 0.6], pair) == [("scratch", 0.5744), ("ok", 0.4256)]
+    assert answer([0.3, 0.7], pair) == [("scratch", 0.7), ("ok", 0.3)]
+
+
 def test_other_scores_get_a_softmax() -> None:
     assert answer([2.0, 0.0, -1000.0]) == [("ok", 0.8808), ("scratch", 0.1192), ("dent", 0.0)]
 
