@@ -58,6 +58,12 @@ class Detector:
         """
         self._input = pixels.describe(signature, DEFAULT_SIDE, SCALING)
         spec = output_spec(signature)
+        if signature.metadata.get("task") == "obb":
+            raise errors.ModelUnusable(
+                "TaskMismatch",
+                "the model's metadata says that its boxes are turned (obb), and object-detection's have no angle: "
+                "set the task to tensors",
+            )
         if spec is None or _are_apart(signature):
             raise _unknown_layout(tuple(spec.shape for spec in signature.outputs))
         self._protos = parts.prototypes(signature)

@@ -105,3 +105,15 @@ def test_boxes_in_cells_of_the_grid_are_refused() -> None:
 def test_a_picture_in_which_nothing_is_found_raises_no_doubt() -> None:
     for output in (columns((0,) * 84), rows((0,) * 85), last(), np.zeros((0, 7)), np.zeros((1, 84, 8400))):
         assert detections(output) == []
+
+
+@pytest.mark.parametrize("shape", [(1, 5 + 2, 8400), (1, 4 + 2, 8400)])
+def test_a_model_that_says_its_boxes_are_turned_is_refused_as_that(shape: tuple[int, ...]) -> None:
+    """It was told to write more names, with which an angle would have been the last one's score."""
+    signature = tensors.Signature(
+        (tensors.TensorSpec("images", tensors.FP32, (1, 3, SIDE, SIDE)),),
+        (tensors.TensorSpec("output0", tensors.FP32, shape),),
+        {"task": "obb", "names": "['ship', 'plane']"},
+    )
+    with pytest.raises(errors.ModelUnusable, match=r"its boxes are turned \(obb\).*set the task to tensors"):
+        detection.Detector(signature)
