@@ -5,12 +5,10 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import gc
-import importlib
 import os
 import resource
 import signal
 import sys
-import threading
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -81,8 +79,6 @@ def _serve(options: argparse.Namespace) -> int:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # for connections; many a node gives 1,024 unasked
     listener = early.listen(chosen.host, chosen.http_port) if options.model is None else None
-    # aiohttp reads the system's certificates, twice, while it is imported: the rest is imported meanwhile.
-    threading.Thread(target=importlib.import_module, args=("aiohttp.web",), name="import").start()
     gc.disable()  # what is imported stays: looking for garbage in it would be a tenth of the start
     # Imported here, so that --help and mistakes on the command line, and in a pod probes, are answered at once.
     from foresail_runtime import app, logs, termination  # noqa: PLC0415
