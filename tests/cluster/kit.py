@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import pathlib
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -15,6 +14,7 @@ import pytest
 
 from foresail_testbed import errors
 from tests import objects
+from tests.cluster import forked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,16 +44,12 @@ class Operator:
         self.port = port
         self.environment = environment
         self.log = folder / f"operator-{port}.log"
-        self._process = plane.popen(
-            [sys.executable, "-m", "foresail_operator"],
-            environment={
-                "FORESAIL_HTTP_HOST": "127.0.0.1",
-                "FORESAIL_HTTP_PORT": str(port),
-                "FORESAIL_RUNTIME_IMAGE": "foresail-runtime:test",
-            }
-            | environment,
-            log=self.log,
-        )
+        own = {
+            "FORESAIL_HTTP_HOST": "127.0.0.1",
+            "FORESAIL_HTTP_PORT": str(port),
+            "FORESAIL_RUNTIME_IMAGE": "foresail-runtime:test",
+        }
+        self._process = forked.Operator(plane.environment() | own | environment, self.log)
 
     def get(self, path: str) -> str:
         """Return what the operator answers; the empty string while it does not."""
