@@ -12,7 +12,7 @@ from tests.installation import eventually
 if TYPE_CHECKING:
     from tests.installation import Foresail
 
-pytestmark = [pytest.mark.e2e, pytest.mark.windows]
+pytestmark = pytest.mark.e2e
 PROXIES = "foresail.dev/proxy=mlp"
 REPLICAS = "foresail.dev/model=mlp"
 

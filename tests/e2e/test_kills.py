@@ -85,7 +85,6 @@ def test_killed_runtimes_lose_requests_for_moments_and_come_back_by_themselves(
     assert [word for word in seen.failures if "HTTP" in word and "HTTP 503" not in word] == []
 
 
-@pytest.mark.windows
 def test_a_node_whose_kubelet_is_gone_goes_on_serving_and_is_told_by_the_numbers(
     foresail: Foresail, machine: testbed.Cluster, namespace: str
 ) -> None:

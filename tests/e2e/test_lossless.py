@@ -14,7 +14,7 @@ from tests.installation import eventually
 if TYPE_CHECKING:
     from tests.installation import Cluster, Foresail
 
-pytestmark = [pytest.mark.e2e, pytest.mark.windows]
+pytestmark = pytest.mark.e2e
 
 
 def settled(foresail: Foresail, namespace: str, replicas: int, version: str) -> None:

@@ -16,7 +16,7 @@ from tests.installation import NAMESPACE, ROOT, eventually
 if TYPE_CHECKING:
     from tests.installation import Foresail
 
-pytestmark = [pytest.mark.e2e, pytest.mark.windows]
+pytestmark = pytest.mark.e2e
 EXAMPLE = ROOT / "examples" / "01-fraud-scoring"
 NAME = "fraud-scoring"
 ASK = f"""

@@ -58,7 +58,7 @@ def test_signal_to_the_group_ends_every_lane(
         [tests, "e2e"], env=given, pass_fds=[writing], stdout=subprocess.DEVNULL, start_new_session=True
     ) as script:
         os.close(writing)
-        assert [reader.readline() for _ in range(2)] == [b"started\n"] * 2
+        assert [reader.readline() for _ in range(3)] == [b"started\n"] * 3
         os.killpg(script.pid, number)
         ended = bool(select.select([reader], [], [], PATIENCE_SECONDS)[0])
         if not ended:
