@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from foresail_testbed import build, programs
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CHART = "charts/foresail"
 ALL_GROUPS = "metricsApi.groups={custom.metrics.k8s.io,external.metrics.k8s.io}"
@@ -28,9 +30,9 @@ class StrictLoader(yaml.SafeLoader):
 
 @dataclasses.dataclass(frozen=True)
 class Helm:
-    """helm 4, with the project's folder as its own."""
+    """helm 4, with the project's folder as its own; `scripts/helm` looks for it anew each time, and takes as long."""
 
-    program: str = str(ROOT / "scripts" / "helm")
+    program: str = dataclasses.field(default_factory=lambda: str(build.ensure(programs.HELM) / "helm"))
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run helm to its end; a failure is in the return code."""

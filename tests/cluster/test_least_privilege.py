@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pytest
@@ -11,7 +10,7 @@ import yaml
 
 from foresail_operator.desired import meta
 from foresail_testbed.cluster import Cluster
-from tests.chart.charts import ALL_GROUPS
+from tests.chart.charts import ALL_GROUPS, Helm
 from tests.cluster import kit
 from tests.cluster.relay import kubeconfig
 
@@ -90,10 +89,8 @@ def installed(plane: Access) -> Iterator[Callable[..., list[dict[str, Any]]]]:
     made: list[str] = []
 
     def install(*values: str) -> list[dict[str, Any]]:
-        words = [str(kit.ROOT / "scripts/helm"), "template", "audited", "charts/foresail", "--namespace", NAMESPACE]
         settings = [f"--set={value}" for value in (f"serviceAccount.name={ACCOUNT}", ALL_GROUPS, *values)]
-        done = subprocess.run([*words, *settings], cwd=kit.ROOT, capture_output=True, text=True, check=True)
-        manifests = [one for one in yaml.safe_load_all(done.stdout) if one]
+        manifests = Helm().template(*settings, release="audited", namespace=NAMESPACE)
         rights = [one for one in manifests if one["kind"] in NEEDED or "rbac" in one["apiVersion"]]
         made.append(json.dumps({"apiVersion": "v1", "kind": "List", "items": rights}))
         plane.kubectl("apply", "-f", "-", stdin=made[-1])
