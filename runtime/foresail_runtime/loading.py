@@ -161,10 +161,14 @@ def serve(
 
 
 def _limits(profile: Profile, description: ModelDescription, settings: Settings) -> plan.Limits:
-    """Return how many rows share a run, and how much may wait: what is wished, else what the warm-up found."""
+    """Return how many rows share a run, and how much may wait: what is wished, else what the warm-up found.
+
+    No wish puts requests together that would change each other's answers.
+    """
     wished, fixed_rows = description.batching.max_size, profile.fixed_rows
+    most = (wished or profile.max_rows) if profile.batchable else 1
     return plan.Limits(
-        merge_rows=min(wished or profile.max_rows, fixed_rows) if fixed_rows else wished or profile.max_rows,
+        merge_rows=min(most, fixed_rows) if fixed_rows else most,
         # A smaller piece of a batch that is filled up would cost as much as the whole.
         split_rows=profile.split_rows if fixed_rows else wished or profile.split_rows,
         queue_count=description.max_queue_size,

@@ -1,0 +1,38 @@
+"""From a model's file to what serves it: which of its requests may share a run."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import onnx
+
+from foresail_runtime import contract
+from tests.runtime.conftest import FLOAT, save_model
+
+if TYPE_CHECKING:
+    import pathlib
+    from collections.abc import Callable
+
+TOGETHER = contract.Batching(max_size=4, max_delay_milliseconds=60_000)
+"""Four requests that may share a run do, at once; none waits for company that does not come."""
+
+
+async def test_no_wish_for_batches_lets_rows_change_each_other_s_answers(
+    serve: Callable[..., Any], tmp_path: pathlib.Path
+) -> None:
+    """A size that was asked for put requests together, whatever the warm-up had found."""
+    nodes = [
+        onnx.helper.make_node("ReduceMax", ["x"], ["most"], keepdims=0),
+        onnx.helper.make_node("Div", ["x", "most"], ["y"]),
+    ]
+    path = save_model(tmp_path / "mixing.onnx", nodes, {"x": (FLOAT, ("N", 2))}, {"y": (FLOAT, ("N", 2))})
+    server = await serve(path, {"batching": TOGETHER})
+
+    async def ask(number: float) -> list[float]:
+        given = {"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [number, 2 * number]}
+        _, answer = await server.infer({"inputs": [given]})
+        found: list[float] = answer["outputs"][0]["data"]
+        return found
+
+    assert await asyncio.gather(*map(ask, (1.0, 2.0, 4.0, 8.0))) == [[0.5, 1.0]] * 4
