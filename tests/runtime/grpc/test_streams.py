@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 GRACE_SECONDS = 60.0
 PATIENCE_SECONDS = 5.0
+TRIES = 3
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -26,14 +27,27 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0)
 
 
-@pytest.mark.parametrize("age", [None, 0.1], ids=["connections last", "connections age"])
 @pytest.mark.parametrize("queue_count", [100])
-async def test_a_stop_answers_what_was_read_and_ends_the_stream_well(
-    bench: Bench, make_request: Any, age: float | None
-) -> None:
-    other = server.GrpcServer(
-        bench.door, "127.0.0.1", 0, 1_000_000, limits=server.Limits(max_connection_age_seconds=age)
-    )
+async def test_a_stop_answers_what_was_read_and_ends_the_stream_well(bench: Bench, make_request: Any) -> None:
+    await stop_amid_a_stream(bench, make_request, None)
+
+
+@pytest.mark.parametrize("queue_count", [100])
+async def test_a_stop_ends_a_stream_well_whose_connection_was_to_go_anyway(bench: Bench, make_request: Any) -> None:
+    for _ in range(TRIES):
+        try:
+            return await stop_amid_a_stream(bench, make_request, age_seconds=0.1)
+        except grpc.aio.AioRpcError as error:
+            # The core closes such a connection with its last call. What the client sends just then, if only to say that
+            # it has read, is answered by a reset, which now and then overtakes the answers.
+            if "Connection reset by peer" not in str(error.details()):
+                raise
+    pytest.fail(f"each of {TRIES} streams met a reset")
+
+
+async def stop_amid_a_stream(bench: Bench, make_request: Any, age_seconds: float | None) -> None:
+    limits = server.Limits(max_connection_age_seconds=age_seconds)
+    other = server.GrpcServer(bench.door, "127.0.0.1", 0, 1_000_000, limits=limits)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{await other.start()}") as channel:
         bench.engine.go.clear()
         call = bench.call("ModelStreamInfer", channel)()
@@ -43,11 +57,13 @@ async def test_a_stop_answers_what_was_read_and_ends_the_stream_well(
         stop = asyncio.create_task(other.stop(GRACE_SECONDS))
         await until(lambda: not other._service._streams._readers)
         bench.engine.go.set()
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            answers = [answer.infer_response.id async for answer in call]
-            assert answers == [str(number) for number in range(32)]
-            assert await call.code() is grpc.StatusCode.OK
-            await stop
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                answers = [answer.infer_response.id async for answer in call]
+                assert answers == [str(number) for number in range(32)]
+                assert await call.code() is grpc.StatusCode.OK
+        finally:
+            await asyncio.wait_for(stop, PATIENCE_SECONDS)
 
 
 async def test_a_stream_that_sends_on_does_not_hold_a_stop(bench: Bench, make_request: Any) -> None:
