@@ -188,7 +188,7 @@ def _open(path: Path, description: ModelDescription, settings: Settings, threads
 def _warm(path: Path, engine: Engine, description: ModelDescription, settings: Settings, threads: int) -> Loaded:
     use = _use(path, engine.signature, description, settings)  # what is wrong with it is told before the model is run
     if not description.warmup:
-        return Loaded(path, engine, engine, warmup.unmeasured(engine.signature), use)
+        return Loaded(path, engine, engine, _allowed(warmup.unmeasured(engine.signature), use), use)
 
     def warm_up(runner: Warmable, together: int) -> Profile:
         sample = _sample(description, runner.signature, path)
@@ -204,7 +204,17 @@ def _warm(path: Path, engine: Engine, description: ModelDescription, settings: S
         runner, profile = fixed.warm(engine, warm_up)
     if runner is not engine:
         use = _use(path, runner.signature, description, settings)
-    return Loaded(path, engine, runner, profile, use)
+    return Loaded(path, engine, runner, _allowed(profile, use), use)
+
+
+def _allowed(profile: Profile, use: Use) -> Profile:
+    """Return the profile, of a detector whose outputs have a row a box, and not a picture, one that shares no run.
+
+    The warm-up can't tell: its pictures may have had one box each, or it was not run.
+    """
+    if use.picture is None or use.picture.a_row_a_picture:
+        return profile
+    return warmup.alone(profile.run_seconds, profile.note)
 
 
 def _use(path: Path, signature: Signature, description: ModelDescription, settings: Settings) -> Use:

@@ -6,8 +6,10 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import onnx
+import pytest
 
 from foresail_runtime import contract
+from tests.runtime import spotter
 from tests.runtime.conftest import FLOAT, save_model
 
 if TYPE_CHECKING:
@@ -36,3 +38,22 @@ async def test_no_wish_for_batches_lets_rows_change_each_other_s_answers(
         return found
 
     assert await asyncio.gather(*map(ask, (1.0, 2.0, 4.0, 8.0))) == [[0.5, 1.0]] * 4
+
+
+@pytest.mark.parametrize("warmup", [True, False])
+@pytest.mark.parametrize("numbered", [True, False])
+async def test_detectors_with_a_row_a_box_share_no_run(
+    serve: Callable[..., Any], tmp_path: pathlib.Path, *, numbered: bool, warmup: bool
+) -> None:
+    """Four pictures with a box each have as many rows as pictures, and would have been shared out as such."""
+    path = spotter.save(tmp_path / "spotter.onnx", numbered=numbered)
+    server = await serve(path, {"task": "object-detection", "batching": TOGETHER, "warmup": warmup})
+
+    async def ask(*places: int) -> list[list[float]]:
+        _, answer, _ = await server.call("POST", "/v2/models/m/detect", data=spotter.picture(*places))
+        return [found["box"] for found in answer["detections"]]
+
+    found = await asyncio.gather(ask(0), ask(1), ask(), ask(0, 2))
+    assert [sorted(boxes) for boxes in found] == [
+        [list(spotter.PLACES[place]) for place in places] for places in ((0,), (1,), (), (0, 2))
+    ]

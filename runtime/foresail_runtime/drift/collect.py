@@ -32,7 +32,7 @@ class Collector:
             array = (inputs if view.side == features.INPUT else outputs)[view.tensor]
             if view.is_text:
                 self._texts[index] += view.texts(array)
-            else:
+            elif len(array):  # an output may have a row a find, and found nothing
                 self._numbers[index].append(view.numbers(array))
 
     def reference(self, model: str, bins: int) -> reference.Reference:

@@ -77,6 +77,11 @@ class Profile:
     """What was not as hoped, for the log."""
 
 
+def alone(seconds: float | None, note: str = "") -> Profile:
+    """Return what holds where no two requests may share a run."""
+    return Profile(seconds, False, 1, best_rows=1, best_seconds=seconds, note=note)
+
+
 def is_batched(signature: Signature) -> bool:
     """Tell whether the first dimension of every input and output is variable."""
     return _may_be_batched(signature) and all(spec.shape[0] == -1 for spec in signature.outputs)
@@ -109,8 +114,7 @@ def warm(engine: Warmable, clock: Callable[[], float], sample: Feed | None = Non
         return Profile(None, False, 1, note=f"no warm-up: none of the guessed shapes ran ({failure})")
     row = example(engine.signature, guess, seed=0)
     if not _may_be_batched(engine.signature):
-        seconds = _measure(engine, row, clock)
-        return Profile(seconds, False, 1, best_rows=1, best_seconds=seconds)
+        return alone(_measure(engine, row, clock))
     return _compare(engine, clock, row, example(engine.signature, guess, seed=1), together)
 
 
@@ -122,8 +126,7 @@ def _warm_with(engine: Warmable, clock: Callable[[], float], sample: Feed, toget
         message = f"the model was loaded and fails on its warm-up: {error.message}"
         raise errors.ModelUnusable("WarmupFailed", message) from error
     if not _may_be_batched(engine.signature) or min(len(array) for array in sample.values()) < 2:
-        seconds = _measure(engine, sample, clock)
-        return Profile(seconds, False, 1, best_rows=1, best_seconds=seconds, note=UNTOLD + ALONE)
+        return alone(_measure(engine, sample, clock), UNTOLD + ALONE)
     row = {name: array[:1] for name, array in sample.items()}
     return _compare(engine, clock, row, {name: array[-1:] for name, array in sample.items()}, together)
 
@@ -131,11 +134,10 @@ def _warm_with(engine: Warmable, clock: Callable[[], float], sample: Feed, toget
 def _compare(engine: Warmable, clock: Callable[[], float], row: Feed, other: Feed, together: int) -> Profile:
     """Time a row, and a batch where this and an unlike row show that rows do not change each other's answers."""
     seconds = _measure(engine, row, clock)
-    alone = Profile(seconds, False, 1, best_rows=1, best_seconds=seconds)
     if all(np.array_equal(row[name], other[name]) for name in row):
-        return dataclasses.replace(alone, note=UNTOLD + ALONE)
+        return alone(seconds, UNTOLD + ALONE)
     if not _rows_are_independent(engine, row, other, together):
-        return dataclasses.replace(alone, note=MIXING + ALONE if is_batched(engine.signature) else "")
+        return alone(seconds, MIXING + ALONE if is_batched(engine.signature) else "")
     return _measure_batch(engine, row, seconds, clock)
 
 

@@ -112,8 +112,9 @@ class PicturesJob:
         ready = self._ready(chunk, faults)
         for ran in self._run(ready, faults):
             for place, index in enumerate(ran.rows):
+                own = slice(place, place + 1) if self._task.a_row_a_picture else slice(None)
                 try:
-                    answers[index] = self._answer(ready[index], [array[place : place + 1] for array in ran.outputs])
+                    answers[index] = self._answer(ready[index], [array[own] for array in ran.outputs])
                 except errors.ForesailError as error:
                     faults[index] = error.message
         rows = sorted(answers)
@@ -139,6 +140,9 @@ class PicturesJob:
     def _run(self, ready: dict[int, Any], faults: dict[int, str]) -> Iterator[Ran]:
         if not ready:
             return
+        if not self._task.a_row_a_picture:
+            yield from self._run_apart(ready, faults)
+            return
         rows = list(ready)
         arrays = [prepared.inputs[0].array for prepared in ready.values()]
         tensor = ready[rows[0]].inputs[0]._replace(array=np.concatenate(arrays))
@@ -148,6 +152,17 @@ class PicturesJob:
         if kept:
             outputs = [models.join(piece) for piece in pieces]
             yield Ran([rows[place] for place in kept], [tensor.array[kept]], outputs)
+
+    def _run_apart(self, ready: dict[int, Any], faults: dict[int, str]) -> Iterator[Ran]:
+        """Yield picture by picture, each with all that came out of its run."""
+        for index, prepared in ready.items():
+            array = prepared.inputs[0].array
+            try:
+                found = self._model.engine.run({prepared.inputs[0].name: array}, self.outputs)
+            except errors.ForesailError as error:
+                faults[index] = error.message
+            else:
+                yield Ran([index], [array], found)
 
     def _answer(self, prepared: Any, outputs: list[Any]) -> dict[str, Any]:
         specs = [spec for name in self.outputs if (spec := self._model.signature.output(name)) is not None]

@@ -1,6 +1,7 @@
 """From what people send to tensors and back: photographs to boxes or classes, rows of a table to columns.
 
-    bytes ──images──> RGB picture ──shapes, letterbox──> tensors ──engine──> tensors ──layouts, suppression──> boxes
+    bytes ──images──> RGB picture ──pixels, letterbox──> tensors ──engine──> tensors
+          ──finished, layouts, suppression──> boxes
 
 Everything here is a function of its arguments over numpy and Pillow: no sockets, no event loop, no threads. It
 takes milliseconds of CPU, so callers run it in an executor. `choose.task` says which task a model is for,

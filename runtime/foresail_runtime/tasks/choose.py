@@ -28,9 +28,10 @@ _BY_METADATA: Final[Mapping[str, str]] = {
 def task(signature: tensors.Signature) -> str:
     """Return the task a signature looks like.
 
-    One input that a picture fits makes a picture task: by the metadata's `task` if it has one, else
-    by the outputs (one [N, a, b] is a detector, [N, classes] a classifier). Inputs that are columns, each
-    [N, 1] or [N] with a name of its own, or columns named in the metadata, make a table. All else is tensors.
+    One input that a picture fits makes a picture task: by the metadata's `task` if it has one, else by the outputs
+    (one [N, a, b], or boxes, scores and classes apart: a detector; [N, classes]: a classifier). Inputs that are
+    columns, each [N, 1] or [N] with a name of its own, or columns named in the metadata, make a table. All else is
+    tensors.
     """
     if pixels.picture_spec(signature) is not None:
         return _picture_task(signature)

@@ -46,6 +46,8 @@ class Classifier:
 
     way: Final = "classify"
     """The last part of the path that its pictures are sent to."""
+    a_row_a_picture: Final = True
+    """Its scores have."""
 
     def __init__(
         self, signature: tensors.Signature, names: Mapping[int, str] | None = None, *, guessed: bool = True
@@ -105,6 +107,11 @@ class Classifier:
             ModelFailed: The model gave no scores.
         """
         array = next(tensor.array for tensor in outputs if tensor.name == self.outputs[0])
+        if len(array) > len(prepared.inputs[0].array):
+            raise errors.ModelFailed(
+                f"output {self.outputs[0]!r} has {len(array)} rows for a picture, and so none of scores: if they are "
+                "boxes, as YOLOv7's, set the model's task to object-detection, else to tensors"
+            )
         if not array.size:
             raise errors.ModelFailed(
                 f"output {self.outputs[0]!r} has the shape {list(array.shape)}, which holds no scores for a picture: "

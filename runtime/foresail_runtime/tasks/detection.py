@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from foresail_runtime import errors, tensors
-from foresail_runtime.tasks import doubts, images, labels, layouts, letterbox, options, parts, pixels, suppression
+from foresail_runtime.tasks import (
+    doubts,
+    finished,
+    images,
+    labels,
+    layouts,
+    letterbox,
+    options,
+    parts,
+    pixels,
+    suppression,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,7 +30,6 @@ if TYPE_CHECKING:
 
     from foresail_runtime.room import Budget
 
-_NO_HEAD: Final = layouts.Head((0, 0), None)
 SCALING: Final = pixels.Scaling((0.0,), (255.0,), "bilinear")
 DEFAULT_SIDE: Final = 640
 
@@ -57,28 +67,37 @@ class Detector:
             ModelUnusable: The model takes no picture, or its output is no layout that is known.
         """
         self._input = pixels.describe(signature, DEFAULT_SIDE, SCALING)
-        spec = output_spec(signature)
         if signature.metadata.get("task") == "obb":
             raise errors.ModelUnusable(
                 "TaskMismatch",
                 "the model's metadata says that its boxes are turned (obb), and object-detection's have no angle: "
                 "set the task to tensors",
             )
-        if spec is None or _are_apart(signature):
-            raise _unknown_layout(tuple(spec.shape for spec in signature.outputs))
-        self._protos = parts.prototypes(signature)
-        self.outputs: Final[tuple[str, ...]] = (spec.name,) if self._protos is None else (spec.name, self._protos.name)
+        self._finished = finished.find(signature)
+        self._protos = None if self._finished else parts.prototypes(signature)
+        shape, names_of_outputs = self._outputs(signature)
+        self.outputs: Final[tuple[str, ...]] = names_of_outputs
         """Names of the outputs to ask the model for."""
         own = labels.from_metadata(signature.metadata)
-        known, self._head = self._fitting(signature, spec.shape, (own,) if own else (dict(names or {}), {}))
-        self._points = _points(signature, self._head.class_count)
-        layout = layouts.choose(spec.shape, self._head)
-        if layout is None and own and layouts.choose(spec.shape, self._head.with_classes(None)) is not None:
-            raise _misnamed(spec.shape, len(own))
-        if layout is None and -1 not in spec.shape[1:]:
-            raise _unknown_layout((spec.shape,))
-        count = layouts.class_count(layout, spec.shape, self._head) if layout else None
+        known, self._head = self._fitting(signature, shape, (own,) if own else (dict(names or {}), {}))
+        self._points = None if self._finished else _points(signature, self._head.class_count)
+        layout = layouts.choose(shape, self._head)
+        if layout is None and own and layouts.choose(shape, self._head.with_classes(None)) is not None:
+            raise _misnamed(shape, len(own))
+        if layout is None and -1 not in shape[1:]:
+            raise _unknown_layout((shape,))
+        count = layouts.class_count(layout, shape, self._head) if layout else None
         self.labels: Final = labels.Labels(known or (labels.well_known(count) if guessed else {}), count)
+
+    def _outputs(self, signature: tensors.Signature) -> tuple[tuple[int, ...], tuple[str, ...]]:
+        """Return the shape of what is read, and the outputs that it is made of."""
+        if self._finished is not None:
+            return finished.SHAPE, self._finished.outputs
+        found = _of_three(signature)
+        if not found or _are_apart(found):
+            raise _unknown_layout(tuple(spec.shape for spec in signature.outputs))
+        beside = () if self._protos is None else (self._protos.name,)
+        return found[0].shape, (found[0].name, *beside)
 
     def _fitting(
         self, signature: tensors.Signature, shape: tuple[int, ...], choices: Sequence[Mapping[int, str]]
@@ -88,9 +107,18 @@ class Detector:
         A labels file may be that of another model in the same folder: it is then left aside.
         """
         metadata = signature.metadata
-        head = layouts.Head(self.size, None, _extra(signature), _end_to_end(metadata), _is_relative(metadata))
+        head = (
+            layouts.Head(self.size, None, end_to_end=True)
+            if self._finished
+            else layouts.Head(self.size, None, _extra(signature), _end_to_end(metadata), _is_relative(metadata))
+        )
         heads = [(names, head.with_classes(count)) for names in choices for count in labels.counts(names)]
         return next(((names, head) for names, head in heads if layouts.choose(shape, head)), heads[0])
+
+    @property
+    def a_row_a_picture(self) -> bool:
+        """Whether the outputs have a row a picture; without, pictures can't share a run."""
+        return self._finished is None or self._finished.a_row_a_picture
 
     @property
     def size(self) -> tuple[int, int]:
@@ -128,14 +156,14 @@ class Detector:
         Raises:
             ModelFailed: The model's output is no layout that is known, or holds what none of them does.
         """
-        array = next(tensor.array for tensor in outputs if tensor.name == self.outputs[0])
-        layout = layouts.choose(array.shape, self._head)
+        output = self._of_picture({tensor.name: tensor.array for tensor in outputs})
+        layout = layouts.choose((1, *output.shape), self._head)
         if layout is None:
-            raise errors.ModelFailed(_unknown_layout((array.shape,)).message)
-        output = array if layout is layouts.Layout.BATCHED else array[0]
+            raise errors.ModelFailed(_unknown_layout(((1, *output.shape),)).message)
         found = layouts.read(output, layout, self._head, wanted.confidence)
         if words := doubts.contradiction(output, layout, self._head, found):
-            raise errors.ModelFailed(f"{words}: set the task to tensors")
+            raise errors.ModelFailed(f"{words}: export it otherwise, or set the task to tensors")
+        self._check_names(found)
         found = self._in_pixels(found)
         if wanted.classes is not None:
             chosen = np.isin(found.classes, list(wanted.classes))
@@ -143,7 +171,7 @@ class Detector:
         box = prepared.box
         # Nothing is left of a box that lies in the padding. It suppresses others, but takes no place among the surest.
         most = wanted.top_k + int(np.count_nonzero(~_is_left(box.undo(found.boxes))))
-        is_done = layout in (layouts.Layout.END_TO_END, layouts.Layout.BATCHED) or self._head.relative
+        is_done = layout is layouts.Layout.END_TO_END or self._head.relative
         kept = _surest(found, most) if is_done else found.pick(suppression.keep(found, wanted.iou, most))
         kept = kept._replace(boxes=box.undo(kept.boxes))
         kept = kept.pick(np.flatnonzero(_is_left(kept.boxes))[: wanted.top_k])
@@ -152,6 +180,25 @@ class Detector:
             for detection, value in zip(detections, values, strict=True):
                 detection[name] = value
         return {"image": {"width": box.width, "height": box.height}, "detections": detections}
+
+    def _of_picture(self, arrays: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.floating]:
+        """Return the first picture's output, without its batch dimension."""
+        if self._finished is not None:
+            return self._finished.rows(arrays)
+        first: npt.NDArray[np.floating] = arrays[self.outputs[0]][0]
+        return first
+
+    def _check_names(self, found: layouts.Candidates) -> None:
+        """Refuse a class beyond the names, since others then bear the wrong ones, too.
+
+        Where an output has classes' numbers, nothing else tells how many there are.
+        """
+        count, most = self._head.class_count, int(found.classes.max(initial=0))
+        if count is not None and most >= count:
+            raise errors.ModelFailed(
+                f"the model gives class {most}, and there are names of {count} classes, 0 to {count - 1}: name all, "
+                "and before them the background where that is class 0, as torchvision's is"
+            )
 
     def _in_pixels(self, found: layouts.Candidates) -> layouts.Candidates:
         if self._head.relative:
@@ -185,17 +232,14 @@ class Detector:
         return {}
 
 
-def output_spec(signature: tensors.Signature) -> tensors.TensorSpec | None:
-    """Return the output that holds the boxes: the first of three dimensions, or the only one if it is [K, 7]."""
-    found = _of_three(signature)
-    return found[0] if found else _batched(signature)
-
-
 def fits(signature: tensors.Signature) -> bool:
     """Tell whether the outputs look like a detector's; of the input, whether it has colours and a batch dimension."""
+    done = finished.find(signature)
+    if done is not None:
+        return finished.is_certain(done, signature)
     found = _of_three(signature)
     if len(found) != 1:  # boxes and scores apart are DETR's, and others' that nobody here can read
-        return not found and _batched(signature) is not None
+        return False
     (spec,), (picture, *_) = found, signature.inputs
     if spec.shape[0] not in (-1, 1, picture.shape[0]):
         return False
@@ -211,24 +255,11 @@ def fits(signature: tensors.Signature) -> bool:
 
 
 def _of_three(signature: tensors.Signature) -> list[tensors.TensorSpec]:
-    return [spec for spec in signature.outputs if len(spec.shape) == 3 and _is_float(spec)]
+    return [spec for spec in signature.outputs if len(spec.shape) == 3 and finished.is_float(spec)]
 
 
-def _batched(signature: tensors.Signature) -> tensors.TensorSpec | None:
-    """Return the output if it is the only one, and has a row a box: any number of them for a picture."""
-    if len(signature.outputs) != 1 or len(signature.inputs) != 1 or signature.inputs[0].shape[:1] < (1,):
-        return None
-    (spec,) = signature.outputs
-    return spec if spec.shape[:1] == (-1,) and layouts.choose(spec.shape, _NO_HEAD) and _is_float(spec) else None
-
-
-def _is_float(spec: tensors.TensorSpec) -> bool:
-    return spec.datatype.name in ("FP32", "FP16")
-
-
-def _are_apart(signature: tensors.Signature) -> bool:
+def _are_apart(found: Sequence[tensors.TensorSpec]) -> bool:
     """Tell whether boxes are an output of their own, [N, K, 4], beside one of scores."""
-    found = _of_three(signature)
     return len(found) > 1 and any(spec.shape[2] == 4 for spec in found)
 
 
@@ -244,8 +275,8 @@ def _surest(found: layouts.Candidates, most: int) -> layouts.Candidates:
 
 def _points(signature: tensors.Signature, class_count: int | None) -> tuple[int, int] | None:
     """Return the shape of a pose's key points; where the export does not say it, what one class leaves is theirs."""
-    spec = output_spec(signature)
-    beside = None if spec is None or spec.shape[1] < 0 else spec.shape[1] - 4 - (class_count or 1)
+    found = _of_three(signature)
+    beside = None if not found or found[0].shape[1] < 0 else found[0].shape[1] - 4 - (class_count or 1)
     return parts.point_shape(signature.metadata, beside)
 
 
@@ -278,6 +309,7 @@ def _unknown_layout(shapes: tuple[tuple[int, ...], ...]) -> errors.ModelUnusable
     return errors.ModelUnusable(
         "TaskMismatch",
         f"object-detection needs an output of shape [N, 4 + classes, anchors], [N, anchors, 5 + classes] or "
-        f"[N, boxes, 6]; this model's are {', '.join(str(list(shape)) for shape in shapes)}: "
+        f"[N, boxes, 6], or boxes, scores and classes apart, the latter of whole numbers; this model's are "
+        f"{', '.join(str(list(shape)) for shape in shapes)}: "
         "export it in one of these layouts, or set the task to tensors",
     )

@@ -21,6 +21,8 @@ _SLACK: Final = 0.01
 """By so much a score may be under 0 or over 1: rounding, and quantisation."""
 _NO_PIXELS: Final = 2
 """No detector finds things so small; boxes from 0 to 1, which may stand out a bit, are."""
+_BEYOND: Final = 1.5
+"""By so much of its size the middle of no box is away from the input's corner, however unsure the box is."""
 _NO_GRID: Final = 8
 """The anchors of a whole picture reach further; distances in cells, and logarithms of sizes, do not."""
 
@@ -35,10 +37,7 @@ def contradiction(output: npt.NDArray[np.floating], layout: layouts.Layout, head
         case layouts.Layout.OBJECTNESS:
             boxes, scores = output[:, :4].T, output[:, 4]
         case layouts.Layout.END_TO_END:
-            return _of_scores(output[:, 4].clip(0), found) or _of_rows(output, found)
-        case layouts.Layout.BATCHED:
-            first = output[output[:, 0] == 0]
-            return contradiction(first[:, [1, 2, 3, 4, 6, 5]], layouts.Layout.END_TO_END, head, found)
+            return _of_scores(output[:, 4].clip(0), found) or _of_rows(output, found) or _of_size(head, found)
     return _of_scores(scores, found) or ("" if head.relative else _of_boxes(boxes, found))
 
 
@@ -70,6 +69,18 @@ def _of_rows(output: npt.NDArray[Any], found: Candidates) -> str:
     if 2 * np.count_nonzero(sides.min(axis=1) < 0) > len(sides):
         return "most boxes end before they begin: they are not x1, y1, x2, y2"
     return ""
+
+
+def _of_size(head: Head, found: Candidates) -> str:
+    middles = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2
+    if not (middles > _BEYOND * np.array(head.input_size)).any():
+        return ""
+    x, y = middles.max(axis=0)
+    width, height = head.input_size
+    return (
+        f"boxes have their middle as far as x {x:.0f}, y {y:.0f} in an input of {width} x {height}: they are in pixels "
+        "of another size, a constant in the model; make it the input's"
+    )
 
 
 def _no_place(pixels: int) -> str:

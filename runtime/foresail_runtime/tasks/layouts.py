@@ -6,9 +6,9 @@
 | OBJECTNESS | [N, A, 5 + C + X] | cx, cy, w, h, objectness, C class scores, X more (YOLOv5, YOLOv7) |
 | ROWS | [N, A, 4 + C + X] | the same as CLASSES, turned round (some converters do) |
 | END_TO_END | [N, K, 6 + X] | x1, y1, x2, y2, score, class: suppression is done already (YOLOv10, `nms=True`) |
-| BATCHED | [K, 7] | number of the picture, x1, y1, x2, y2, class, score: the same (YOLOv7 `--end2end`) |
 
-X are the mask coefficients or key points of a segmentation or pose export, which `parts` reads.
+X are the mask coefficients or key points of a segmentation or pose export, which `parts` reads. Boxes, scores and
+classes in outputs of their own are put together by `finished`, and then END_TO_END as well.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ _STRIDES: Final = ((8, 16, 32), (8, 16, 32, 64), (16, 32))
 _RARE_STRIDES: Final = ((4, 8, 16, 32), (8, 16, 32, 64, 128))
 _ANCHORS_A_CELL: Final = 3
 _PAIR: Final = 2
-_BATCHED_COLUMNS: Final = 7
 _MOST_CLASSES: Final = 2**20
 _WELL_KNOWN: Final = 80
 """Classes of COCO, which most exports score: of two readings the one that gives this many is right."""
@@ -39,7 +38,6 @@ class Layout(enum.Enum):
     ROWS = "rows"
     OBJECTNESS = "objectness"
     END_TO_END = "end-to-end"
-    BATCHED = "batched"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -78,8 +76,6 @@ class Candidates(NamedTuple):
 
 def choose(shape: tuple[int, ...], head: Head) -> Layout | None:
     """Return the layout of an output of this shape; None where it is none, or -1 leaves it open."""
-    if len(shape) == 2 and shape[1] == _BATCHED_COLUMNS:
-        return Layout.BATCHED
     if len(shape) != 3:
         return None
     rows, columns = shape[1], shape[2]
@@ -99,7 +95,7 @@ def is_likely(shape: tuple[int, ...], layout: Layout, head: Head) -> bool:
     Much has three dimensions: tokens of a vision transformer, letters of a line of text, depths of a picture. But of
     anchors there are as many as follow from the input's size, or that size and their number are both open.
     """
-    if layout in (Layout.END_TO_END, Layout.BATCHED):
+    if layout is Layout.END_TO_END:
         return True
     anchors, numbers = (shape[2], shape[1]) if layout is Layout.CLASSES else (shape[1], shape[2])
     known = [side > 0 for side in head.input_size]
@@ -118,14 +114,12 @@ def class_count(layout: Layout, shape: tuple[int, ...], head: Head) -> int | Non
             return shape[2] - 4 - head.extra
         case Layout.OBJECTNESS:
             return shape[2] - 5 - head.extra
-        case Layout.END_TO_END | Layout.BATCHED:
+        case Layout.END_TO_END:
             return head.class_count
 
 
 def read(output: npt.NDArray[np.floating], layout: Layout, head: Head, confidence: float) -> Candidates:
-    """Return what an output says of its first picture with at least this confidence.
-
-    It comes without its batch dimension, which only BATCHED has not.
+    """Return what an output of one picture says with at least this confidence.
 
     An anchor that scores 0 says nothing, whatever the confidence.
     """
@@ -145,9 +139,6 @@ def read(output: npt.NDArray[np.floating], layout: Layout, head: Head, confidenc
             sure = output[_is_sure(output[:, 4], confidence) & (output[:, 5] >= 0) & (output[:, 5] < _MOST_CLASSES)]
             sure = sure.astype(np.float32)  # a row of no class is how some exports fill up
             return _finite(sure[:, :4], sure[:, 4], sure[:, 5], sure[:, 6:])
-        case Layout.BATCHED:
-            first = output[output[:, 0] == 0]
-            return read(first[:, [1, 2, 3, 4, 6, 5]], Layout.END_TO_END, head, confidence)
 
 
 def _is_sure(scores: npt.NDArray[np.floating], confidence: float) -> npt.NDArray[np.bool_]:

@@ -98,6 +98,13 @@ def describe(signature: tensors.Signature, default_side: int, scaling: Scaling) 
         ModelUnusable: The model does not take one picture.
     """
     spec = picture_spec(signature) or _all_open(signature)
+    beside = tuple(spec for spec in signature.inputs if not _fits(spec))
+    if spec is None and len(beside) == len(signature.inputs) - 1 > 0:
+        raise errors.ModelUnusable(
+            _REASON,
+            f"the task needs a model with one input, a picture; this one takes {_words(beside)} as well: "
+            "make that a constant in it (where it is a picture's size: the input's own), or set the task to tensors",
+        )
     if spec is None:
         raise errors.ModelUnusable(
             _REASON,
@@ -130,10 +137,14 @@ def picture_spec(signature: tensors.Signature) -> tensors.TensorSpec | None:
     """Return the model's only input if a picture fits it, else None."""
     if len(signature.inputs) != 1:
         return None
-    spec = signature.inputs[0]
+    (spec,) = signature.inputs
+    return spec if _fits(spec) else None
+
+
+def _fits(spec: tensors.TensorSpec) -> bool:
     if spec.datatype.name not in _DATATYPES or len(spec.shape) != 4:
-        return None
-    return spec if spec.shape[1] in (1, 3) or spec.shape[3] in (1, 3) else None
+        return False
+    return spec.shape[1] in (1, 3) or spec.shape[3] in (1, 3)
 
 
 def sides(spec: tensors.TensorSpec) -> tuple[int, int]:

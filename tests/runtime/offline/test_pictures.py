@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import pathlib
 import shutil
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,8 @@ import onnx
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+
+from tests.runtime import spotter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,3 +135,35 @@ def test_masks_fit_into_parquet(foresail: Foresail, folder: pathlib.Path, tmp_pa
     assert found["mask"]["size"] == [512, 512]
     assert sum(found["mask"]["counts"]) == 512 * 512
     assert sum(found["mask"]["counts"][1::2]) == 160 * 160
+
+
+@pytest.fixture
+def seen(tmp_path: pathlib.Path) -> pathlib.Path:
+    """Pictures in which two boxes, none and one are found."""
+    made = tmp_path / "seen"
+    made.mkdir()
+    for name, places in {"a": (0, 2), "b": (), "c": (1,)}.items():
+        (made / f"{name}.png").write_bytes(spotter.picture(*places))
+    return made
+
+
+@pytest.mark.parametrize("numbered", [True, False])
+def test_pictures_of_any_number_of_rows_are_scored_one_by_one(
+    *, foresail: Foresail, seen: pathlib.Path, tmp_path: pathlib.Path, lines: Lines, numbered: bool
+) -> None:
+    model = spotter.save(tmp_path / "spotter.onnx", numbered=numbered)
+    (seen / "none.jpg").write_text("hello")
+    assert foresail("batch", model, seen, tmp_path / "out.jsonl", "--task", "object-detection") == 3
+    rows = [row["detections"] for row in lines(tmp_path / "out.jsonl")]
+    assert [None if row is None else [found["box"] for found in row] for row in rows] == [
+        [list(spotter.PLACES[0]), list(spotter.PLACES[2])], [], [list(spotter.PLACES[1])], None
+    ]  # fmt: skip
+
+
+def test_a_reference_is_learnt_of_boxes_where_pictures_have_any_number(
+    foresail: Foresail, seen: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    model = spotter.save(tmp_path / "spotter.onnx", numbered=True)
+    assert foresail("reference", model, seen, tmp_path / "r.json", "--task", "object-detection") == 0
+    learnt = {feature["name"]: feature for feature in json.loads((tmp_path / "r.json").read_text())["features"]}
+    assert sum(learnt["output.4"]["counts"]) == 3

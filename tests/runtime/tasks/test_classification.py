@@ -83,6 +83,14 @@ def test_no_scores_are_the_model_s_failure() -> None:
         classifier.answer(classifier.prepare(png(flat(0, 0, 0))), (nothing,), classifier.read_options({}))
 
 
+def test_rows_that_are_not_pictures_are_no_scores() -> None:
+    """YOLOv7 with its suppression inside has seven columns: its first box was answered as seven classes."""
+    classifier = classification.Classifier(signature())
+    boxes = tensors.Tensor("scores", tensors.FP32, np.zeros((2, 3), np.float32))
+    with pytest.raises(errors.ModelFailed, match=r"'scores' has 2 rows for a picture.*task to object-detection"):
+        classifier.answer(classifier.prepare(png(flat(0, 0, 0))), (boxes,), classifier.read_options({}))
+
+
 def test_an_open_size_comes_from_imgsz() -> None:
     assert fed(flat(0, 0, 0), signature((-1, 3, -1, -1), imgsz="[96, 64]")).shape == (1, 3, 96, 64)
 

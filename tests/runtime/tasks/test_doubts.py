@@ -82,6 +82,7 @@ MISREAD: list[tuple[str, Callable[[], Array], str]] = [
     ("the class before the score", lambda: last((40, 180, 120, 260, 1, 0.9)), "is no whole number"),
     ("boxes by their middle", lambda: last((80, 220, 40, 40, 0.9, 3), (80, 20, 20, 60, 0.8, 2)), "most boxes end"),
     ("boxes of parts", lambda: last((0.1, 0.2, 0.3, 0.4, 0.9, 3)), NO_PLACE),
+    ("boxes of a larger picture", lambda: last((1300, 500, 1500, 700, 0.9, 3)), "pixels of another size, a constant"),
     ("the class before the score, in a batch", lambda: np.array([(0, 40, 180, 120, 260, 0.9, 1)]), "no whole number"),
 ]
 
@@ -91,6 +92,11 @@ def test_numbers_that_a_layout_can_not_hold_are_refused(make: Callable[[], Array
     with pytest.raises(errors.ModelFailed, match=words) as caught:
         detections(make())
     assert "set the task to tensors" in caught.value.message
+
+
+def test_a_box_that_stands_out_of_the_picture_raises_no_doubt() -> None:
+    (found,) = detections(last((600, 600, 760, 760, 0.9, 3)))
+    assert found["box"] == [600.0, 600.0, 640.0, 640.0]
 
 
 def test_boxes_in_cells_of_the_grid_are_refused() -> None:

@@ -61,7 +61,6 @@ ROWS = layouts.Layout.ROWS
         ("an oblong input with fewer anchors than rows", (1, 84, 42), {"input_size": (64, 32)}, CLASSES),
         ("objectness with fewer anchors than columns", (1, 63, 85), {"input_size": (32, 32)}, OBJECTNESS),
         ("raw heads", (1, 3, 80, 80, 85), {}, None),
-        ("YOLOv7 end to end", (-1, 7), {}, layouts.Layout.BATCHED),
         ("RT-DETR", (1, 300, 84), {"class_count": 80, "relative": True}, ROWS),
         ("RT-DETR of two classes", (1, 300, 6), {"class_count": 2, "relative": True}, ROWS),
         ("RT-DETR with other names", (1, 300, 84), {"class_count": 2, "relative": True}, None),
