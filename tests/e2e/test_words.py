@@ -194,5 +194,5 @@ def test_a_probe_that_nobody_answers_is_named(foresail: Foresail, namespace: str
         "the probe to be named",
     )
     recorder.keep(foresail.model(namespace, "deaf"), "probe-failing")
-    assert "Startup probe failed" in found["message"]
+    assert "Readiness probe failed" in found["message"]
     assert foresail.condition(namespace, "deaf", "Available")["status"] == "True"

@@ -26,6 +26,8 @@ DRAIN_SECONDS: Final = 5
 """Longer than a removed endpoint needs to reach every node's kube-proxy."""
 _FINISH_SECONDS: Final = 10
 """For closing sessions and exiting after the last request."""
+_START_SECONDS: Final = 60
+"""Before liveness is asked for; a process that never listens is started again a minute after."""
 
 DEFAULT_REQUESTS: Final = {"cpu": "250m", "memory": "256Mi"}
 DEFAULT_LIMITS: Final = {"cpu": "1", "memory": "1Gi"}
@@ -101,7 +103,10 @@ def _container(model: ModelDeployment, image: str, pull_policy: str) -> Manifest
 
 
 def _probes(scheme: str) -> Manifest:
-    """Startup waits for the process only: a fetch may take hours and shows in readiness, while liveness goes on."""
+    """A fetch may take hours and shows in readiness, while liveness goes on once a start has had its time.
+
+    No startup probe: what follows its success waits for the kubelet's next look at its containers (decision 16).
+    """
 
     def get(path: str, period: int, failures: int, timeout: int) -> Manifest:
         return {
@@ -112,9 +117,11 @@ def _probes(scheme: str) -> Manifest:
         }
 
     return {
-        "startupProbe": get(contract.LIVE_PATH, period=1, failures=120, timeout=2),
         "readinessProbe": get(contract.READY_PATH, period=1, failures=3, timeout=2),
-        "livenessProbe": get(contract.LIVE_PATH, period=10, failures=6, timeout=5),
+        "livenessProbe": {
+            **get(contract.LIVE_PATH, period=10, failures=6, timeout=5),
+            "initialDelaySeconds": _START_SECONDS,
+        },
     }
 
 

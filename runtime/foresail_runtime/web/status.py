@@ -37,9 +37,8 @@ class StatusHandlers:
         self._settled = asyncio.Event()
         serving.health.when_settled(self._settled.set)
 
-    async def live(self, request: web.BaseRequest, _values: Mapping[str, str]) -> web.Response:
+    async def live(self, _request: web.BaseRequest, _values: Mapping[str, str]) -> web.Response:
         """Answer 200: whoever hears this is alive; 503 where a device failed, so that the process is started again."""
-        await self._hold(request)
         if self._serving.live():
             return answers.json({"live": True})
         return answers.json({"live": False, "message": f"the device failed: {self._serving.broken}"}, 503)
@@ -51,10 +50,7 @@ class StatusHandlers:
         return answers.json(status.document(), 200 if self._serving.ready() else 503)
 
     async def _hold(self, request: web.BaseRequest) -> None:
-        """Let the kubelet's probe wait a moment for a server that starts: it would come again a whole second later.
-
-        A startup probe that succeeds is followed by the readiness probe at once, so both are held.
-        """
+        """Let the kubelet's probe wait a moment for a server that starts: it would come again a whole second later."""
         if self._settled.is_set() or not request.headers.get("User-Agent", "").startswith(PROBE):
             return
         if self._serving.health.status.state in _STARTING:

