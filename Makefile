@@ -13,6 +13,13 @@ VARIANT ?= cpu
 PYTEST_ARGS ?=
 SHELL_FILES := .ci/run bench/operator/beside/env.sh bench/operator/beside/setup.sh scripts/helm scripts/images scripts/install scripts/kind scripts/lock scripts/prepare-cluster scripts/test
 
+# Who wants no bytecode beside the sources has it in .venv: hundreds of processes that compile all they import anew would
+# be a third of the tests' time.
+ifdef PYTHONDONTWRITEBYTECODE
+unexport PYTHONDONTWRITEBYTECODE
+export PYTHONPYCACHEPREFIX ?= $(CURDIR)/$(VENV)/bytecode
+endif
+
 ##@ Use it
 
 .PHONY: help
