@@ -513,20 +513,24 @@ def wait_for_the_garbage_collector(models: Models) -> None:
 
 
 def test_children_that_were_orphaned_are_adopted_with_their_pods(operator: Operator, models: Models) -> None:
-    models.apply(scaling=SCALING)
-    models.wait_settled(operator)
     kinds = ["deployment", "service", "hpa", "pdb"]
 
     def uids() -> dict[str, str]:
         found = {kind: models.get(kind) for kind in kinds}
         return {kind: one["metadata"]["uid"] for kind, one in found.items() if one is not None}
 
-    before, pods = uids(), models.kubectl("get", "pods", "-o", "name")
-    wait_for_the_garbage_collector(models)
-    models.kubectl("delete", "mdep", "fraud", "--cascade=orphan")
-    left = uids()  # of the other kinds the garbage collector may not have heard yet: those it takes away
-    assert left.items() <= before.items()
-    assert "deployment" in left
+    def orphan() -> tuple[dict[str, str], str]:
+        models.apply(scaling=SCALING)
+        models.wait_settled(operator)
+        before, pods = uids(), models.kubectl("get", "pods", "-o", "name")
+        wait_for_the_garbage_collector(models)
+        models.kubectl("delete", "mdep", "fraud", "--cascade=orphan")
+        left = uids()
+        assert left.items() <= before.items()
+        return left, pods
+
+    # Kubernetes' garbage collector takes away what it has not heard of when it is to orphan it.
+    left, pods = eventually(lambda: found if "deployment" in (found := orphan())[0] else None, "a Deployment is left")
     models.apply(scaling=SCALING)
     models.wait_settled(operator)
     model = models.get("mdep")
