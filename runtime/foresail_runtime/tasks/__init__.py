@@ -12,7 +12,7 @@ What a model's file may say about itself (its ONNX metadata), all of it optional
 - `names`: class names, a dict or a list as Ultralytics' exports write it, or JSON. Without it: a labels file
   beside the model (`labels.FILES`), if its names can be this model's; else COCO's names for 80 classes, ImageNet's
   for 1000; else the ids.
-- `task`: detect or classify; else told from the outputs' shapes (`choose`, `layouts`).
+- `task`: detect or classify; else told from the outputs' shapes (`choose`, `finished`, `layouts`).
 - `imgsz`: [height, width] where the input's size is dynamic; else 640 x 640 (detection) or 224 x 224.
 - `foresail.mean`, `foresail.std`: one number or one a channel, in units of 0 to 255; else 0 and 255 for detection,
   127 and 128 for classification.
@@ -20,6 +20,6 @@ What a model's file may say about itself (its ONNX metadata), all of it optional
   whole pixels, rounded down.
 - `foresail.interpolation`: nearest, bilinear, bicubic or lanczos; else bilinear (detection) or bicubic.
 - `foresail.activation`: none, softmax or sigmoid, what makes confidences of a classifier's outputs; else softmax,
-  unless they are not negative and sum to one.
+  unless they are from 0 to 1 and, where there are two, sum to one.
 - `author`: of Ultralytics' classifiers the whole short side is taken, bilinear, divided by 255.
 """

@@ -115,11 +115,15 @@ def find(signature: tensors.Signature) -> Finished | None:
 
 
 def is_certain(found: Finished, signature: tensors.Signature) -> bool:
-    """Tell whether they are a detector's, too: scores of seven classes for any number of pictures look alike."""
+    """Tell whether they are a detector's, too: where each row may be a picture's, scores of its classes look alike."""
     (picture,) = signature.inputs
-    if isinstance(found, Apart) or picture.shape[0] > 0 or _FLAT in found.name:
+    (rows, *_) = next(spec.shape for spec in signature.outputs if spec.name == found.outputs[0])
+    if found.a_row_a_picture or rows != picture.shape[0]:
         return True
-    return (picture.name, found.name) == _YOLO_7 and min(pixels.sides(picture)) >= _DETECTOR_SIDE
+    if isinstance(found, Apart):
+        return "box" in found.boxes.lower()
+    is_yolo_7 = (picture.name, found.name) == _YOLO_7 and min(pixels.sides(picture)) >= _DETECTOR_SIDE
+    return _FLAT in found.name or is_yolo_7
 
 
 def is_float(spec: tensors.TensorSpec) -> bool:

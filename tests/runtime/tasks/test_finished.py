@@ -247,6 +247,34 @@ def test_seven_columns_of_any_number_of_pictures_are_boxes_where_they_are_called
     assert choose.task(described) == task
 
 
+ATTRIBUTES = (("rotation", F, 4), ("gender", I64, None), ("age", F, None))
+FIVE = (("probabilities", F, 5), ("label", I64, None))
+BOXES = (("Boxes", F, 4), ("labels", I64, None), ("scores", F, None))
+
+
+@pytest.mark.parametrize(
+    ("outputs", "pictures", "rows", "task"),
+    [
+        (ATTRIBUTES, -1, -1, choose.TENSORS),
+        (ATTRIBUTES, 1, 1, choose.TENSORS),
+        (ATTRIBUTES, 1, -1, choose.DETECTION),
+        (FIVE, -1, -1, choose.TENSORS),
+        (FIVE, 1, 1, choose.TENSORS),
+        (BOXES, -1, -1, choose.DETECTION),
+        (BOXES, 1, 1, choose.DETECTION),
+    ],
+)
+def test_rows_that_may_be_pictures_are_boxes_where_they_are_called_so(
+    outputs: tuple[tuple[str, Any, int | None], ...], pictures: int, rows: int, task: str
+) -> None:
+    """Of a classifier of five classes that gives its choice, too, the fifth was taken for the score of a box."""
+    described = tensors.Signature(
+        (tensors.TensorSpec("x", tensors.FP32, (pictures, 3, 224, 224)),),
+        shapes(*((name, kind, (rows,) if width is None else (rows, width)) for name, kind, width in outputs)),
+    )
+    assert choose.task(described) == task
+
+
 def test_a_class_beyond_the_names_is_refused() -> None:
     """With names of 91 for 0 to 90, or of 80 without the background, all the others would have been wrong."""
     with pytest.raises(errors.ModelFailed, match="class 2, and there are names of 2 classes, 0 to 1: name all"):
