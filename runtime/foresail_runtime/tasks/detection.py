@@ -160,6 +160,8 @@ class Detector:
         layout = layouts.choose((1, *output.shape), self._head)
         if layout is None:
             raise errors.ModelFailed(_unknown_layout(((1, *output.shape),)).message)
+        if layout is not layouts.Layout.OBJECTNESS:  # of which few rows are looked at
+            output = output.astype(np.float32, copy=False)  # numpy has no fast way with halves
         found = layouts.read(output, layout, self._head, wanted.confidence)
         if words := doubts.contradiction(output, layout, self._head, found):
             raise errors.ModelFailed(f"{words}: export it otherwise, or set the task to tensors")

@@ -131,7 +131,7 @@ def read(output: npt.NDArray[np.floating], layout: Layout, head: Head, confidenc
         case Layout.ROWS:
             return read(output.T, Layout.CLASSES, head, confidence)
         case Layout.OBJECTNESS:
-            sure = output[output[:, 4] >= confidence]  # a product with a score of at most 1 is no larger
+            sure = output[output[:, 4] >= confidence].astype(np.float32)  # a product with a score up to 1 is no larger
             end = sure.shape[1] - head.extra
             scored = sure[:, 5:end] * sure[:, 4:5]
             return _best(sure[:, :4], scored, scored.max(axis=1, initial=0), sure[:, end:], confidence)

@@ -77,14 +77,15 @@ def answer(
     output: np.ndarray[Any, Any], metadata: dict[str, str] | None = None, **query: str
 ) -> list[tuple[str, float, list[float]]]:
     """Detections of a 640 x 640 model that gives `output` for a picture of 320 x 160 (scale 2, 160 above)."""
+    datatype = tensors.FP16 if output.dtype == np.float16 else tensors.FP32
     signature = tensors.Signature(
         (tensors.TensorSpec("images", tensors.FP32, (1, 3, 640, 640)),),
-        (tensors.TensorSpec("output0", tensors.FP32, (-1, *output.shape)),),
+        (tensors.TensorSpec("output0", datatype, (-1, *output.shape)),),
         metadata or {},
     )
     detector = detection.Detector(signature)
     prepared = detector.prepare(PICTURE)
-    outputs = (tensors.Tensor("output0", tensors.FP32, output[np.newaxis].astype(np.float32)),)
+    outputs = (tensors.Tensor("output0", datatype, output[np.newaxis].astype(datatype.dtype)),)
     found = detector.answer(prepared, outputs, detector.read_options(query))
     assert found["image"] == {"width": 320, "height": 160}
     return [(item["class_name"], item["confidence"], item["box"]) for item in found["detections"]]
@@ -125,6 +126,11 @@ def test_objectness_is_multiplied_in() -> None:
     output = objectness_layout((80, 220, 80, 80, 0.9, 1.0, 0.2, 0.0), (400, 300, 100, 40, 0.5, 0.0, 0.6, 0.0))
     assert answer(output, NAMES) == [("cat", 0.9, CAT_BOX)]
     assert answer(output, NAMES, confidence="0.2")[1] == ("dog", 0.3, [175.0, 60.0, 225.0, 80.0])
+
+
+def test_numbers_of_half_precision_are_multiplied_in_single() -> None:
+    output = objectness_layout((80, 220, 80, 80, 0.9, 0.9, 0.0, 0.0)).astype(np.float16)
+    assert answer(output, NAMES) == [("cat", 0.8098, CAT_BOX)]
 
 
 def test_end_to_end_rows_are_read_and_not_suppressed_again() -> None:
