@@ -128,8 +128,8 @@ async def test_events_are_read_only_after_a_while_and_with_growing_pauses() -> N
         ([{"reason": "Unhealthy", "message": "Readiness probe failed: HTTP probe failed with statuscode: 503"}], None),
         ([{"reason": "FailedMount"}], None),
         (
-            [{"reason": "Unhealthy", "message": "Startup probe failed: HTTP probe failed with statuscode: 404"}],
-            Trouble(Reason.PROBE, "Startup probe failed: HTTP probe failed with statuscode: 404"),
+            [{"reason": "Unhealthy", "message": "Readiness probe failed: HTTP probe failed with statuscode: 404"}],
+            Trouble(Reason.PROBE, "Readiness probe failed: HTTP probe failed with statuscode: 404"),
         ),
         ([MOUNT, {"reason": "FailedCreatePodSandBox", "message": "old", "eventTime": "2026-01-01T00:00:01Z"}], WORDS),
         ([{"reason": "FailedCreatePodSandBox", "message": "no network"}], Trouble(Reason.CONFIG, "no network")),
