@@ -42,7 +42,7 @@ MAX_PIECE_ROWS: Final = 4096
 MIXING: Final = "rows of a batch change each other's answers"
 UNTOLD: Final = "the warm-up's data has no two unlike rows"
 ALONE: Final = ": every request runs alone"
-"""What follows from either."""
+"""What follows from either, and where nothing could be run."""
 SLOW_SECONDS: Final = 1.0
 """Models slower than this are not probed for the use of batches: it would hold up the start."""
 
@@ -111,7 +111,7 @@ def warm(engine: Warmable, clock: Callable[[], float], sample: Feed | None = Non
         return _warm_with(engine, clock, sample, together)
     guess, failure = _first_that_runs(engine)
     if guess is None:
-        return Profile(None, False, 1, note=f"no warm-up: none of the guessed shapes ran ({failure})")
+        return Profile(None, False, 1, note=f"no warm-up: none of the guessed shapes ran ({failure}){ALONE}")
     row = example(engine.signature, guess, seed=0)
     if not _may_be_batched(engine.signature):
         return alone(_measure(engine, row, clock))
