@@ -177,6 +177,8 @@ async def _once(cluster: Cluster, watcher: Watcher, model: dict[str, Any]) -> di
     ended = time.time()
     at = watcher.seen | {"process": _process_start(watcher.pod), "answer": ended} | _said(cluster, watcher.pod)
     await client.call("DELETE", kinds.MODEL_DEPLOYMENT.path(NAMESPACE, name))
+    # While it drains it takes what the next one may not find on the node.
+    cluster.kubectl("-n", NAMESPACE, "wait", "--for=delete", f"pod/{watcher.pod}", "--timeout=60s")
     before, phases = begun, {}
     for phase, _ in PHASES:
         phases[phase] = round(at[phase] - before, 3)
