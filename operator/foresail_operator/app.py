@@ -123,10 +123,7 @@ class Operator:
             crowded=lambda: self.queue.newcomers > 0,
         )
         self.queue = Queue(reconciler.look, self.metrics, time.monotonic, random.random, reconciler.newcomer)
-        self.metrics.queue_depth.set_function(lambda: self.queue.depth)
-        self.metrics.queue_age.set_function(self.queue.oldest_seconds)
-        self.metrics.models.set_function(lambda: len(self.cache.models()))
-        self.metrics.registry.register(ModelConditions(self.cache.conditions, lambda: self.leader.leading))
+        self._measure()
         self.watching = asyncio.Event()
         """Set once kopf runs, which then has put its own signal handlers in place."""
         self._listed = asyncio.Event()
@@ -134,6 +131,13 @@ class Operator:
         self._sweeps = sweep.Sweeps(
             self._kube, self.cache, settings.namespaces, metrics=self.metrics, found=self._look_again
         )
+
+    def _measure(self) -> None:
+        """Have the metrics read what is known when they are asked for."""
+        self.metrics.queue_depth.set_function(lambda: self.queue.depth)
+        self.metrics.queue_age.set_function(self.queue.oldest_seconds)
+        self.metrics.models.set_function(lambda: len(self.cache.models()))
+        self.metrics.registry.register(ModelConditions(self.cache.conditions, lambda: self.leader.leading))
 
     def sink(self, kind: Kind, event: str | None, raw: dict[str, Any]) -> None:
         """Take in a watch event."""
