@@ -1,25 +1,25 @@
 """What a busy neighbour costs: a small model's latency beside a model of 40 ms, idle and kept busy, in one server.
 
-Rounds alternate between idle and busy. The small model is asked at a steady pace on one connection, the large one by
-two clients that ask again as soon as they are answered, so that its engine is never idle.
+Rounds alternate between idle and busy. The small model is asked at a steady pace, whether or not the one before is
+answered, the large one by two clients that ask again as soon as they are answered, so that its engine is never idle.
 """
 
 from __future__ import annotations
 
 import contextlib
 import http.client
-import math
 import pathlib
 import select
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from typing import TYPE_CHECKING, Final
 
-from bench.runtime import models, report, requests, servers
+import numpy as np
+
+from bench.runtime import models, open_loop, report, requests, servers
 from foresail_runtime.engine import cores
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ PACE_SECONDS: Final = 0.005
 CLIENTS: Final = 2
 
 
-def main(options: argparse.Namespace) -> None:
-    """Measure, and say whether the 99th percentile stays within the bar."""
+def main(options: argparse.Namespace) -> bool:
+    """Measure; return whether the 99th percentile stays within the bar."""
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         _put(folder, "small", servers.MLP)
@@ -41,57 +41,40 @@ def main(options: argparse.Namespace) -> None:
         with servers.foresail(folder, label="neighbours") as server:
             request = requests.as_json(requests.rows(1), model="small")
             server.wait(request)
-            ask(server.port, request, 0.5)
+            small(server.port, request, 0.5)
             seen: dict[str, list[float]] = {"idle": [], "busy": []}
             answered = 0
             for _ in range(options.rounds):
-                seen["idle"] += ask(server.port, request, options.seconds)
+                seen["idle"] += small(server.port, request, options.seconds)
                 with _busy(server.port, options.seconds + 5) as counts:
-                    seen["busy"] += ask(server.port, request, options.seconds)
+                    seen["busy"] += small(server.port, request, options.seconds)
                 answered += counts.count
     rows: list[list[object]] = []
+    idle = float(np.percentile(seen["idle"], 99))
     for state, found in seen.items():
-        found.sort()
-        rows.append([state, len(found), *(percentile(found, part) * 1000 for part in (50, 90, 99)), found[-1] * 1000])
-    added = (percentile(seen["busy"], 99) - percentile(seen["idle"], 99)) * 1000
-    report.show(
+        p50, p90, p99, most = (float(value) for value in np.percentile(found, (50, 90, 99, 100)))
+        bar = report.Bar(p99 - idle, most=BAR_MILLISECONDS) if state == "busy" else None
+        rows.append([state, len(found), p50, p90, p99, most, p99 - idle, bar])
+    return report.show(
         "neighbours",
-        f"a small model beside one of {LARGE_SECONDS * 1000:.0f} ms: busy adds {added:.2f} ms to p99, the bar is "
-        f"{BAR_MILLISECONDS:g}; {answered} answers of the large one",
-        ("neighbour", "requests", "p50 ms", "p90 ms", "p99 ms", "most ms"),
+        f"a small model beside one of {LARGE_SECONDS * 1000:.0f} ms; {answered} answers of the large one",
+        ("neighbour", "requests", "p50 ms", "p90 ms", "p99 ms", "most ms", "p99 on top of idle, ms", "bar"),
         rows,
-        added_milliseconds=added,
     )
 
 
-def ask(port: int, request: requests.Request, seconds: float) -> list[float]:
-    """Ask at a steady pace and return how long each answer took."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    connection.connect()
-    connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    taken = []
-    with contextlib.closing(connection):
-        start = time.perf_counter()
-        while (begun := time.perf_counter()) - start < seconds:
-            connection.request("POST", request.path, request.body, dict(request.headers))
-            response = connection.getresponse()
-            response.read()
-            taken.append(time.perf_counter() - begun)
-            if response.status != 200:
-                raise SystemExit(f"the small model answered {response.status}")
-            time.sleep(max(0.0, begun + PACE_SECONDS - time.perf_counter()))
-    return taken
-
-
-def percentile(ordered: list[float], part: float) -> float:
-    """Return the value that so many in a hundred do not exceed."""
-    return ordered[min(len(ordered) - 1, math.ceil(len(ordered) * part / 100) - 1)]
+def small(port: int, request: requests.Request, seconds: float) -> list[float]:
+    """Ask the small model at a steady pace, however long answers take; return the milliseconds of each."""
+    seen = open_loop.send(port, request.wire(), open_loop.evenly(1 / PACE_SECONDS, seconds))
+    if others := set(seen.status.tolist()) - {200}:
+        raise SystemExit(f"the small model answered {others}")
+    return [float(took) * 1000 for took in seen.took]
 
 
 @contextlib.contextmanager
 def _busy(port: int, seconds: float) -> Iterator[Counter]:
     """Keep the large model busy from processes of their own, for that long at most."""
-    program = [sys.executable, "-m", "bench.runtime.neighbours", str(port), str(seconds)]
+    program = [*servers.ENDS_WITH_US, sys.executable, "-m", "bench.runtime.neighbours", str(port), str(seconds)]
     clients = [
         subprocess.Popen(program, stdout=subprocess.PIPE, stdin=subprocess.PIPE, cwd=servers.ROOT, text=True)
         for _ in range(CLIENTS)

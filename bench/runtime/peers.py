@@ -24,38 +24,56 @@ if TYPE_CHECKING:
     from bench.runtime.servers import Server
 
 CONNECTIONS: Final = (1, 8, 32)
+RATE_BARS: Final = {(name, connections): 5.0 for name in ("mlserver", "kserve") for connections in (8, 32)}
+"""By server and connections, how many times its rate ours is at least."""
+CPU_BARS: Final = {("triton", connections): 1.0 for connections in CONNECTIONS}
+"""By server and connections, how many times ours its CPU a request is at least."""
 _ARGUMENTS: Final = {"kserve": ("--http_port", "{http}", "--grpc_port", "{grpc}", "--workers", "1")}
 """For those that read no environment."""
 
 
-def main(options: argparse.Namespace) -> None:
-    """Measure the floor, ours and each peer in turn."""
+def main(options: argparse.Namespace) -> bool:
+    """Measure the floor, ours and each peer in turn; return whether the bars were met."""
     if not options.peers_folder:
         print("\npeers: left out, no --peers-folder was given (or FORESAIL_PEERS set)")
-        return
+        return True
     folder = pathlib.Path(options.peers_folder).resolve()
     request = requests.as_json(requests.rows(1))
-    seen: dict[tuple[int, str], list[wrk.Result]] = {}
+    rows: list[list[object]] = []
     with contextlib.ExitStack() as stack:
         found = [stack.enter_context(servers.floor(servers.MLP)), stack.enter_context(servers.foresail(servers.MLP))]
         found += [stack.enter_context(peer(name, folder)) for name in options.peers.split()]
         for server in found:
             server.wait(request)
             wrk.load(server, request, 8, 1)
-        for _ in range(options.rounds):
-            for connections in CONNECTIONS:
-                for server in found:
-                    result = wrk.load(server, request, connections, options.seconds)
-                    seen.setdefault((connections, server.name), []).append(result)
+        for connections in CONNECTIONS:
+            rows += _rows(connections, wrk.compare(found, request, connections, options))
         memory = {server.name: server.resident_bytes(children=True) / 2**20 for server in found}
-    rows: list[list[object]] = []
-    for (connections, name), results in seen.items():
-        one, ours = report.median(results), report.median(seen[connections, "foresail"])
-        ratios = ours.rate / one.rate, one.cpu_microseconds / ours.cpu_microseconds
-        rows.append([connections, name, one.rate, ratios[0], one.p50, one.p99, one.cpu_microseconds, ratios[1]])
-    rows.sort(key=lambda row: (row[0], -float(str(row[2]))))
-    head = ("connections", "server", "req/s", "ours / its", "p50 ms", "p99 ms", "CPU us/req", "its CPU / ours")
-    report.show("peers", "the same small model behind other servers, REST JSON", head, rows, resident_mib=memory)
+    head = (
+        "connections",
+        "server",
+        "req/s",
+        "ours / its",
+        "bar",
+        "p50 ms",
+        "p99 ms",
+        "CPU us/req",
+        "its CPU / ours",
+        "CPU bar",
+    )
+    title = "the same small model behind other servers, REST JSON"
+    return report.show("peers", title, head, rows, resident_mib=memory)
+
+
+def _rows(connections: int, seen: dict[str, wrk.Result]) -> list[list[object]]:
+    """Return a row a server, the fastest first."""
+    ours, rows = seen["foresail"], list[list[object]]()
+    for name, one in sorted(seen.items(), key=lambda pair: -pair[1].rate):
+        rate, cpu = ours.rate / one.rate, one.cpu_microseconds / ours.cpu_microseconds
+        enough = report.Bar(rate, least=RATE_BARS[name, connections]) if (name, connections) in RATE_BARS else None
+        cheap = report.Bar(cpu, least=CPU_BARS[name, connections]) if (name, connections) in CPU_BARS else None
+        rows.append([connections, name, one.rate, rate, enough, one.p50, one.p99, one.cpu_microseconds, cpu, cheap])
+    return rows
 
 
 @contextlib.contextmanager

@@ -28,6 +28,8 @@ MLP: Final = ROOT / "tests" / "runtime" / "models" / "mlp.onnx"
 LOGS: Final = ROOT / "bench-output" / "logs"
 READY_SECONDS: Final = 60.0
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
+ENDS_WITH_US: Final = ("setpriv", "--pdeathsig", "KILL")
+"""Before a command: however this process ends, the kernel then ends the other."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,7 +108,12 @@ def running(
     since = time.monotonic()
     with (LOGS / f"{name.replace(' ', '-')}.log").open("wb") as log:
         process = subprocess.Popen(
-            command, stdout=log, stderr=log, env=_environment(environment or {}), cwd=ROOT, start_new_session=True
+            [*ENDS_WITH_US, *command],
+            stdout=log,
+            stderr=log,
+            env=_environment(environment or {}),
+            cwd=ROOT,
+            start_new_session=True,
         )
     try:
         yield Server(name, process, port, grpc_port, since)

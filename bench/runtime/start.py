@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import statistics
-from typing import TYPE_CHECKING, Final
+import functools
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bench.runtime import report, requests, servers
 
@@ -15,35 +15,43 @@ if TYPE_CHECKING:
     Start = Callable[[], contextlib.AbstractContextManager[servers.Server]]
 
 BAR: Final = 1.5
+MEMORY_BAR_MB: Final = 120.0
+"""Of a million bytes."""
 ROUNDS_MORE: Final = 4
 """A start is short and noisy: more of them than of other rounds."""
 
 
-def main(options: argparse.Namespace) -> None:
-    """Start each in turn."""
+class Started(NamedTuple):
+    """One start, until the first answer."""
+
+    seconds: float
+    cpu_seconds: float
+    resident_mb: float
+
+
+def main(options: argparse.Namespace) -> bool:
+    """Start each in turn; return whether the bars were met."""
     starts: dict[str, Start] = {
         "floor": lambda: servers.floor(servers.MLP),
         "foresail, no gRPC": lambda: servers.foresail(servers.MLP),
         "foresail": lambda: servers.foresail(servers.MLP, grpc=True),
     }
     request = requests.as_json(requests.rows(1))
-    seconds: dict[str, list[float]] = {name: [] for name in starts}
-    cpu: dict[str, list[float]] = {name: [] for name in starts}
-    memory: dict[str, float] = {}
     for start in starts.values():  # once, so that every module is compiled and in the page cache
         with start() as server:
             server.wait(request)
-    for _ in range(options.rounds + ROUNDS_MORE):
-        for name, start in starts.items():
-            with start() as server:
-                seconds[name].append(server.wait(request))
-                cpu[name].append(server.cpu_seconds())
-                memory[name] = server.resident_bytes() / 2**20
-    base = statistics.median(seconds["floor"])
+    ways = {name: functools.partial(_once, start, request) for name, start in starts.items()}
+    seen = report.compare(options.rounds + ROUNDS_MORE, ways)
     rows: list[list[object]] = []
-    for name, found in seconds.items():
-        middle = statistics.median(found)
-        bar = None if name == "floor" else BAR
-        rows.append([name, middle, middle / base, bar, min(found), statistics.median(cpu[name]), memory[name]])
-    head = ("server", "ready s", "x floor", "bar", "least s", "CPU s", "RSS MiB")
-    report.show("start", "start to the first answer, small model", head, rows)
+    for name, one in seen.items():
+        ratio, ours = one.seconds / seen["floor"].seconds, name != "floor"
+        soon = report.Bar(ratio, most=BAR) if ours else None
+        small = report.Bar(one.resident_mb, most=MEMORY_BAR_MB) if ours else None
+        rows.append([name, one.seconds, ratio, soon, one.cpu_seconds, one.resident_mb, small])
+    head = ("server", "ready s", "x floor", "bar", "CPU s", "RSS MB", "RSS bar")
+    return report.show("start", "start to the first answer, small model", head, rows)
+
+
+def _once(start: Start, request: requests.Request) -> Started:
+    with start() as server:
+        return Started(server.wait(request), server.cpu_seconds(), server.resident_bytes() / 1e6)

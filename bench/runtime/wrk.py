@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import pathlib
 import subprocess
 import tempfile
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from bench.runtime import report
+
 if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable
+
     from bench.runtime.requests import Request
     from bench.runtime.servers import Server
 
@@ -38,8 +44,19 @@ class Result(NamedTuple):
     """Answers that were not 2xx."""
 
 
-def load(server: Server, request: Request, connections: int, seconds: float) -> Result:
-    """Load a server and return what was seen; ends the program if a connection broke."""
+def compare(
+    servers: Iterable[Server], request: Request, connections: int, options: argparse.Namespace
+) -> dict[str, Result]:
+    """Load each server in turn; return the medians of each."""
+    ways = {one.name: functools.partial(load, one, request, connections, options.seconds) for one in servers}
+    return report.compare(options.rounds, ways)
+
+
+def load(server: Server, request: Request, connections: int, seconds: float, *, may_refuse: bool = False) -> Result:
+    """Load a server and return what was seen; ends the program if a connection broke, or an answer was not 2xx.
+
+    Who `may_refuse` does so in less time than an answer takes: the rate is that of good answers, the rest is of all.
+    """
     with tempfile.TemporaryDirectory() as folder:
         body, script = pathlib.Path(folder, "body"), pathlib.Path(folder, "script.lua")
         body.write_bytes(request.body)
@@ -57,10 +74,12 @@ def load(server: Server, request: Request, connections: int, seconds: float) -> 
         ]
         command += [f"http://127.0.0.1:{server.port}{request.path}", "--", str(body), *headers]
         before = server.cpu_seconds()
-        text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        text = subprocess.run(command, check=True, capture_output=True, text=True, timeout=seconds + 60).stdout
         used = server.cpu_seconds() - before
     seen = json.loads(text.splitlines()[-1])
     if seen["broken"]:
         raise SystemExit(f"{server.name}: {seen['broken']} connections broke or timed out")
-    count = max(1, seen["requests"])
-    return Result(seen["requests"] / seen["us"] * 1e6, seen["p50"], seen["p99"], used / count * 1e6, seen["refused"])
+    if seen["refused"] and not may_refuse:
+        raise SystemExit(f"{server.name}: {seen['refused']} answers were not 2xx")
+    count, good = max(1, seen["requests"]), seen["requests"] - seen["refused"]
+    return Result(good / seen["us"] * 1e6, seen["p50"], seen["p99"], used / count * 1e6, seen["refused"])
