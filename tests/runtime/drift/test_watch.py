@@ -80,7 +80,7 @@ def test_the_counts_are_those_of_the_reference_for_the_same_rows() -> None:
     assert list(snapshot.total) == [feature.counts for feature in REFERENCE.features]
 
 
-@hypothesis_settings(deadline=None, max_examples=12)
+@hypothesis_settings(max_examples=12)
 @given(st.floats(0.8, 4.0), st.sampled_from([-1, 1]))
 def test_a_shift_is_found_in_the_feature_that_shifted_and_in_no_other(size: float, sign: int) -> None:
     found = export.document("m", "1", fed(rows(4000, seed=2, shift=sign * size), size=16))
@@ -91,7 +91,7 @@ def test_a_shift_is_found_in_the_feature_that_shifted_and_in_no_other(size: floa
     assert found["features"][0]["p_value"] < 1e-9
 
 
-@hypothesis_settings(deadline=None, max_examples=12)
+@hypothesis_settings(max_examples=12)
 @given(st.integers(1, 10_000))
 def test_rows_like_the_reference_s_are_stable(seed: int) -> None:
     found = export.document("m", "1", fed(rows(4000, seed=seed), size=16))
@@ -109,7 +109,7 @@ def test_a_new_text_and_a_missing_number_are_drift() -> None:
     assert by_name["x.1"]["bins"][-1] == {"bin": "missing", "reference": 0, "rows": 4000}
 
 
-@hypothesis_settings(deadline=None, max_examples=10)
+@hypothesis_settings(max_examples=10)
 @given(st.lists(st.integers(0, 300), min_size=2, max_size=5))
 def test_counts_of_replicas_add_up_to_those_of_one(parts: list[int]) -> None:
     replicas = [fed(rows(count, seed=index), size=4) for index, count in enumerate(parts)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.runtime.fuzz.target import Target
@@ -35,7 +35,7 @@ def test_what_was_found_stays_mended() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::Warning")  # Pillow's, of broken pictures
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(st.data())
 def test_changed_input_is_answered_or_refused_and_never_a_mistake_of_ours(data: st.DataObject) -> None:
     seed = bytearray(data.draw(st.sampled_from(seeds())))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -51,7 +51,6 @@ def as_request(response: oip_pb2.ModelInferResponse) -> oip_pb2.ModelInferReques
     return message
 
 
-@settings(deadline=None)
 @given(st.lists(tensor(), min_size=1, max_size=4, unique_by=lambda item: item.name), st.booleans())
 def test_any_tensors_survive_the_way_there_and_back(given_tensors: list[tensors.Tensor], is_raw: bool) -> None:
     response = tensors.InferResponse("m", "1", tuple(given_tensors), "an id")

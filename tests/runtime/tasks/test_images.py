@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -211,7 +211,6 @@ def test_a_compressed_text_chunk_can_not_blow_up() -> None:
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # its remarks on broken EXIF
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "BMP", "GIF"])
-@settings(deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_a_damaged_picture_gives_pixels_or_a_sentence(form: str, dice: random.Random) -> None:
     whole = bytearray(SMALL[form])
