@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bench.scaling import bars, latency, noise, picture, step, wake
-from bench.scaling.stage import Stage, Usage
+from bench.scaling import bars, latency, memory, noise, picture, step, wake
+from bench.scaling.stage import Stage
 from bench.simulate.__main__ import PODS, compete, load_of
 from foresail_testbed.cluster import Cluster
 from foresail_testbed.options import Options
@@ -62,13 +62,14 @@ def _measured(stage: Stage, options: argparse.Namespace) -> dict[str, Any]:
         "latency": lambda: latency.measure(stage, options.latency_seconds),
     }
     found: dict[str, Any] = {"operator": {}}
-    for name in options.part:
-        if name in parts:
-            print(f"{name} …", flush=True)
-            before = Usage.look()
-            found[name] = parts[name]()
-            found["operator"][name] = Usage.look().since(before)
-    return found
+    with memory.Watcher(stage.usage) as watcher:
+        for name in options.part:
+            if name in parts:
+                print(f"{name} …", flush=True)
+                before = stage.usage()
+                found[name] = parts[name]()
+                found["operator"][name] = stage.usage().since(before)
+    return found | {"memory": memory.trend(watcher.looks)}
 
 
 def _simulated() -> dict[str, float]:

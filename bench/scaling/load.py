@@ -27,7 +27,7 @@ class Seen:
     counts: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     """How often each outcome."""
     answers: list[tuple[float, float]] = dataclasses.field(default_factory=list)
-    """When each answered request was sent, in monotonic seconds, and how many seconds it took."""
+    """When each request that was answered well was sent, in monotonic seconds, and how many seconds it took."""
 
 
 async def run(
@@ -60,7 +60,8 @@ async def _ask(session: aiohttp.ClientSession, url: str, body: bytes, seen: Seen
     try:
         async with session.post(url, data=body) as answer:
             await answer.read()
-            seen.answers.append((began, time.monotonic() - began))
+            if answer.status == 200:
+                seen.answers.append((began, time.monotonic() - began))
             seen.counts["ok" if answer.status == 200 else f"HTTP {answer.status}"] += 1
     except (TimeoutError, aiohttp.ClientError, OSError) as error:
         seen.counts[f"{type(error).__name__}: {error}"] += 1

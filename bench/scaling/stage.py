@@ -14,6 +14,7 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from foresail_testbed import cgroups
 from tests import installation
 
 if TYPE_CHECKING:
@@ -54,6 +55,10 @@ class Stage:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self.api: Client = cluster.api()
+
+    def usage(self) -> Usage:
+        """Return what the operator's processes have used so far."""
+        return Usage.look(self._cluster.run.name)
 
     def store(self) -> None:
         """Start the store of the example models, and wait until it serves."""
@@ -168,14 +173,14 @@ class Usage:
     resident_bytes: int
 
     @classmethod
-    def look(cls) -> Usage:
-        """Read it from /proc: containers are processes of this machine."""
-        cpu, memory = 0.0, 0
+    def look(cls, cluster: str) -> Usage:
+        """Read it from /proc: a cluster's containers are processes of this machine, in groups of its name."""
+        cpu, memory, groups = 0.0, 0, cgroups.root_of(cluster, "").encode()
         for folder in Path("/proc").iterdir():
             try:
                 if b"foresail_operator" not in (folder / "cmdline").read_bytes().replace(b"-", b"_"):
                     continue
-                if b"kubepods" not in (folder / "cgroup").read_bytes():
+                if groups not in (folder / "cgroup").read_bytes():
                     continue
                 fields = (folder / "stat").read_text().rpartition(")")[2].split()
                 memory += int((folder / "statm").read_text().split()[1]) * _PAGE
@@ -185,13 +190,9 @@ class Usage:
         return cls(time.monotonic(), cpu, memory)
 
     def since(self, before: Usage) -> dict[str, float]:
-        """Return the share of a core since then, and the memory of both moments in MiB."""
+        """Return the share of a core since then, and the memory now in MiB."""
         share = (self.cpu_seconds - before.cpu_seconds) / (self.at - before.at)
-        return {
-            "cpu_percent": round(100 * share, 1),
-            "mebibytes_before": round(before.resident_bytes / 2**20, 1),
-            "mebibytes_after": round(self.resident_bytes / 2**20, 1),
-        }
+        return {"cpu_percent": round(100 * share, 1), "mebibytes": round(self.resident_bytes / 2**20, 1)}
 
 
 def wait(holds: Any, seconds: float, what: str) -> Any:

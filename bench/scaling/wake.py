@@ -37,7 +37,7 @@ def measure(stage: Stage, wakes: int, seconds: float) -> dict[str, Any]:
             print(f"  {number + 1}: {status} after {took:.2f} s; {(told or {}).get('phases')}", flush=True)
     finally:
         stage.delete(NAME)
-    return report(rounds)
+    return report(rounds) | {"wakes_wished_for": wakes}
 
 
 def _told(stage: Stage, before: Any) -> Any:
