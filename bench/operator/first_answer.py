@@ -3,7 +3,8 @@
 A cluster of one real node with the chart installed and every image on it. Each run applies a tabular model under a
 new name and asks through its Service, on a connection of its own and again 20 ms after each refusal, until it is
 answered. Phases are watch events, the start of the runtime's process (from /proc) and the times of its log lines; all
-of it is one machine, so one clock. The model comes from a ConfigMap, so a fetch costs nothing.
+of it is one machine, so one clock. The model comes from a ConfigMap, so a fetch costs nothing. One
+more run, the first, does not count: it fills the page cache, as any earlier pod of the image would have.
 """
 
 from __future__ import annotations
@@ -70,7 +71,9 @@ def main() -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "first-answer.json").write_text(json.dumps(result, indent=1) + "\n")
     print(table(runs))
-    return 0 if all(found["whole"][name] <= bar for name, bar in BARS.items()) else 1
+    missed = [f"{name} {found['whole'][name]} s" for name, bar in BARS.items() if found["whole"][name] > bar]
+    print("MISSED: " + ", ".join(missed) if missed else "every bar was met")
+    return 1 if missed else 0
 
 
 def summary(runs: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
@@ -157,7 +160,7 @@ async def _measure(cluster: Cluster, count: int) -> list[dict[str, Any]]:
         try:
             for number in range(count + 1):
                 found = await _once(cluster, watcher, model | {"metadata": {"name": f"fraud-{number}"}})
-                if number:  # the first one fills the page cache, as any earlier pod of the image would have
+                if number:
                     runs.append(found)
                     print(json.dumps(found), flush=True)
         finally:

@@ -64,7 +64,8 @@ class Operator:
         self._plane = plane
         self._package = package
         self._command = command or (sys.executable, "-c", _AS_THE_IMAGE)
-        self._folder = Path(tempfile.mkdtemp(prefix="foresail-bench-"))
+        self._folder = plane.run.folder / "account"
+        self._folder.mkdir(mode=0o700)
         token = plane.kubectl("-n", NAMESPACE, "create", "token", ACCOUNT, "--duration=4h").strip()
         for file, text in (("token", token), ("namespace", NAMESPACE)):
             (self._folder / file).write_text(text)
