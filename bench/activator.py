@@ -1,6 +1,6 @@
 """What the activator costs: memory for a connection that waits, and time for a request that passes through it.
 
-Everything is on loopback in this one process's children; run it on a quiet machine.
+Everything is on loopback, in this process and a child: `.venv/bin/python -m bench.activator`, on a quiet machine.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import multiprocessing
 import pathlib
 import statistics
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import uvloop
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 PORT = activator.port(9000, "http")
 REPLICA = 18990
+SECONDS = 30.0
+"""How long anything here is waited for."""
 REQUEST = b"GET / HTTP/1.1\r\nHost: model\r\n\r\n"
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -58,11 +60,14 @@ async def hold(pipe: Connection) -> None:
         pipe.send((held.requests, resident_kibibytes()))
 
 
-async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer like the smallest of models."""
-    while await reader.read(4096):
-        writer.write(ANSWER)
-    writer.close()
+class Replica(asyncio.Protocol):
+    """Answers like the smallest of models."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass of it
+
+    def data_received(self, _: bytes) -> None:
+        self.transport.write(ANSWER)
 
 
 async def ask(port: int, count: int) -> list[float]:
@@ -84,20 +89,25 @@ async def measure(pipe: Connection, connections: int, requests: int) -> None:
     for _, writer in waiting:
         writer.write(REQUEST)
     held, full = 0, empty
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + SECONDS
     while held < connections and time.monotonic() < deadline:
         pipe.send("look")
         held, full = pipe.recv()
-    print(f"{held} held connections: {(full - empty) / max(held, 1):.2f} KiB each (process {full / 1024:.0f} MiB)")
-    server = await asyncio.start_server(serve, "127.0.0.1", REPLICA, backlog=4096)
+    if held < connections:
+        raise SystemExit(f"only {held} of {connections} connections are held after {SECONDS:g} s")
+    print(f"{held} held connections: {(full - empty) / held:.2f} KiB each (process {full / 1024:.0f} MiB)")
+    server = await asyncio.get_running_loop().create_server(Replica, "127.0.0.1", REPLICA, backlog=4096)
     began = time.perf_counter()
     pipe.send("ready")
     pipe.recv()
-    await asyncio.gather(*(reader.readexactly(len(ANSWER)) for reader, _ in waiting))
+    async with asyncio.timeout(SECONDS):
+        await asyncio.gather(*(reader.readexactly(len(ANSWER)) for reader, _ in waiting))
     print(f"all of them answered {time.perf_counter() - began:.2f} s after a replica was ready")
     for _, writer in waiting:
         writer.close()
-    direct, spliced = await ask(REPLICA, requests), await ask(PORT, requests)
+    async with asyncio.timeout(SECONDS):
+        await ask(PORT, requests)  # both are warm before the first is timed
+        direct, spliced = await ask(REPLICA, requests), await ask(PORT, requests)
     added = (statistics.median(spliced) - statistics.median(direct)) * 1e6
     print(f"a request: p50 {statistics.median(direct) * 1e6:.0f} µs direct, {added:+.0f} µs through the activator")
     pipe.send("end")
@@ -118,6 +128,7 @@ def main() -> None:
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(target=holder, args=(theirs,))
     process.start()
+    theirs.close()  # so that it hears of our end
     try:
         uvloop.run(measure(ours, wish.connections, wish.requests))
     finally:
