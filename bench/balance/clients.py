@@ -56,8 +56,8 @@ class Clients:
                     self.failures[repr(error)] += 1
                     reader = writer = None
                     continue
-                latencies.append(time.perf_counter() - due)
                 if head.startswith(b"http/1.1 200"):
+                    latencies.append(time.perf_counter() - due)
                     self.answered += 1
                 else:
                     self.failures[head.partition(b"\r\n")[0].decode()] += 1
