@@ -63,7 +63,7 @@ check-lint: install
 # What was found of unchanged files holds for every checkout.
 check-types: export MYPY_CACHE_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/foresail/mypy
 check-types: install
-	$(BIN)/mypy operator runtime testbed demo scripts tests
+	$(BIN)/mypy operator runtime testbed demo scripts tests bench
 
 check-layers: install
 	$(BIN)/lint-imports
