@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -20,6 +21,7 @@ import pytest
 
 from foresail_runtime import contract
 from foresail_runtime.grpc import oip_pb2
+from foresail_runtime.web import status
 from tests.runtime.conftest import MODELS, save_model
 
 if TYPE_CHECKING:
@@ -293,9 +295,13 @@ async def test_a_crash_names_the_model_that_ran_among_several(
         url = f"http://127.0.0.1:{port}/v2/models"
         tensor = {"name": "x", "shape": [], "datatype": "INT64", "data": [2**62]}
         hanging = asyncio.create_task(session.post(f"{url}/bad/infer", json={"inputs": [tensor]}))
-        for _ in range(50):
-            async with session.post(f"{url}/good/infer", json=BODY) as response:
-                assert response.status == 200
+        async with asyncio.timeout(PATIENCE):
+            model = None
+            while model != "bad":  # once its run has begun, each end of the other's leaves it alone there
+                async with session.post(f"{url}/good/infer", json=BODY) as response:
+                    assert response.status == 200
+                left = contract.Termination.decode((tmp_path / "termination").read_text())
+                model = left and left.model
         process.process.send_signal(signal.SIGSEGV)
         with pytest.raises(aiohttp.ClientError):
             await hanging
@@ -333,7 +339,7 @@ class Clients:
                     self.enough.set()
 
 
-@pytest.mark.parametrize("drain", ["0", "2"], ids=["no drain", "time to look while it drains"])
+@pytest.mark.parametrize("drain", ["0", "3600"], ids=["no drain", "time to look while it drains"])
 async def test_sigterm_under_load_loses_no_request(
     start: Start, tmp_path: pathlib.Path, mlp: pathlib.Path, drain: str
 ) -> None:
@@ -349,6 +355,7 @@ async def test_sigterm_under_load_loses_no_request(
         async with aiohttp.ClientSession() as session, session.get(f"{clients.url}{contract.READY_PATH}") as response:
             assert (response.status, (await response.json())["state"]) == (503, "draining")
             assert response.headers["Connection"] == "close"
+        process.process.send_signal(signal.SIGTERM)
     assert await process.code() == 0
     await asyncio.wait_for(asyncio.gather(*clients.tasks), PATIENCE)
     assert clients.lost == []
@@ -413,22 +420,22 @@ async def test_a_stop_before_the_model_is_there_ends_at_once(start: Start, tmp_p
     silent.close()
 
 
-async def test_a_probe_that_comes_while_the_server_starts_is_held_and_answered_the_moment_it_is_ready(
-    start: Start, tmp_path: pathlib.Path
-) -> None:
+async def test_a_probe_that_comes_while_the_server_starts_is_held(start: Start, tmp_path: pathlib.Path) -> None:
     pod, port = in_a_pod(tmp_path)
     await start("serve", **pod)
     await listens(port)
     probe = {"User-Agent": "kube-probe/1.37"}
     async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
-        first = await session.get(contract.READY_PATH, headers=probe)
-        while first.status != 200:  # a slow machine: the next probe is held as well
-            assert (await first.json())["state"] in {"starting", "loading", "warming"}
-            first = await session.get(contract.READY_PATH, headers=probe)
+        asked = time.monotonic()
+        answer = await session.get(contract.READY_PATH, headers=probe)
+        while answer.status != 200:  # a slow machine: the next probe is held as well
+            assert time.monotonic() - asked > status.HOLD_SECONDS / 2
+            assert (await answer.json())["state"] in {"starting", "loading", "warming"}
+            asked = time.monotonic()
+            answer = await session.get(contract.READY_PATH, headers=probe)
         load = contract.Load.decode(await (await session.get(contract.LOAD_PATH)).read())
     assert set(load.phases) == set(contract.START_PHASES)
     assert load.age_seconds is not None
-    assert load.age_seconds - sum(load.phases.values()) < 0.5, "it was answered when the server was ready"
 
 
 async def test_who_comes_to_a_container_started_again_waits_until_it_is_ready(
