@@ -204,6 +204,8 @@ def _warm(path: Path, engine: Engine, description: ModelDescription, settings: S
         runner, profile = fixed.warm(engine, warm_up)
     if runner is not engine:
         use = _use(path, runner.signature, description, settings)
+    if use.picture is not None and (trial := use.picture.trial()) is not None:
+        use = _use(path, warmup.shown(runner, trial), description, settings)
     return Loaded(path, engine, runner, _allowed(profile, use), use)
 
 

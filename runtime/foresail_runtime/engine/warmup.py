@@ -149,6 +149,21 @@ def zeros(signature: Signature) -> dict[str, npt.NDArray[Any]]:
     }
 
 
+def shown(engine: Warmable, given: tensors.Tensor) -> Signature:
+    """Return the signature with what a run on this shows of the outputs' shapes, the first dimensions left out.
+
+    It is as it was where the run fails.
+    """
+    signature = engine.signature
+    try:
+        arrays = engine.run({given.name: given.array}, engine.output_names)
+    except errors.ForesailError:
+        return signature
+    shapes = dict(zip(engine.output_names, (array.shape for array in arrays), strict=True))
+    outputs = [spec._replace(shape=(*spec.shape[:1], *shapes[spec.name][1:])) for spec in signature.outputs]
+    return dataclasses.replace(signature, outputs=tuple(outputs))
+
+
 def unmeasured(signature: Signature) -> Profile:
     """Return what can be said without a run: the signature alone decides."""
     batched = is_batched(signature)

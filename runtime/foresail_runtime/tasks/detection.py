@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from PIL import Image
 
 from foresail_runtime import errors, tensors
 from foresail_runtime.tasks import (
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
-    from PIL import Image
 
     from foresail_runtime.room import Budget
 
@@ -57,9 +57,14 @@ class Detector:
     """The last part of the path that its pictures are sent to."""
 
     def __init__(
-        self, signature: tensors.Signature, names: Mapping[int, str] | None = None, *, guessed: bool = True
+        self,
+        signature: tensors.Signature,
+        names: Mapping[int, str] | None = None,
+        *,
+        file: str = "",
+        guessed: bool = True,
     ) -> None:
-        """Read the signature; `names` are the classes of a labels file, used where the metadata has none.
+        """Read the signature; `names` are the classes of the labels file `file`, used where the metadata has none.
 
         Where there are no names at all, those that everyone knows are `guessed` by their number.
 
@@ -81,7 +86,9 @@ class Detector:
         own = labels.from_metadata(signature.metadata)
         known, self._head = self._fitting(signature, shape, (own,) if own else (dict(names or {}), {}))
         self._points = None if self._finished else _points(signature, self._head.class_count)
+        self._named_by = "the model's metadata" if own else f"the labels file {file}"
         layout = layouts.choose(shape, self._head)
+        self._is_open = layout is None
         if layout is None and own and layouts.choose(shape, self._head.with_classes(None)) is not None:
             raise _misnamed(shape, len(own))
         if layout is None and -1 not in shape[1:]:
@@ -124,6 +131,10 @@ class Detector:
     def size(self) -> tuple[int, int]:
         """Width and height of the model's input."""
         return self._input.width, self._input.height
+
+    def trial(self) -> tensors.Tensor | None:
+        """Return a picture of nothing, for a run that tells how outputs are read; None where their shapes told it."""
+        return self._input.tensor(Image.new("RGB", self.size)) if self._is_open else None
 
     @property
     def part(self) -> str | None:
@@ -198,8 +209,8 @@ class Detector:
         count, most = self._head.class_count, int(found.classes.max(initial=0))
         if count is not None and most >= count:
             raise errors.ModelFailed(
-                f"the model gives class {most}, and there are names of {count} classes, 0 to {count - 1}: name all, "
-                "and before them the background where that is class 0, as torchvision's is"
+                f"the model gives class {most}, and {self._named_by} names {count} classes, 0 to {count - 1}: name "
+                "all, and before them the background where that is class 0, as torchvision's is"
             )
 
     def _in_pixels(self, found: layouts.Candidates) -> layouts.Candidates:

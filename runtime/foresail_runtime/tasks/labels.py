@@ -71,17 +71,22 @@ def from_metadata(metadata: Mapping[str, str]) -> dict[int, str]:
     return {}
 
 
+def file(folder: pathlib.Path | None) -> pathlib.Path | None:
+    """Return the labels file in the model's folder; None where there is none."""
+    places = [folder / name for name in FILES] if folder is not None else []
+    return next((path for path in places if path.is_file() and path.stat().st_size <= _MAX_BYTES), None)
+
+
 def beside(folder: pathlib.Path | None) -> dict[int, str]:
     """Read the names from a labels file in the model's folder; empty where there is none.
 
     Raises:
         ModelUnusable: The file is there and can't be read as names.
     """
-    for name in FILES if folder is not None else ():
-        path = folder / name  # type: ignore[operator]  # not None where the loop runs
-        if path.is_file() and path.stat().st_size <= _MAX_BYTES:
-            return parse(path.read_text(encoding="utf-8-sig", errors="replace"), f"the labels file {name}")
-    return {}
+    path = file(folder)
+    if path is None:
+        return {}
+    return parse(path.read_text(encoding="utf-8-sig", errors="replace"), f"the labels file {path.name}")
 
 
 def counts(names: Mapping[int, str]) -> tuple[int | None, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from foresail_runtime import logs
 from foresail_runtime.tasks import choose, labels
 
 if TYPE_CHECKING:
@@ -32,9 +33,16 @@ def describe(
     # Imported here: Pillow is no use to a model that takes no pictures.
     from foresail_runtime.tasks import classification, detection  # noqa: PLC0415
 
-    make = detection.Detector if task == choose.DETECTION else classification.Classifier
-    names = labels.beside(folder)
-    made = make(signature, names, guessed=guessed)
+    names, found = labels.beside(folder), labels.file(folder)
+    file = found.name if found is not None else ""
+    made = (
+        detection.Detector(signature, names, file=file, guessed=guessed)
+        if task == choose.DETECTION
+        else classification.Classifier(signature, names, guessed=guessed)
+    )
     if names and not labels.from_metadata(signature.metadata) and not made.labels.has(names):
-        log.warning("the labels file beside the model is not used: its names are of another number of classes")
+        log.warning(
+            "the labels file beside the model is not used: its names are of another number of classes",
+            extra=logs.fields(file=file),
+        )
     return made

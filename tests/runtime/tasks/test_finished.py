@@ -277,7 +277,7 @@ def test_rows_that_may_be_pictures_are_boxes_where_they_are_called_so(
 
 def test_a_class_beyond_the_names_is_refused() -> None:
     """With names of 91 for 0 to 90, or of 80 without the background, all the others would have been wrong."""
-    with pytest.raises(errors.ModelFailed, match="class 2, and there are names of 2 classes, 0 to 1: name all"):
+    with pytest.raises(errors.ModelFailed, match="class 2, and the model's metadata names 2 classes, 0 to 1: name all"):
         answer(signature(TORCHVISION, 1, ("",), {"names": "['cat', 'dog']"}), TORCHVISION)
 
 
