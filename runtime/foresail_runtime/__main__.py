@@ -52,8 +52,8 @@ def _parser() -> argparse.ArgumentParser:
     serve = commands.add_parser(
         "serve",
         help="serve a model over HTTP and gRPC",
-        description="Serve an ONNX model. Without MODEL, the description that "
-        f"{contract.ENV_DESCRIPTION} names is served, as in a pod.",
+        description="Serve an ONNX model. Without MODEL, the folder of models is served that "
+        f"{ENV_REPOSITORY} names, or the description that {contract.ENV_DESCRIPTION} names, as in a pod.",
     )
     serve.add_argument(
         "model",
