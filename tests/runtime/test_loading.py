@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import onnx
 import pytest
 
@@ -60,31 +59,12 @@ async def test_detectors_with_a_row_a_box_share_no_run(
     ]
 
 
-def silent_detector(path: pathlib.Path, **metadata: str) -> pathlib.Path:
-    """Write a detector of 80 classes whose output's declared shape says nothing of them: its sizes are computed."""
-    node = onnx.helper.make_node
-    boxes = np.zeros((1, 84, 21), np.float32)
-    boxes[0, :5, 0] = 16, 16, 20, 20, 0.9
-    end = np.array([84, 21], np.float32)
-    constants = {"all": boxes, "axes": np.array([1, 2]), "start": np.array([0, 0]), "end": end}
-    nodes = [node("Constant", [], [name], value=onnx.numpy_helper.from_array(it)) for name, it in constants.items()]
-    nodes += [
-        node("ReduceMin", ["images"], ["least"], keepdims=0),
-        node("Sub", ["least", "least"], ["nothing"]),
-        node("Add", ["nothing", "end"], ["sizes"]),
-        node("Cast", ["sizes"], ["stop"], to=onnx.TensorProto.INT64),
-        node("Slice", ["all", "start", "stop", "axes"], ["output0"]),
-    ]
-    outputs = {"output0": (FLOAT, (1, "A", "B"))}
-    return save_model(path, nodes, {"images": (FLOAT, (1, 3, 32, 32))}, outputs, **metadata)
-
-
 async def test_names_of_too_few_classes_are_left_aside_whether_a_shape_says_so_or_a_run(
     serve: Callable[..., Any], tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Where only a run did, each picture was answered 500, and nothing named the file."""
     (tmp_path / "labels.txt").write_text("cat\ndog\n")
-    server = await serve(silent_detector(tmp_path / "detector.onnx"), {"task": "object-detection"})
+    server = await serve(spotter.save_untold(tmp_path / "detector.onnx"), {"task": "object-detection"})
     status, answer, _ = await server.call("POST", "/v2/models/m/detect", data=spotter.picture())
     assert (status, [found["class_name"] for found in answer["detections"]]) == (200, ["person"])
     (warning,) = [one for one in caplog.records if "is not used" in one.getMessage()]
@@ -94,7 +74,7 @@ async def test_names_of_too_few_classes_are_left_aside_whether_a_shape_says_so_o
 async def test_a_model_whose_own_names_a_run_contradicts_is_not_served(
     serve: Callable[..., Any], tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path = silent_detector(tmp_path / "detector.onnx", names="['cat', 'dog']")
+    path = spotter.save_untold(tmp_path / "detector.onnx", names="['cat', 'dog']")
     with pytest.raises(AssertionError, match="the server ended with 1"):
         await serve(path, {"task": "object-detection"})
     assert "metadata names 2 classes, and its output [1, 84, 21]" in caplog.text

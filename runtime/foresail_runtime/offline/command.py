@@ -219,7 +219,7 @@ def choose_job(model: Model, source: Source, options: argparse.Namespace) -> Job
     Raises:
         Refused: The model does not fit the input.
     """
-    from foresail_runtime.engine import cores  # noqa: PLC0415
+    from foresail_runtime.engine import cores, warmup  # noqa: PLC0415
     from foresail_runtime.offline import pictures, rows  # noqa: PLC0415
     from foresail_runtime.offline.chunks import Refused  # noqa: PLC0415
     from foresail_runtime.tasks import fit  # noqa: PLC0415
@@ -235,6 +235,8 @@ def choose_job(model: Model, source: Source, options: argparse.Namespace) -> Job
     if columns:
         raise Refused(f"--columns is for rows, and {options.input} has pictures: take it away")
     task = fit.find(options.task, model.signature, model.path.parent).picture
+    if task is not None and (trial := task.trial()) is not None:
+        task = fit.find(options.task, warmup.shown(model.engine, trial), model.path.parent).picture
     if task is None:
         raise Refused(f"{options.model} takes no pictures: give it a file of rows, or say its --task")
     max_pixels = settings.read(dict(os.environ)).max_pixels

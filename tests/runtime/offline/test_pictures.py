@@ -167,3 +167,15 @@ def test_a_reference_is_learnt_of_boxes_where_pictures_have_any_number(
     assert foresail("reference", model, seen, tmp_path / "r.json", "--task", "object-detection") == 0
     learnt = {feature["name"]: feature for feature in json.loads((tmp_path / "r.json").read_text())["features"]}
     assert sum(learnt["output.4"]["counts"]) == 3
+
+
+def test_names_of_too_few_classes_are_left_aside_where_only_a_run_says_so(
+    foresail: Foresail, tmp_path: pathlib.Path, lines: Lines
+) -> None:
+    model = spotter.save_untold(tmp_path / "model.onnx")
+    (tmp_path / "labels.txt").write_text("cat\ndog\n")
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures/one.png").write_bytes(spotter.picture())
+    assert foresail("batch", model, tmp_path / "pictures", tmp_path / "out.jsonl", "--task", "object-detection") == 0
+    (row,) = lines(tmp_path / "out.jsonl")
+    assert [found["class_name"] for found in row["detections"]] == ["person"]
