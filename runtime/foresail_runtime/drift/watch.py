@@ -162,7 +162,10 @@ class Watch:
             log.exception("drift is no longer watched")
 
     def _take(self, inputs: Mapping[str, npt.NDArray[Any]], names: Sequence[str], outputs: Sequence[Any]) -> None:
-        """Copy some rows: the arrays are views of whole requests and answers, which must not be kept."""
+        """Copy some rows: the arrays are views of whole requests and answers, which must not be kept.
+
+        What is told of are the inputs' rows: outputs may have a row a find.
+        """
         most = 0
         for name in self._inputs:
             most = max(most, self._keep((features.INPUT, name), inputs[name]))
@@ -170,10 +173,10 @@ class Watch:
             if (features.OUTPUT, name) in self._bins:
                 most = max(most, self._keep((features.OUTPUT, name), array))
         self._held_rows += most
-        self._rows += most
+        self._rows += max((len(_some(array)) for array in inputs.values() if array.ndim), default=0)
 
     def _keep(self, key: tuple[str, str], array: npt.NDArray[Any]) -> int:
-        rows = array[:: max(1, -(-len(array) // ROWS_A_RUN))]
+        rows = _some(array)
         if not len(rows):  # an output that found nothing
             return 0
         if rows.nbytes > _LARGE_BYTES:  # counted at once, so that little memory is held
@@ -202,6 +205,11 @@ class Watch:
             self._stride = min(MAX_STRIDE, max(1, math.ceil(share / self._cost)))
             self._looked, self._seconds_since = end, 0.0
         self._left = self._stride
+
+
+def _some(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return up to ROWS_A_RUN rows, spread over all."""
+    return array[:: max(1, -(-len(array) // ROWS_A_RUN))]
 
 
 def _join(arrays: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:

@@ -195,6 +195,21 @@ def test_rows_of_different_lengths_and_runs_without_rows_are_counted_side_by_sid
     assert made.snapshot().rows == 8
 
 
+def test_the_rows_that_are_told_of_are_those_that_came_in_however_many_finds_an_output_has() -> None:
+    detector = tensors.Signature(
+        (tensors.TensorSpec("images", tensors.FP32, (-1, 3, 4, 4)),),
+        (tensors.TensorSpec("output", tensors.FP32, (-1, 7)),),
+    )
+    views = features.views(detector, ("output",))
+    run = {"images": np.zeros((2, 3, 4, 4), np.float32)}, {"output": np.ones((9, 7), np.float32)}
+    collector = collect.Collector(views)
+    collector.add(*run)
+    made = watch.Watch(collector.reference("m", 10), views, Clock())
+    made.see(run[0], ["output"], list(run[1].values()))
+    assert made.snapshot().rows == 2
+    assert {sum(counts) for counts in made.snapshot().total} == {2, 9}
+
+
 def test_a_mistake_of_ours_that_shows_when_counts_are_read_is_said_once_and_the_counts_are_read(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
