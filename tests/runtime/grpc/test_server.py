@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import grpc
 import pytest
@@ -15,9 +15,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from foresail_runtime import errors, health
 from foresail_runtime.grpc import oip_pb2, reflect, server, service
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from tests.runtime.timing import until
 
 Code = grpc.StatusCode
 MAX_MESSAGE_BYTES = 1_000_000
@@ -27,12 +25,6 @@ async def refused(call: Any) -> tuple[grpc.StatusCode, str]:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call
     return caught.value.code(), caught.value.details() or ""
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():  # what is waited for has no event of its own
-            await asyncio.sleep(0)
 
 
 async def test_the_server_and_its_model_say_that_they_are_there(bench: Any) -> None:
@@ -386,9 +378,9 @@ async def test_a_stop_ends_what_is_in_flight_and_takes_nothing_more(bench: Any, 
     call = bench.call("ModelInfer")
     first = call(make_request(id="last"))
     await until(lambda: bench.model.batcher.busy)
-    stop = asyncio.create_task(bench.server.stop(5))
+    stop = asyncio.create_task(bench.server.stop(60))
     async with grpc.aio.insecure_channel(f"127.0.0.1:{bench.port}") as late:
-        code, _ = await refused(bench.call("ModelInfer", late)(make_request(), timeout=5))
+        code, _ = await refused(bench.call("ModelInfer", late)(make_request(), timeout=1))
     assert code in (Code.UNAVAILABLE, Code.CANCELLED, Code.DEADLINE_EXCEEDED)
     bench.engine.go.set()
     assert (await first).id == "last"
