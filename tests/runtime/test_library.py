@@ -530,5 +530,5 @@ async def test_threads_of_unloaded_versions_end(root: pathlib.Path, begin: Begin
         server.app.serving.model("a").batcher.feeder.inline = False  # as if it took long: it gets a thread
         assert await answer(server, "a") == (200, ("1", float(number)))
     async with asyncio.timeout(PATIENCE):
-        while sum(thread.name.startswith("engine") for thread in threading.enumerate()) > 1:
+        while sum(thread.name.startswith("engine") for thread in threading.enumerate()) != 1:
             await asyncio.sleep(0.01)

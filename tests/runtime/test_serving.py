@@ -12,22 +12,15 @@ from foresail_runtime import contract, errors, health, lobby, metrics, serving
 from foresail_runtime.health import State
 from foresail_runtime.model import Model
 from foresail_runtime.tensors import ModelInfo, Signature
+from tests.runtime.timing import Clock
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 50.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(50.0)
 
 
 @pytest.fixture

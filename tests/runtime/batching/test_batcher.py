@@ -13,6 +13,7 @@ import pytest
 from foresail_runtime import errors, tensors
 from foresail_runtime.batching import batcher, feeder, plan
 from foresail_runtime.tensors import InferRequest, Tensor
+from tests.runtime.timing import Clock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -94,17 +95,9 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(100.0)
 
 
 @pytest.fixture

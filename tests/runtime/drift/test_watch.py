@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from foresail_runtime import tensors
 from foresail_runtime.drift import collect, compare, export, features, watch, window
+from tests.runtime.timing import Clock
 
 if TYPE_CHECKING:
     from foresail_runtime.drift.reference import Reference
@@ -22,13 +23,6 @@ SIGNATURE = tensors.Signature(
 )
 VIEWS = features.views(SIGNATURE, ("y",))
 Rows = tuple[dict[str, Any], dict[str, Any]]
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def rows(count: int, seed: int, shift: float = 0.0) -> Rows:

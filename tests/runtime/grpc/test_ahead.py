@@ -5,23 +5,15 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import grpc
 import pytest
 
 from foresail_runtime.grpc import ahead, server
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from tests.runtime.timing import until
 
 PATIENCE_SECONDS = 10.0
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while not condition():
-            await asyncio.sleep(0)
 
 
 def rush(call: Any, make_request: Any, count: int) -> list[asyncio.Future[Any]]:

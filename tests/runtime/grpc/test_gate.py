@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import grpc
 import pytest
 
 from foresail_runtime import errors
 from foresail_runtime.grpc import gate
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from tests.runtime.timing import until
 
 LIMIT = 100
 
@@ -56,12 +54,6 @@ class Bench:
 async def settle() -> None:
     for _ in range(5):
         await asyncio.sleep(0)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0)
 
 
 @pytest.fixture

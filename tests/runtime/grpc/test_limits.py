@@ -12,6 +12,7 @@ import pytest
 
 from foresail_runtime import errors
 from foresail_runtime.grpc import oip_pb2, server
+from tests.runtime.timing import until
 
 if TYPE_CHECKING:
     import pathlib
@@ -68,12 +69,6 @@ async def refused(call: Any) -> tuple[grpc.StatusCode, str]:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call
     return caught.value.code(), caught.value.details() or ""
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while not condition():
-            await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize(

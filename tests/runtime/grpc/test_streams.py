@@ -10,21 +10,14 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from foresail_runtime.grpc import server
+from tests.runtime.timing import until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tests.runtime.grpc.conftest import Bench
 
 GRACE_SECONDS = 60.0
 PATIENCE_SECONDS = 5.0
 TRIES = 3
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while not condition():
-            await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize("queue_count", [100])

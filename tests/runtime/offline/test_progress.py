@@ -7,18 +7,12 @@ import io
 import pytest
 
 from foresail_runtime.offline import progress
+from tests.runtime.timing import Clock
 
 
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def test_a_terminal_shows_one_line_that_is_written_over() -> None:

@@ -142,3 +142,6 @@ def test_what_is_no_model_is_left_to_the_engine(tmp_path: pathlib.Path, data: by
 def test_real_models_are_walked_whole(mlp: pathlib.Path, nanodet: pathlib.Path) -> None:
     for path in (mlp, nanodet):
         assert list(external.locations(path.read_bytes())) == []
+        model = onnx.load(path)
+        model.graph.initializer.append(tensor("last.bin", "last"))
+        assert list(external.locations(model.SerializeToString())) == ["last.bin"]

@@ -12,6 +12,7 @@ import pytest
 
 from foresail_runtime import contract
 from foresail_runtime.settings import POD_CONNECTION_SECONDS, Settings
+from tests.runtime.timing import until
 
 if TYPE_CHECKING:
     import pathlib
@@ -338,12 +339,6 @@ def pipelined(server: Server) -> int:
     """Return how many requests wait on the only connection for the one before them."""
     (connection,) = server.app._http._connections()
     return len(connection._messages)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not condition():
-            await asyncio.sleep(0.001)
 
 
 async def test_a_client_that_hangs_up_leaves_the_queue(server: Server) -> None:

@@ -15,6 +15,7 @@ import pytest
 from foresail_runtime.grpc import connections
 from tests.runtime.authorities import Authority
 from tests.runtime.conftest import FLOAT, save_model
+from tests.runtime.timing import until
 
 if TYPE_CHECKING:
     import pathlib
@@ -73,12 +74,6 @@ async def ask(server: Server, data: bytes, context: ssl.SSLContext | None = None
     OPEN.append(writer)
     writer.write(data)
     return reader
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 def under_way(server: Server) -> bool:
