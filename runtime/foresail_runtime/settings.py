@@ -1,6 +1,6 @@
 """What can be set from outside: environment variables, read once at the start, and the command line over them.
 
-The names of variables that the operator writes are in `contract`; the others are here and in docs/reference.
+The names of variables that the operator writes are in `contract`; the others are here and in docs/runtime.md.
 """
 
 from __future__ import annotations

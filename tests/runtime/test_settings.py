@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import re
 from typing import Any
 
 import pytest
@@ -12,9 +13,19 @@ from foresail_runtime import contract, settings
 DOCUMENT = pathlib.Path(__file__).parents[2] / "docs" / "runtime.md"
 
 
-def test_the_documentation_has_every_variable() -> None:
-    text = DOCUMENT.read_text()
-    assert [variable for variable in settings.VARIABLES if f"`{variable}`" not in text] == []
+def test_the_documentation_has_every_variable_and_the_defaults_that_are_numbers() -> None:
+    page = DOCUMENT.read_text().partition("## Settings")[2].partition("## ")[0]
+    told: dict[str, str] = {}
+    for variables, defaults in re.findall(r"^\| (`[A-Z_]+`(?:, `[A-Z_]+`)*) \| (.+?) \| ", page, re.MULTILINE):
+        names = re.findall(r"[A-Z_]+", variables)
+        cells = defaults.split(", ")[-len(names) :] if len(names) > 1 else [defaults]
+        told |= dict.fromkeys(names, "") | dict(zip(names, cells, strict=False))
+    assert told.keys() == settings.VARIABLES.keys()
+    made = settings.Settings()
+    numbers = {name: re.match(r"([\d.]+)(?=$|:)", cell) for name, cell in told.items()}
+    plain = {name: float(found[1]) for name, found in numbers.items() if found}
+    assert plain == {name: getattr(made, settings.VARIABLES[name][0]) for name in plain}
+    assert len(plain) > 12
 
 
 def test_nothing_set_is_the_defaults() -> None:
