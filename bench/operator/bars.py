@@ -41,7 +41,7 @@ def _burst(run: dict[str, Any]) -> Iterator[str]:
         "memory_mb": MEMORY_MB + MEMORY_MB_A_MODEL * run["count"],
     }
     if beside := report.KSERVE.get(run["count"]):
-        most["cpu_ms"] = float(beside["cpu_ms"])  # type: ignore[arg-type]
+        most["cpu_ms"] = beside.cpu_ms
     yield from _over(run, most)
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-KSERVE: Final = {
-    100: {"children": (4.2, 7.3), "ready": (9.4, 10.5), "cpu_ms": 35, "peak_mb": 98.6},
-    250: {"children": (9.2, 18.2), "ready": (23.3, 25.9), "cpu_ms": 34, "peak_mb": 112.2},
-    500: {"children": (20.6, 39.1), "ready": (51.5, 58.6), "cpu_ms": 37, "peak_mb": 135.3},
-}
+
+class Other(NamedTuple):
+    """What another operator took: 95th percentiles in seconds, and CPU a model."""
+
+    children: float
+    ready: float
+    cpu_ms: float
+
+
+KSERVE: Final = {100: Other(7.3, 10.5, 35), 250: Other(18.2, 25.9, 34), 500: Other(39.1, 58.6, 37)}
 """KServe 0.20's controller under the same work, on 2 cores, one run each (12 writes, 3 dry runs, 21 reads each)."""
 _HEAD: Final = (
     "| models | children p50 / p95 / max s | Ready p50 / p95 s | CPU ms a model until Ready / settled | writes | reads "
@@ -26,7 +31,7 @@ def table(runs: list[dict[str, Any]]) -> str:
 
 def _row(run: dict[str, Any]) -> str:
     children, ready, other = run["children"], run["ready"], KSERVE.get(run["count"])
-    beside = f"{other['children'][1]}, {other['ready'][1]}; {other['cpu_ms']}" if other else ""  # type: ignore[index]
+    beside = f"{other.children}, {other.ready}; {other.cpu_ms}" if other else ""
     cells = (
         run["count"],
         f"{children.get('p50')} / {children.get('p95')} / {children.get('max')}",
@@ -49,7 +54,7 @@ def draw(runs: list[dict[str, Any]], path: Path) -> None:
     for what, colour in (("children", "tab:blue"), ("ready", "tab:green")):
         ours = [(run["count"], run[what]["p95"]) for run in runs if run[what].get("p95")]
         axes.plot(*zip(*ours, strict=True), color=colour, marker="o", label=f"Foresail, {what} p95")
-        other = [(count, values[what][1]) for count, values in KSERVE.items()]  # type: ignore[index]
+        other = [(count, getattr(one, what)) for count, one in KSERVE.items()]
         axes.plot(*zip(*other, strict=True), color=colour, marker="x", linestyle=":", label=f"KServe, {what} p95")
     axes.set(xlabel="models applied at once", ylabel="seconds", ylim=(0, None), xlim=(0, None))
     axes.legend()

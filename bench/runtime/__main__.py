@@ -53,6 +53,8 @@ def main() -> None:
     parts = list(PARTS) if parts == ["all"] else parts
     if unknown := set(parts) - set(PARTS):
         parser.error(f"there is no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    if "peers" in options.parts and not options.peers_folder:
+        parser.error("peers needs the folder with them: --peers-folder FOLDER, or FORESAIL_PEERS=FOLDER")
     if shutil.which("wrk") is None:
         parser.error("wrk is missing: apt-get install wrk")
     missed = [part for part in parts if not importlib.import_module(f"bench.runtime.{part}").main(options)]
