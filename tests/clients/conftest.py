@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 PROGRAMS = pathlib.Path(__file__).parent / "programs"
 MLP = environment.ROOT / "tests/runtime/models/mlp.onnx"
-START_SECONDS = 30.0
-PROGRAM_SECONDS = 120.0
+START_SECONDS = 60.0
+PROGRAM_SECONDS = 300.0
 TYPES = {
     "bool": TensorProto.BOOL,
     "uint8": TensorProto.UINT8,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.clients import environment
-from tests.clients.conftest import MLP, Running
+from tests.clients.conftest import MLP, PROGRAM_SECONDS, Running
 
 if TYPE_CHECKING:
     import pathlib
@@ -96,7 +96,7 @@ def test_perf_analyzer_measures_the_server(mlp: Server, protocol: str) -> None:
     # A number of requests, not a time, and nothing is called unstable: this tests that it can measure, not how fast.
     words += ["--concurrency-range", "2", "--request-count", "200"]
     done = subprocess.run(
-        words, capture_output=True, text=True, timeout=120, check=False,
+        words, capture_output=True, text=True, timeout=PROGRAM_SECONDS, check=False,
         env={**os.environ, "LD_LIBRARY_PATH": os.pathsep.join(map(str, libraries))},
     )  # fmt: skip
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"

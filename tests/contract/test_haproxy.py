@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 MODEL = pathlib.Path(__file__).parents[1] / "runtime/models/mlp.onnx"
 BODY: dict[str, Any] = {"inputs": []}
+PATIENCE = 60.0
 H2_MAX_CONCURRENT_STREAMS = 0x3
 """Of RFC 9113's settings."""
 
@@ -66,7 +67,7 @@ def test_haproxy_takes_the_configuration(spec: dict[str, Any], ipv6: bool, tmp_p
 async def until(look: Callable[[], Awaitable[bool]], what: str) -> None:
     """Look again until it is so."""
     try:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE):
             while not await look():
                 await asyncio.sleep(0.02)
     except TimeoutError:
@@ -158,7 +159,7 @@ async def test_the_way_past_the_proxy_has_the_time_for_which_the_activator_holds
 
 
 async def test_a_channel_takes_as_many_calls_at_a_time_as_at_a_replica(tmp_path: pathlib.Path) -> None:
-    async with haproxies.stage(model(), tmp_path, "127.0.0.9") as stage, session() as client, asyncio.timeout(15):
+    async with haproxies.stage(model(), tmp_path, "127.0.0.9") as stage, session() as client, asyncio.timeout(PATIENCE):
         await knows_a_way(client, stage)
         reader, writer = await asyncio.open_connection("127.0.0.1", stage.ports[contract.GRPC_PORT])
         writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0)))

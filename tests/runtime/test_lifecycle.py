@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     Start = Callable[..., Any]
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 BODY = {"inputs": [{"name": "input", "shape": [1, 32], "datatype": "FP32", "data": [0.5] * 32}]}
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Limited = Callable[..., contextlib.AbstractAsyncContextManager[int]]
 
-PATIENCE_SECONDS = 5.0
+PATIENCE_SECONDS = 30.0
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 HEADERS, RST_STREAM, SETTINGS, ACK, DATA = 1, 3, 4, 1, 0
 END_HEADERS, END_STREAM = 4, 1

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.runtime.grpc.conftest import Bench
 
 GRACE_SECONDS = 60.0
-PATIENCE_SECONDS = 5.0
+PATIENCE_SECONDS = 30.0
 TRIES = 3
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     Start = Callable[..., Any]
 
 EXAMPLES = 8
-PATIENCE = 120.0
+PATIENCE = 300.0
 # What JSON schema can't say: that `data` has as many elements as `shape`, that each input is there once.
 BEYOND_SCHEMA = "positive_data_acceptance"
 
