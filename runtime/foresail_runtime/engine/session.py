@@ -13,7 +13,7 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from foresail_runtime import errors
-from foresail_runtime.engine import convert, devices, providers, signature
+from foresail_runtime.engine import convert, devices, providers, recurrent, signature
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -50,12 +50,19 @@ class Options:
 class Engine:
     """One ONNX Runtime session and what is known about it."""
 
-    def __init__(self, session: ort.InferenceSession, name: str = "", *, allow_fallback: bool = False) -> None:
-        """Run this session; `allow_fallback` leaves to ONNX Runtime what it does when a provider fails in a run."""
+    def __init__(
+        self, session: ort.InferenceSession, name: str = "", *, allow_fallback: bool = False, recurrent_by: str = ""
+    ) -> None:
+        """Run this session.
+
+        `allow_fallback` leaves to ONNX Runtime what it does when a provider fails in a run; `recurrent_by` is the
+        model's operator that ends the process on tensors of no elements, if it has one.
+        """
         self.name: Final = name
         """What the model is called, for those who find it at work and wonder whose it is."""
         self._run = _plainest(session, allow_fallback=allow_fallback)
         self._session = session
+        self._recurrent_by: Final = recurrent_by
         self.signature: Final = signature.read(session)
         self.providers: Final[tuple[str, ...]] = tuple(session.get_providers())
         """What the session really got, in order."""
@@ -74,6 +81,8 @@ class Engine:
                 a BYTES input that is no UTF-8 text.
             ModelFailed: The device failed, or ONNX Runtime raised for another reason; the message is its own.
         """
+        if self._recurrent_by:
+            recurrent.check(self._recurrent_by, inputs)
         try:
             if self._plain:
                 return self._run(outputs, inputs, None)
@@ -113,7 +122,7 @@ def open_engine(path: Path, options: Options) -> Engine:
             "ModelInvalid", f"ONNX Runtime {ort.__version__} can't load {path.name}: {_first_line(error)}"
         ) from error
     providers.check(chosen, session.get_providers(), devices.missing, allow_fallback=options.allow_fallback)
-    return Engine(session, options.name, allow_fallback=options.allow_fallback)
+    return Engine(session, options.name, allow_fallback=options.allow_fallback, recurrent_by=recurrent.find(path))
 
 
 def _plainest(session: ort.InferenceSession, *, allow_fallback: bool) -> Callable[..., list[npt.NDArray[Any]]]:
