@@ -188,7 +188,7 @@ def _open(path: Path, description: ModelDescription, settings: Settings, threads
 def _warm(path: Path, engine: Engine, description: ModelDescription, settings: Settings, threads: int) -> Loaded:
     use = _use(path, engine.signature, description, settings)  # what is wrong with it is told before the model is run
     if not description.warmup:
-        return Loaded(path, engine, engine, _allowed(warmup.unmeasured(engine.signature), use), use)
+        return Loaded(path, engine, engine, _allowed(warmup.unmeasured(), use), use)
 
     def warm_up(runner: Warmable, together: int) -> Profile:
         sample = _sample(description, runner.signature, path)

@@ -1,8 +1,8 @@
 """The first runs of a model: does it answer, how long does a run take, and may requests share one?
 
 That the first dimension of every tensor is variable does not make it a batch: it can be a sequence, and a model
-with dynamic quantization scales by all the rows it sees. So two unlike rows are run apart and together, and only
-where the answers agree do requests share a run. Batches are worth it only where the rows cost less together.
+with dynamic quantization scales by all the rows it sees. So unlike rows are run apart and together, and only where
+the answers agree do requests share a run. Batches are worth it only where the rows cost less together.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import numpy as np
 
 from foresail_runtime import errors, tensors
+from foresail_runtime.engine import independence
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -43,6 +44,8 @@ MIXING: Final = "rows of a batch change each other's answers"
 UNTOLD: Final = "the warm-up's data has no two unlike rows"
 ALONE: Final = ": every request runs alone"
 """What follows from either, and where nothing could be run."""
+_UNKNOWN: Final = "Unknown Category"
+"""What ONNX Runtime's OneHotEncoder says of it."""
 SLOW_SECONDS: Final = 1.0
 """Models slower than this are not probed for the use of batches: it would hold up the start."""
 
@@ -60,7 +63,7 @@ class Profile:
     """What warming up found."""
 
     run_seconds: float | None
-    """A run of one row; None if no guessed shape ran, so nothing is known."""
+    """A run of one row; None if nothing that was guessed ran, so nothing is known."""
     batchable: bool
     """Requests may share a run."""
     max_rows: int
@@ -105,17 +108,17 @@ def warm(engine: Warmable, clock: Callable[[], float], sample: Feed | None = Non
     So many rows are run `together` to see whether they change each other's answers.
 
     Raises:
-        ModelUnusable: It fails on the sample, or on inputs of the only shape that its signature allows.
+        ModelUnusable: It fails on the sample, or on floats of the only shape that its signature allows.
     """
     if sample is not None:
         return _warm_with(engine, clock, sample, together)
     guess, failure = _first_that_runs(engine)
     if guess is None:
-        return Profile(None, False, 1, note=f"no warm-up: none of the guessed shapes ran ({failure}){ALONE}")
-    row = example(engine.signature, guess, seed=0)
+        return Profile(None, False, 1, note=f"no warm-up: nothing that was guessed ran ({failure}){ALONE}")
+    row, other = (example(engine.signature, guess, seed) for seed in (0, 1))
     if not _may_be_batched(engine.signature):
         return alone(_measure(engine, row, clock))
-    return _compare(engine, clock, row, example(engine.signature, guess, seed=1), together)
+    return _compare(engine, clock, (row, other, *independence.far(engine.signature, row)), together)
 
 
 def _warm_with(engine: Warmable, clock: Callable[[], float], sample: Feed, together: int) -> Profile:
@@ -127,16 +130,17 @@ def _warm_with(engine: Warmable, clock: Callable[[], float], sample: Feed, toget
         raise errors.ModelUnusable("WarmupFailed", message) from error
     if not _may_be_batched(engine.signature) or min(len(array) for array in sample.values()) < 2:
         return alone(_measure(engine, sample, clock), UNTOLD + ALONE)
-    row = {name: array[:1] for name, array in sample.items()}
-    return _compare(engine, clock, row, {name: array[-1:] for name, array in sample.items()}, together)
+    ends = [{name: array[place] for name, array in sample.items()} for place in (slice(1), slice(-1, None))]
+    return _compare(engine, clock, ends, together)
 
 
-def _compare(engine: Warmable, clock: Callable[[], float], row: Feed, other: Feed, together: int) -> Profile:
-    """Time a row, and a batch where this and an unlike row show that rows do not change each other's answers."""
+def _compare(engine: Warmable, clock: Callable[[], float], rows: Sequence[Feed], together: int) -> Profile:
+    """Time a row, and a batch where this and unlike rows show that rows do not change each other's answers."""
+    row, other, *beyond = rows
     seconds = _measure(engine, row, clock)
     if all(np.array_equal(row[name], other[name]) for name in row):
         return alone(seconds, UNTOLD + ALONE)
-    if not _rows_are_independent(engine, row, other, together):
+    if not independence.shown(engine, row, (other, *beyond), together):
         return alone(seconds, MIXING + ALONE if is_batched(engine.signature) else "")
     return _measure_batch(engine, row, seconds, clock)
 
@@ -164,10 +168,9 @@ def shown(engine: Warmable, given: tensors.Tensor) -> Signature:
     return dataclasses.replace(signature, outputs=tuple(outputs))
 
 
-def unmeasured(signature: Signature) -> Profile:
-    """Return what can be said without a run: the signature alone decides."""
-    batched = is_batched(signature)
-    return Profile(None, batched, DEFAULT_MAX_ROWS if batched else 1, note="not warmed up, as asked")
+def unmeasured() -> Profile:
+    """Return what can be said without a run: nothing shows that rows don't change each other's answers."""
+    return alone(None, "not warmed up, as asked" + ALONE)
 
 
 def example(signature: Signature, guess: int, seed: int) -> dict[str, npt.NDArray[Any]]:
@@ -204,18 +207,27 @@ def _fill(datatype: Datatype, shape: tuple[int, ...], random: np.random.Generato
 
 def _first_that_runs(engine: Warmable) -> tuple[int | None, str]:
     guessed = any(-1 in spec.shape[1:] for spec in engine.signature.inputs)
-    failure = ""
+    failure, doubted = "", False
     for guess in _guesses(engine.signature) if guessed else GUESSES[:1]:
         try:
             engine.run(example(engine.signature, guess, seed=0), engine.output_names)
         except errors.ForesailError as error:
-            failure = error.message
+            failure, doubted = error.message, isinstance(error, errors.InvalidRequest)
         else:
             return guess, ""
-    if not guessed and engine.signature.inputs:
+    if not guessed and not (doubted and _are_looked_up(engine.signature, failure)):
         words = f"the model was loaded and fails on its warm-up: {failure}"
         raise errors.ModelUnusable("WarmupFailed", f"{words}; `warmup: false` leaves that run out")
     return None, failure
+
+
+def _are_looked_up(signature: Signature, failure: str) -> bool:
+    """Tell whether it is the values that a guess can't hit: text and whole numbers are often keys of something.
+
+    scikit-learn's OneHotEncoder refuses what it does not know, floats, too, unless told otherwise.
+    """
+    kinds = {"O" if spec.datatype is tensors.BYTES else spec.datatype.dtype.kind for spec in signature.inputs}
+    return bool(kinds & set("Oiu")) or _UNKNOWN in failure
 
 
 def _guesses(signature: Signature) -> list[int]:
@@ -232,35 +244,6 @@ def _measure(engine: Warmable, feed: Feed, clock: Callable[[], float]) -> float:
         engine.run(feed, engine.output_names)
         taken.append(clock() - start)
     return min(taken)
-
-
-def _rows_are_independent(engine: Warmable, row: Feed, other: Feed, count: int) -> bool:
-    """Tell whether so many rows, the two in turns, give what each of the two gives alone."""
-    turns = {
-        name: np.concatenate([(array, other[name])[turn % 2] for turn in range(count)]) for name, array in row.items()
-    }
-    try:
-        together = engine.run(turns, engine.output_names)
-        apart = list(zip(engine.run(row, engine.output_names), engine.run(other, engine.output_names), strict=True))
-    except errors.ForesailError:
-        return False
-    return all(
-        len(array) == count
-        and all(agree(spec.datatype, array[turn : turn + 1], pair[turn % 2]) for turn in range(count))
-        for spec, array, pair in zip(engine.signature.outputs, together, apart, strict=True)
-    )
-
-
-def agree(datatype: Datatype, one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:
-    """Tell whether two outputs are the same but for the rounding of another order of additions."""
-    if one.shape != other.shape:
-        return False
-    if datatype is tensors.BF16:
-        one, other = ((array.astype(np.uint32) << 16).view(np.float32) for array in (one, other))
-    if one.dtype.kind != "f":
-        return bool(np.array_equal(one, other))
-    tolerance = 1e-2 if datatype.size == 2 else 1e-3
-    return bool(np.allclose(one, other, rtol=tolerance, atol=tolerance * 0.1, equal_nan=True))
 
 
 def _measure_batch(engine: Warmable, row: Feed, seconds: float, clock: Callable[[], float]) -> Profile:

@@ -83,6 +83,12 @@ MIXING: dict[str, Callable[[Any], Any]] = {
     "a scale over all rows": lambda x: x / max(x.max(), 1e-6),
     "a running sum along the first dimension": lambda x: np.cumsum(x, axis=0),
     "another number of rows": lambda x: x[:1],
+    "a scale over all rows, 1 at least": lambda x: x / max(x.max(), 1.0),
+    "the same of what is negative": lambda x: x / max(-x.min(), 1.0),
+    "outliers among all rows": lambda x: (abs(x - x.mean(axis=0)) > 4).astype(np.float32),
+    "rows that are over a threshold": lambda x: x[x[:, 0] > 0],
+    "rows in order": lambda x: np.sort(x, axis=0),
+    "rows in order, the largest first": lambda x: -np.sort(-x, axis=0),
 }
 
 
@@ -91,6 +97,23 @@ def test_a_model_whose_rows_change_each_other_is_never_batched(run: Callable[[An
     profile = warm(run, lambda _: 0.001)
     assert not profile.batchable
     assert "runs alone" in profile.note
+
+
+TEXT = Signature((TensorSpec("x", tensors.BYTES, (-1,)),), (TensorSpec("y", tensors.FP32, (-1,)),))
+
+
+def test_a_model_that_counts_how_often_a_row_is_there_is_never_batched() -> None:
+    profile = warm(lambda x: np.array([list(x).count(text) for text in x], np.float32), lambda _: 0.001, TEXT)
+    assert not profile.batchable
+
+
+def test_numbers_that_the_model_refuses_alone_tell_nothing() -> None:
+    def near(x: Any) -> Any:
+        if abs(x).max() > 1:
+            raise errors.InvalidRequest("out of range")
+        return x * 2
+
+    assert warm(near, lambda _: 0.001).batchable
 
 
 def test_a_model_that_refuses_two_rows_is_never_batched() -> None:
@@ -170,6 +193,38 @@ def test_a_model_that_fails_on_the_only_shape_it_has_is_unusable() -> None:
     with pytest.raises(errors.ModelUnusable, match="division by zero") as caught:
         warm(broken, lambda _: 0.001)
     assert caught.value.reason == "WarmupFailed"
+
+
+def refusing(words: str) -> Callable[[Any], Any]:
+    def refuse(_: Any) -> Any:
+        raise errors.InvalidRequest(words)
+
+    return refuse
+
+
+IDS = Signature((TensorSpec("x", tensors.DATATYPES["INT64"], (-1,)),), TEXT.outputs)
+
+
+@pytest.mark.parametrize(
+    ("signature", "words"),
+    [(TEXT, "no such key"), (IDS, "index out of range"), (ROWS, "OneHotEncoder: Unknown Category and zeros = 0.")],
+    ids=["text", "whole numbers", "categories"],
+)
+def test_values_that_no_guess_can_hit_keep_no_model_from_being_served(signature: Signature, words: str) -> None:
+    """scikit-learn's OneHotEncoder refuses what it does not know, unless told otherwise."""
+    profile = warm(refusing(words), lambda _: 0.001, signature)
+    assert (profile.run_seconds, profile.batchable) == (None, False)
+    assert profile.note.endswith(f"({words}): every request runs alone")
+
+
+def test_a_model_of_floats_that_refuses_its_only_shape_is_unusable() -> None:
+    with pytest.raises(errors.ModelUnusable, match="fails on its warm-up: a Reshape to 8 rows"):
+        warm(refusing("a Reshape to 8 rows"), lambda _: 0.001)
+
+
+def test_without_a_warm_up_no_requests_share_a_run() -> None:
+    profile = warmup.unmeasured()
+    assert (profile.batchable, profile.max_rows) == (False, 1)
 
 
 @pytest.mark.parametrize(("name", "expected"), [("mlp.onnx", True), ("phishing_logreg.onnx", True)])
