@@ -58,11 +58,11 @@ class Foresail:
         self.apply(namespace, "examples/model-store/model-store.yaml")
         self.cluster.kubectl("rollout", "status", "-n", namespace, "deployment/model-store", "--timeout=120s")
 
-    def wait_ready(self, namespace: str, name: str, seconds: float = READY_SECONDS) -> None:
+    def wait_ready(self, namespace: str, name: str) -> None:
         """Wait as users do; raises TestbedError with kubectl's words."""
         self.cluster.kubectl(
-            "wait", "-n", namespace, "--for=condition=Ready", f"mdep/{name}", f"--timeout={seconds:.0f}s",
-            seconds=seconds + 10,
+            "wait", "-n", namespace, "--for=condition=Ready", f"mdep/{name}", f"--timeout={READY_SECONDS:.0f}s",
+            seconds=READY_SECONDS + 10,
         )  # fmt: skip
 
     def model(self, namespace: str, name: str) -> dict[str, Any]:

@@ -1,8 +1,7 @@
 """The floor: the least that aiohttp, uvloop, orjson and ONNX Runtime can do for one infer request, and no more.
 
 No routing, no validation, no queue, no limits, no metrics. What the runtime does is measured against it, in the
-same run on the same machine. Usage: floor.py MODEL.onnx PORT [http]
-`http` leaves the model and the codec out: HTTP alone.
+same run on the same machine. Usage: floor.py MODEL.onnx PORT
 """
 
 import asyncio
@@ -27,11 +26,10 @@ def answer(array: np.ndarray, **more: object) -> bytes:
     return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def make_handler(path: str, http_only: bool) -> Callable[[web.BaseRequest], Awaitable[web.Response]]:
+def make_handler(path: str) -> Callable[[web.BaseRequest], Awaitable[web.Response]]:
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     run = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"]).run
-    fixed = answer(np.zeros((1, 8), np.float32), data=[0.0] * 8)
 
     async def infer(request: web.BaseRequest) -> web.Response:
         body = await request.read()
@@ -52,19 +50,15 @@ def make_handler(path: str, http_only: bool) -> Callable[[web.BaseRequest], Awai
             headers={HEADER_LENGTH: str(len(head))},
         )
 
-    async def alone(request: web.BaseRequest) -> web.Response:
-        await request.read()
-        return web.Response(body=fixed, content_type="application/json")
-
-    return alone if http_only else infer
+    return infer
 
 
-async def main(path: str, port: int, http_only: bool) -> None:
-    runner = web.ServerRunner(web.Server(make_handler(path, http_only), access_log=None))
+async def main(path: str, port: int) -> None:
+    runner = web.ServerRunner(web.Server(make_handler(path), access_log=None))
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()
     await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    uvloop.run(main(sys.argv[1], int(sys.argv[2]), "http" in sys.argv[3:]))
+    uvloop.run(main(sys.argv[1], int(sys.argv[2])))

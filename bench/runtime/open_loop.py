@@ -142,6 +142,6 @@ def evenly(rate: float, seconds: float) -> Times:
     return np.arange(round(rate * seconds)) / rate
 
 
-def poisson(rate: float, count: int, seed: int = 1) -> Times:
+def poisson(rate: float, count: int) -> Times:
     """Return the moments of arrivals that know nothing of each other."""
-    return np.cumsum(np.random.default_rng(seed).exponential(1 / rate, count))
+    return np.cumsum(np.random.default_rng(1).exponential(1 / rate, count))

@@ -34,18 +34,18 @@ def rows(count: int, width: int = 32) -> npt.NDArray[np.float32]:
     return np.random.default_rng(1).uniform(-2, 2, (count, width)).astype(np.float32)
 
 
-def as_json(array: npt.NDArray[np.float32], *, model: str = "mlp", tensor: str = "input") -> Request:
+def as_json(array: npt.NDArray[np.float32], *, model: str = "mlp") -> Request:
     """Return an infer request in JSON, its numbers with 6 digits as clients write them."""
     data = [round(float(value), 6) for value in array.ravel()]
-    entry = {"name": tensor, "shape": list(array.shape), "datatype": "FP32", "data": data}
+    entry = {"name": "input", "shape": list(array.shape), "datatype": "FP32", "data": data}
     body = json.dumps({"inputs": [entry]}).encode()
     return Request(f"/v2/models/{model}/infer", body, {"Content-Type": "application/json"})
 
 
-def as_binary(array: npt.NDArray[np.float32], *, model: str = "mlp", tensor: str = "input") -> Request:
+def as_binary(array: npt.NDArray[np.float32], *, model: str = "mlp") -> Request:
     """Return an infer request in the binary form, whose answer is wanted in it, too."""
     parameters = {"binary_data_size": array.nbytes}
-    entry = {"name": tensor, "shape": list(array.shape), "datatype": "FP32", "parameters": parameters}
+    entry = {"name": "input", "shape": list(array.shape), "datatype": "FP32", "parameters": parameters}
     head = json.dumps({"parameters": {"binary_data_output": True}, "inputs": [entry]}).encode()
     headers = {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": str(len(head))}
     return Request(f"/v2/models/{model}/infer", head + array.tobytes(), headers)

@@ -171,11 +171,11 @@ def described(
 
 
 @contextlib.contextmanager
-def floor(model: pathlib.Path, mode: str = "", *, label: str = "floor") -> Iterator[Server]:
+def floor(model: pathlib.Path) -> Iterator[Server]:
     """Run the least that can answer: see `floor.py`."""
     port = free_port()
-    command = [sys.executable, str(HERE / "floor.py"), str(model), str(port), *([mode] if mode else [])]
-    with running(label, command, port) as server:
+    command = [sys.executable, str(HERE / "floor.py"), str(model), str(port)]
+    with running("floor", command, port) as server:
         yield server
 
 

@@ -152,9 +152,9 @@ def test_an_install_without_activator_has_nothing_of_it(helm: Helm) -> None:
     assert not [variable for variable in container["env"] if "ACTIVATOR" in variable["name"]]
 
 
-def environment(manifests: list[dict[str, Any]], component: str = "foresail-operator") -> dict[str, Any]:
-    """Return the variables of a Deployment's container."""
-    (container,) = one(manifests, "Deployment", component)["spec"]["template"]["spec"]["containers"]
+def environment(manifests: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the variables of the operator's container."""
+    (container,) = one(manifests, "Deployment", "foresail-operator")["spec"]["template"]["spec"]["containers"]
     return {item["name"]: item.get("value") for item in container["env"]}
 
 

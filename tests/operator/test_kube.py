@@ -30,9 +30,9 @@ PATH = "/api/v1/namespaces/team/configmaps/x"
 
 
 @contextlib.asynccontextmanager
-async def connected(api: wire.Api, metrics: Metrics | None = None) -> AsyncIterator[Kube]:
+async def connected(api: wire.Api) -> AsyncIterator[Kube]:
     async with TestServer(api.app()) as server, aiohttp.ClientSession(server.make_url("/")) as session:
-        yield Kube(session, metrics or Metrics(), lambda: None)
+        yield Kube(session, Metrics(), lambda: None)
 
 
 async def test_a_write_is_given_up_at_the_leases_deadline() -> None:

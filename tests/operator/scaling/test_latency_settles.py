@@ -85,9 +85,9 @@ class Seen:
         return sum(a[1] * b[1] < 0 and b[0] - a[0] < CALM_SECONDS for a, b in itertools.pairwise(steps))
 
 
-def play(objective_seconds: float, quiet: float, loud: float, pods: Pods, most: int = 12) -> Seen:
+def play(objective_seconds: float, quiet: float, loud: float, pods: Pods) -> Seen:
     """Let a step of load meet a model that scales on its latency, with an HPA that looks every 15 s."""
-    plan = Plan((Goal(Kind.LATENCY, 1000 * objective_seconds),), Bounds(1, most), DELAY_SECONDS)
+    plan = Plan((Goal(Kind.LATENCY, 1000 * objective_seconds),), Bounds(1, 12), DELAY_SECONDS)
     scaler = ModelScaler(plan, 0.0)
     size, ready = 1, 1
     starting: list[float] = []

@@ -146,8 +146,8 @@ def test_events_tell_news_and_only_news(before: Any, after: Any, event: Any) -> 
     assert choose(before, after) == event
 
 
-def scaled(advice: Advice | None, mode: str = "custom") -> Facts:
-    load = LoadScaling(mode, "the HPA reads the load", by_bounds=mode == "bounds", advice=advice)
+def scaled(advice: Advice | None) -> Facts:
+    load = LoadScaling("custom", "the HPA reads the load", by_bounds=False, advice=advice)
     return dataclasses.replace(known(), load=load)
 
 

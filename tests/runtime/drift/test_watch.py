@@ -33,9 +33,9 @@ def rows(count: int, seed: int, shift: float = 0.0) -> Rows:
     return {"x": x, "t": t}, {"y": x.sum(axis=1, keepdims=True)}
 
 
-def learned(count: int = 20_000) -> Reference:
+def learned() -> Reference:
     collector = collect.Collector(VIEWS)
-    collector.add(*rows(count, seed=0))
+    collector.add(*rows(20_000, seed=0))
     return collector.reference("m", 10)
 
 

@@ -45,10 +45,10 @@ def zipped(*entries: Entry, mode: int = 0) -> bytes:
     return buffer.getvalue()
 
 
-def unpacked(folder: pathlib.Path, data: bytes, limit: int = LIMIT) -> dict[str, bytes]:
+def unpacked(folder: pathlib.Path, data: bytes) -> dict[str, bytes]:
     (folder / "archive").write_bytes(data)
     assert unpack.is_archive(folder / "archive")
-    unpack.unpack(folder / "archive", folder / "target", limit)
+    unpack.unpack(folder / "archive", folder / "target", LIMIT)
     found = (folder / "target").rglob("*")
     return {str(path.relative_to(folder / "target")): path.read_bytes() for path in found if path.is_file()}
 

@@ -36,9 +36,9 @@ def post(text: bytes, *more: str, version: str = "1.1", path: str = "/v2/models/
     return "\r\n".join([*lines, "", ""]).encode() + text
 
 
-def in_chunks(text: bytes, size: int = 2**16) -> bytes:
+def in_chunks(text: bytes) -> bytes:
     head = b"POST /v2/models/m/infer HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
-    parts = [text[start : start + size] for start in range(0, len(text), size)]
+    parts = [text[start : start + 2**16] for start in range(0, len(text), 2**16)]
     return head + b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
 
 
