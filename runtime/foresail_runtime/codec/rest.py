@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import orjson
 
 from foresail_runtime import errors, tensors
-from foresail_runtime.codec import check, raw, values
+from foresail_runtime.codec import check, parsing, raw, values
 from foresail_runtime.tensors import InferRequest, Tensor
 
 if TYPE_CHECKING:
@@ -113,17 +113,14 @@ def _tensor_head(name: str, datatype: str, shape: tuple[int, ...]) -> bytes:
     return orjson.dumps({"name": name, "datatype": datatype, "shape": shape})[:-1]
 
 
-def _hint(words: str) -> str:
-    if "UTF-8" in words:
-        return "; where it is a tensor's bytes, send Inference-Header-Content-Length"
-    return "; no datatype holds so large a number" if "infinity" in words else ""
-
-
 def _parse(text: bytes) -> dict[str, Any]:
     try:
         document = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise errors.InvalidRequest(f"the body is not JSON: {error}{_hint(str(error))}") from error
+        hint = parsing.hint(error, "send the tensor as binary data")
+        if "UTF-8" in str(error):
+            hint = "; where it is a tensor's bytes, send Inference-Header-Content-Length"
+        raise errors.InvalidRequest(f"the body is not JSON: {error}{hint}") from error
     if type(document) is not dict:
         raise errors.InvalidRequest("the body is not a JSON object with a list of inputs")
     return document

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from foresail_runtime.codec import parsing
 from foresail_runtime.offline.chunks import CHUNK_BYTES, CHUNK_ROWS, Chunk, Refused, clean, column_of
 
 if TYPE_CHECKING:
@@ -202,7 +203,7 @@ class JsonLinesSource(TextSource):
         try:
             row = orjson.loads(line)
         except (orjson.JSONDecodeError, UnicodeEncodeError) as error:
-            return [], f"is not JSON: {error}"
+            return [], f"is not JSON: {error}{_hint(error)}"
         if self._lists:
             if not isinstance(row, list) or len(row) != len(self.names):
                 return [], f"is not a list of {len(self.names)} values, as the first is"
@@ -214,3 +215,7 @@ class JsonLinesSource(TextSource):
         if missing:
             return [row.get(name) for name in places], f"lacks {', '.join(map(repr, missing[:10]))}"
         return [row[name] for name in places], None
+
+
+def _hint(error: ValueError) -> str:
+    return parsing.hint(error, "null is a missing number") if isinstance(error, orjson.JSONDecodeError) else ""

@@ -24,7 +24,7 @@ from foresail_runtime import errors, tensors
 from foresail_runtime.tasks import labels
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -130,32 +130,32 @@ class Table:
 
     def _array(self, spec: tensors.TensorSpec, values: list[Any]) -> npt.NDArray[Any]:
         kinds = set(map(type, values))
-        kind = spec.datatype.dtype.kind
-        allowed = _ALLOWED["S" if spec.datatype is tensors.BYTES else kind]
+        allowed = _allowed(spec.datatype)
         if kinds - allowed:
-            raise self._misfit(spec, values, allowed)
+            raise self._misfit(spec, values, lambda value: type(value) in allowed)
         if spec.datatype is tensors.BYTES:
             return _strings(values)
         if type(None) in kinds:
             values = [math.nan if value is None else value for value in values]
         try:
-            with np.errstate(over="raise"):  # numpy would make infinity of a number that is too large
-                return np.array(values, dtype=np.float64 if kind == "f" else spec.datatype.dtype).astype(
-                    spec.datatype.dtype, copy=False
-                )
-        except (OverflowError, FloatingPointError) as error:
-            raise errors.InvalidRequest(
-                f"a value is too large for {spec.name!r}, which takes {spec.datatype.name}: {error}"
-            ) from error
+            return _numbers(spec.datatype, values)
+        except (OverflowError, FloatingPointError):
+            raise self._misfit(spec, values, lambda value: _is_held(spec.datatype, value)) from None
 
-    def _misfit(self, spec: tensors.TensorSpec, values: list[Any], allowed: frozenset[type]) -> errors.InvalidRequest:
-        index = next(index for index, value in enumerate(values) if type(value) not in allowed)
+    def _misfit(
+        self, spec: tensors.TensorSpec, values: list[Any], fits: Callable[[Any], bool]
+    ) -> errors.InvalidRequest:
+        index = next(index for index, value in enumerate(values) if not fits(value))
         width = self._width if len(self._inputs) == 1 else 1
         row, position = divmod(index, width)
         column = spec.name if len(self._inputs) > 1 else (self.columns[position] if self.columns else str(position))
-        return errors.InvalidRequest(
-            f"row {row}, column {column!r}: {str(values[index])[:80]!r} is no value for {spec.datatype.name}"
-        )
+        value, datatype = values[index], spec.datatype
+        what = f"{str(value)[:80]!r} is no value for {datatype.name}"
+        if value is None:
+            what = f"a value is missing, and {datatype.name} has none for that: fill it in"
+        elif type(value) in _allowed(datatype):
+            what = f"{str(value)[:80]} is out of the range of {datatype.name}"
+        return errors.InvalidRequest(f"row {row}, column {column!r}: {what}")
 
 
 # By numpy's kind of datatype, the types that JSON values may have.
@@ -166,6 +166,29 @@ _ALLOWED: Final[Mapping[str, frozenset[type]]] = {
     "b": frozenset({bool}),
     "S": frozenset({str}),
 }
+
+
+def _allowed(datatype: tensors.Datatype) -> frozenset[type]:
+    return _ALLOWED["S" if datatype is tensors.BYTES else datatype.dtype.kind]
+
+
+def _numbers(datatype: tensors.Datatype, values: list[Any]) -> npt.NDArray[Any]:
+    """Return numbers as an array; numpy alone would make infinity of one that is too large.
+
+    Raises:
+        OverflowError: One is too large; or FloatingPointError.
+    """
+    with np.errstate(over="raise"):
+        dtype = np.dtype(np.float64) if datatype.dtype.kind == "f" else datatype.dtype
+        return np.array(values, dtype=dtype).astype(datatype.dtype, copy=False)
+
+
+def _is_held(datatype: tensors.Datatype, value: Any) -> bool:
+    try:
+        _numbers(datatype, [value])
+    except (OverflowError, FloatingPointError):
+        return False
+    return True
 
 
 def columns(signature: tensors.Signature) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from foresail_runtime import errors
-from foresail_runtime.codec import check
+from foresail_runtime.codec import check, parsing
 from foresail_runtime.tensors import InferRequest
 from foresail_runtime.web import answers, bodies, infer
 
@@ -69,5 +69,6 @@ def _read(signature: Signature, table: Table, body: bytes) -> tuple[Tensor, ...]
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise errors.InvalidRequest(f"the body is not JSON: {error}") from error
+        hint = parsing.hint(error, "null is a missing number")
+        raise errors.InvalidRequest(f"the body is not JSON: {error}{hint}") from error
     return check.arrange_inputs(signature, table.read(document))

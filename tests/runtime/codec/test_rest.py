@@ -42,6 +42,8 @@ REFUSED = {
     "an empty body": (b"", "not JSON"),
     "a body that is no object": (b"[]", "not a JSON object"),
     "bytes that are no UTF-8": (b'{"id": "\xff"}', "not JSON"),
+    "NaN": (b'{"inputs": [NaN]}', "not JSON.*; JSON has no NaN and no infinity: send the tensor as binary data"),
+    "infinity": (b'{"inputs": [-Infinity]}', "no digit after sign.*; JSON has no NaN and no infinity: send"),
     "nesting without end": (b"[" * 100_000, "not JSON"),
     "inputs missing": (b"{}", "inputs is missing"),
     "inputs empty": (b'{"inputs": []}', "inputs is missing or empty"),
