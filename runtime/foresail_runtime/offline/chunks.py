@@ -79,8 +79,8 @@ class Field:
     """A datatype of the protocol, `kept` (as the input has it), `text`, or one of `pictures`."""
     depth: int = 0
     """How deep lists are nested in it; 0: one value a row."""
-    width: int | None = None
-    """How many values a list of depth 1 has; None: not known beforehand."""
+    parts: tuple[str, ...] = ()
+    """What the values of a list of depth 1 are called; empty: their number is not known beforehand."""
 
 
 class Source(Protocol):

@@ -17,7 +17,7 @@ from foresail_runtime.repository import digest, external, fetch
 from foresail_runtime.tensors import BYTES, Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -45,6 +45,8 @@ class Model:
     engine: Warmable
     run_rows: int
     """Rows that share a run; 1 where rows would change each other's answers."""
+    classes: Mapping[str, Sequence[Any]] = dataclasses.field(default_factory=dict)
+    """Of outputs that are maps in the model: what their columns stand for, once a warm-up has shown it."""
 
     @property
     def signature(self) -> Signature:
@@ -118,7 +120,7 @@ def open_model(description: ModelDescription, folder: Path, threads: int | None)
             f"{profile.note}; export the model with a first dimension that is variable, or 1",
         )
     rows = _run_rows(runner.signature) if profile.batchable else 1
-    return Model(path, digest.of_file(path), runner, rows if size is None else -(-rows // size) * size)
+    return Model(path, digest.of_file(path), runner, rows if size is None else -(-rows // size) * size, engine.classes)
 
 
 def _check_rows(signature: Signature) -> None:

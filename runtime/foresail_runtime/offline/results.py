@@ -72,12 +72,12 @@ class Csv:
         """Return the line of names."""
         names: list[str] = []
         for field in self._fields:
-            names += [f"{field.name}.{index}" for index in range(field.width)] if field.width else [field.name]
+            names += [f"{field.name}.{part}" for part in field.parts] if field.parts else [field.name]
         return self._text([names])
 
     def check(self, scored: Scored) -> Mapping[int, str]:
         """Return the rows that hold what JSON can't carry where a cell is JSON; else text can say it all."""
-        return _not_json(scored, [field for field in self._fields if field.depth and not field.width])
+        return _not_json(scored, [field for field in self._fields if field.depth and not field.parts])
 
     def encode(self, columns: Mapping[str, Column], count: int) -> bytes:
         """Return a line a row."""
@@ -85,7 +85,7 @@ class Csv:
         wide: list[Any] = []
         for field in self._fields:
             column = columns[field.name]
-            wide += list(_parts(column, field.width)) if field.width else [map(_text, column)]
+            wide += list(_parts(column, len(field.parts))) if field.parts else [map(_text, column)]
         return self._text(zip(*wide, strict=True))
 
     def finish(self, partial: Path, target: Path) -> None:

@@ -44,7 +44,7 @@ class RowsJob:
         self.outputs: Final[tuple[str, ...]] = model.engine.output_names
         self._reader = reader(model.signature, names, columns, {*names, *known})
         self.wanted: Final[Mapping[str, Callable[[str], Any] | None]] = self._reader.wanted
-        self.fields: Final = tuple(map(_field, model.signature.outputs))
+        self.fields: Final = tuple(_field(spec, model.classes.get(spec.name, ())) for spec in model.signature.outputs)
 
     def score(self, chunk: Chunk) -> Scored:
         """Return the model's outputs for the rows."""
@@ -205,11 +205,12 @@ def _tensor_reader(
     return TensorReader(signature)
 
 
-def _field(spec: TensorSpec) -> Field:
+def _field(spec: TensorSpec, classes: Sequence[object]) -> Field:
     inner = spec.shape[1:]
     if inner in ((), (1,)):
         return Field(spec.name, spec.datatype.name)
-    return Field(spec.name, spec.datatype.name, len(inner), inner[0] if len(inner) == 1 and inner[0] > 0 else None)
+    width = range(inner[0]) if len(inner) == 1 else ()
+    return Field(spec.name, spec.datatype.name, len(inner), tuple(map(str, classes or width)))
 
 
 def _shape(spec: TensorSpec) -> tuple[int, ...]:

@@ -14,6 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.runtime.engine.test_maps import zipped
+
 if TYPE_CHECKING:
     import pathlib
     from collections.abc import Callable
@@ -91,19 +93,29 @@ def test_rows_that_can_t_be_scored_fail_alone_and_are_told_with_their_number(
     assert "rows without an answer: 3; why, is in" in capsys.readouterr().err
 
 
+def test_scores_in_maps_are_a_column_a_class_in_csv(foresail: Foresail, tmp_path: pathlib.Path, lines: Lines) -> None:
+    model, given = zipped(tmp_path / "m.onnx", ["sound", "fraud", "odd"]), tmp_path / "in.csv"
+    given.write_text("a,b,c\n0.5,0.25,0.125\n")
+    assert foresail("batch", model, given, tmp_path / "out.csv") == 0
+    assert (tmp_path / "out.csv").read_text() == "scores.fraud,scores.odd,scores.sound\n0.25,0.125,0.5\n"
+    assert foresail("batch", model, given, tmp_path / "out.jsonl") == 0
+    assert lines(tmp_path / "out.jsonl") == [{"scores": [0.25, 0.125, 0.5]}]
+
+
 def test_what_json_can_t_carry_is_an_error_of_its_row(
     foresail: Foresail, lookup: pathlib.Path, tmp_path: pathlib.Path, lines: Lines
 ) -> None:
     given = tmp_path / "in.jsonl"
-    given.write_text('{"place": 2}\n\n{"place": 1}\nnonsense\n[1]\n{}\n{"place": null}\n{"place": true}\n')
+    given.write_text('{"place": 2}\n\n{"place": 1}\n{"place": NaN}\n[1]\n{}\n{"place": null}\n{"place": true}\n')
     assert foresail("batch", lookup, given, tmp_path / "out.jsonl") == 3
     assert [row["value"] for row in lines(tmp_path / "out.jsonl")] == [None, 20.0, None, None, None, None, None]
     found = {line["row"]: line["error"] for line in lines(tmp_path / "out.jsonl.errors.jsonl")}
     assert found[0] == "output 'value' holds NaN or infinity, which JSON can't carry: write CSV or Parquet"
     assert found[2].startswith("is not JSON: ")
+    assert found[2].endswith("; JSON has no NaN and no infinity: null is a missing number")
     assert found[3] == "is not an object, as the first is"
     assert found[4] == "lacks 'place'"
-    assert found[5] == "column 'place': 'None' is no value for INT64"
+    assert found[5] == "column 'place': a value is missing, and INT64 has none for that: fill it in"
     assert found[6] == "column 'place': 'True' is no value for INT64"
 
 
@@ -158,7 +170,7 @@ def test_a_number_too_large_for_its_column_is_an_error_of_its_row(
     assert [row["years"] for row in lines(tmp_path / "out.jsonl")] == [1.5, None]
     (found,) = lines(tmp_path / "out.jsonl.errors.jsonl")
     assert found["row"] == 1
-    assert found["error"].startswith("a value is too large for 'age'")
+    assert found["error"] == "column 'age': 1e+39 is out of the range of FP32"
 
 
 def test_a_number_that_no_datatype_holds_is_too_large_and_infinity_is_what_someone_wrote(
