@@ -142,7 +142,8 @@ def serve(
     properties |= {f"classes.{name}": json.dumps(names) for name, names in engine.classes.items()}
     if description.digest is not None:
         properties["digest"] = description.digest
-    taken = loaded.runner.signature.of_rows() if profile.batchable else loaded.runner.signature
+    declared = loaded.runner.signature
+    taken = declared.of_rows(profile.row_shapes) if profile.batchable else declared
     info = ModelInfo(description.name, (description.version,), taken, properties=properties)
     return Model(
         info,

@@ -120,13 +120,20 @@ class Signature:
         """Memory of the codec: what it found to fit this signature. Nobody else reads or writes it."""
         return {}
 
-    def of_rows(self) -> Signature:
-        """Return this signature with a first dimension that varies, of every input and output."""
+    def of_rows(self, shown: Sequence[Sequence[int]] = ()) -> Signature:
+        """Return this signature with a first dimension that varies, of every input and output.
 
-        def opened(specs: tuple[TensorSpec, ...]) -> tuple[TensorSpec, ...]:
-            return tuple(spec._replace(shape=(-1, *spec.shape[1:])) for spec in specs)
+        A row of an output that declares another number of dimensions than was `shown`, as that of CatBoost's
+        regressors does, has the shape that was.
+        """
 
-        return Signature(opened(self.inputs), opened(self.outputs), self.metadata)
+        def opened(spec: TensorSpec, row: Sequence[int]) -> TensorSpec:
+            return spec._replace(shape=(-1, *(row if len(row) != len(spec.shape) - 1 else spec.shape[1:])))
+
+        declared = [spec.shape[1:] for spec in self.outputs]
+        inputs = tuple(opened(spec, spec.shape[1:]) for spec in self.inputs)
+        outputs = tuple(map(opened, self.outputs, shown or declared))
+        return Signature(inputs, outputs, self.metadata)
 
     def input(self, name: str) -> TensorSpec | None:
         """Return the input of that name, None if there is none."""

@@ -20,16 +20,17 @@ TOGETHER = contract.Batching(max_size=4, max_delay_milliseconds=60_000)
 """Four requests that may share a run do, at once; none waits for company that does not come."""
 
 
+@pytest.mark.parametrize("warmup", [True, False])
 async def test_no_wish_for_batches_lets_rows_change_each_other_s_answers(
-    serve: Callable[..., Any], tmp_path: pathlib.Path
+    serve: Callable[..., Any], tmp_path: pathlib.Path, *, warmup: bool
 ) -> None:
-    """A size that was asked for put requests together, whatever the warm-up had found."""
+    """A size that was asked for put requests together, whatever the warm-up had found, or if there was none."""
     nodes = [
         onnx.helper.make_node("ReduceMax", ["x"], ["most"], keepdims=0),
         onnx.helper.make_node("Div", ["x", "most"], ["y"]),
     ]
     path = save_model(tmp_path / "mixing.onnx", nodes, {"x": (FLOAT, ("N", 2))}, {"y": (FLOAT, ("N", 2))})
-    server = await serve(path, {"batching": TOGETHER})
+    server = await serve(path, {"batching": TOGETHER, "warmup": warmup})
 
     async def ask(number: float) -> list[float]:
         given = {"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [number, 2 * number]}
@@ -38,6 +39,21 @@ async def test_no_wish_for_batches_lets_rows_change_each_other_s_answers(
         return found
 
     assert await asyncio.gather(*map(ask, (1.0, 2.0, 4.0, 8.0))) == [[0.5, 1.0]] * 4
+
+
+async def test_an_output_that_declares_other_dimensions_than_it_has_is_described_as_it_is(
+    serve: Callable[..., Any], tmp_path: pathlib.Path
+) -> None:
+    """CatBoost's regressors declare [N] and give [N, 1]."""
+    scaler = onnx.helper.make_node("Scaler", ["x"], ["y"], domain="ai.onnx.ml", offset=[1.0], scale=[2.0])
+    path = save_model(tmp_path / "m.onnx", [scaler], {"x": (FLOAT, ("N", 1))}, {"y": (FLOAT, ("N",))})
+    model = onnx.load(path)
+    model.opset_import.append(onnx.helper.make_opsetid("ai.onnx.ml", 1))
+    onnx.save(model, path)
+    server = await serve(path)
+    _, described, _ = await server.call("GET", "/v2/models/m")
+    _, answer = await server.infer({"inputs": [{"name": "x", "datatype": "FP32", "shape": [3, 1], "data": [1, 2, 3]}]})
+    assert (described["outputs"][0]["shape"], answer["outputs"][0]["shape"]) == ([-1, 1], [3, 1])
 
 
 @pytest.mark.parametrize("warmup", [True, False])

@@ -74,6 +74,8 @@ class Profile:
     """Rows of the batch with the best throughput seen."""
     best_seconds: float | None = None
     """How long it takes."""
+    row_shapes: tuple[tuple[int, ...], ...] = ()
+    """What a row of each output has for a shape, where a batch was measured."""
     fixed_rows: int | None = None
     """Rows of one run, where a batch of fewer is filled up and one of more is several runs."""
     note: str = ""
@@ -250,7 +252,7 @@ def _measure_batch(engine: Warmable, row: Feed, seconds: float, clock: Callable[
     if seconds > SLOW_SECONDS:
         return Profile(seconds, True, 1, best_rows=1, best_seconds=seconds)
     batch = {name: np.concatenate([array] * PROBE_ROWS) for name, array in row.items()}
-    engine.run(batch, engine.output_names)
+    shapes = tuple(array.shape[1:] for array in engine.run(batch, engine.output_names))
     together = _measure(engine, batch, clock)
     fitting = int(PIECE_SECONDS * PROBE_ROWS / max(together, 1e-9))
     pays = together < PROBE_ROWS * seconds * WORTHWHILE
@@ -261,4 +263,5 @@ def _measure_batch(engine: Warmable, row: Feed, seconds: float, clock: Callable[
         split_rows=min(MAX_PIECE_ROWS, max(DEFAULT_MAX_ROWS, fitting)),
         best_rows=PROBE_ROWS if pays else 1,
         best_seconds=together if pays else seconds,
+        row_shapes=shapes,
     )
