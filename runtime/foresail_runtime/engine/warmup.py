@@ -46,6 +46,8 @@ ALONE: Final = ": every request runs alone"
 """What follows from either, and where nothing could be run."""
 _UNKNOWN: Final = "Unknown Category"
 """What ONNX Runtime's OneHotEncoder says of it."""
+FAR_SECONDS: Final = 0.02
+"""Models slower than this, which tables hardly are, are not shown rows far apart: it would hold up the start."""
 SLOW_SECONDS: Final = 1.0
 """Models slower than this are not probed for the use of batches: it would hold up the start."""
 
@@ -138,11 +140,12 @@ def _warm_with(engine: Warmable, clock: Callable[[], float], sample: Feed, toget
 
 def _compare(engine: Warmable, clock: Callable[[], float], rows: Sequence[Feed], together: int) -> Profile:
     """Time a row, and a batch where this and unlike rows show that rows do not change each other's answers."""
-    row, other, *beyond = rows
+    row, other, *far = rows
     seconds = _measure(engine, row, clock)
     if all(np.array_equal(row[name], other[name]) for name in row):
         return alone(seconds, UNTOLD + ALONE)
-    if not independence.shown(engine, row, (other, *beyond), together):
+    others = (other, *far) if seconds <= FAR_SECONDS else (other,)
+    if not independence.shown(engine, row, others, together):
         return alone(seconds, MIXING + ALONE if is_batched(engine.signature) else "")
     return _measure_batch(engine, row, seconds, clock)
 

@@ -107,6 +107,17 @@ def test_a_model_that_counts_how_often_a_row_is_there_is_never_batched() -> None
     assert not profile.batchable
 
 
+def test_a_slow_model_is_not_held_up_by_rows_far_apart() -> None:
+    largest: list[float] = []
+
+    def look(x: Any) -> Any:
+        largest.append(abs(x).max())
+        return x
+
+    assert warm(look, lambda rows: 0.03 * rows).batchable
+    assert max(largest) <= 1
+
+
 def test_numbers_that_the_model_refuses_alone_tell_nothing() -> None:
     def near(x: Any) -> Any:
         if abs(x).max() > 1:
