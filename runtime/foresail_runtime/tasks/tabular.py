@@ -149,13 +149,7 @@ class Table:
         width = self._width if len(self._inputs) == 1 else 1
         row, position = divmod(index, width)
         column = spec.name if len(self._inputs) > 1 else (self.columns[position] if self.columns else str(position))
-        value, datatype = values[index], spec.datatype
-        what = f"{str(value)[:80]!r} is no value for {datatype.name}"
-        if value is None:
-            what = f"a value is missing, and {datatype.name} has none for that: fill it in"
-        elif type(value) in _allowed(datatype):
-            what = f"{str(value)[:80]} is out of the range of {datatype.name}"
-        return errors.InvalidRequest(f"row {row}, column {column!r}: {what}")
+        return errors.InvalidRequest(f"row {row}, column {column!r}: {_what_is_wrong(spec.datatype, values[index])}")
 
 
 # By numpy's kind of datatype, the types that JSON values may have.
@@ -166,6 +160,16 @@ _ALLOWED: Final[Mapping[str, frozenset[type]]] = {
     "b": frozenset({bool}),
     "S": frozenset({str}),
 }
+
+
+def _what_is_wrong(datatype: tensors.Datatype, value: Any) -> str:
+    if value is None:
+        return f"a value is missing, and {datatype.name} has none for that: fill it in"
+    shown = repr(value[:80]) if isinstance(value, str) else str(value)[:80]
+    if type(value) in _allowed(datatype):
+        return f"{shown} is out of the range of {datatype.name}"
+    whole = datatype.dtype.kind in "iu" and isinstance(value, float) and value.is_integer()
+    return f"{shown} is no value for {datatype.name}" + (f": write {int(value)}" if whole else "")
 
 
 def _allowed(datatype: tensors.Datatype) -> frozenset[type]:

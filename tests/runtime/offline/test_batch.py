@@ -116,7 +116,7 @@ def test_what_json_can_t_carry_is_an_error_of_its_row(
     assert found[3] == "is not an object, as the first is"
     assert found[4] == "lacks 'place'"
     assert found[5] == "column 'place': a value is missing, and INT64 has none for that: fill it in"
-    assert found[6] == "column 'place': 'True' is no value for INT64"
+    assert found[6] == "column 'place': True is no value for INT64"
 
 
 def test_lists_in_cells_and_bad_rows_between_them_are_kept_apart(
@@ -265,8 +265,8 @@ def test_a_number_where_a_text_belongs_is_an_error_of_its_row(
     assert foresail("batch", two_columns, given, tmp_path / "out.jsonl") == 3
     assert [row["who"] for row in lines(tmp_path / "out.jsonl")] == [None, None]
     assert lines(tmp_path / "out.jsonl.errors.jsonl") == [
-        {"row": 0, "error": "column 'name': '12345' is no value for BYTES"},
-        {"row": 1, "error": "column 'name': '67890' is no value for BYTES"},
+        {"row": 0, "error": "column 'name': 12345 is no value for BYTES"},
+        {"row": 1, "error": "column 'name': 67890 is no value for BYTES"},
     ]
 
 

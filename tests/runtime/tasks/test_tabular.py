@@ -75,7 +75,7 @@ def test_a_null_is_a_missing_number() -> None:
         ({"rows": [[1, 2, 3], [1, 2]]}, "row 1 is not a list of 3 values"),
         ({"rows": [1, 2]}, "row 0 is not a list of 3 values"),
         ({"rows": [[1, "2", 3]]}, "row 0, column 'b': '2' is no value for FP32"),
-        ({"rows": [[1, 2, 3], [1, 2, True]]}, "row 1, column 'c': 'True' is no value for FP32"),
+        ({"rows": [[1, 2, 3], [1, 2, True]]}, "row 1, column 'c': True is no value for FP32"),
         ({"rows": [[1, 2, 3], [1, 1e39, 3]]}, "row 1, column 'b': 1e+39 is out of the range of FP32"),
         ({"rows": [[1, None, -1e300]]}, "row 0, column 'c': -1e+300 is out of the range of FP32"),
         ({"rows": [[1, 2, 3], [1, [2], 3]]}, "row 1, column 'b'"),
@@ -96,7 +96,9 @@ def test_rows_that_do_not_fit_are_refused_by_row_and_column(document: object, wo
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        ({"age": 1.5, "city": "x", "member": True}, "row 0, column 'age': '1.5' is no value for INT64"),
+        ({"age": 4.0, "city": "x", "member": True}, "row 0, column 'age': 4.0 is no value for INT64: write 4"),
+        ({"age": "4", "city": "x", "member": True}, "row 0, column 'age': '4' is no value for INT64"),
+        ({"age": 1.5, "city": "x", "member": True}, "row 0, column 'age': 1.5 is no value for INT64"),
         (
             {"age": None, "city": "x", "member": True},
             "row 0, column 'age': a value is missing, and INT64 has none for that: fill it in",
@@ -105,8 +107,8 @@ def test_rows_that_do_not_fit_are_refused_by_row_and_column(document: object, wo
             {"age": 2**63, "city": "x", "member": True},
             "row 0, column 'age': 9223372036854775808 is out of the range of INT64",
         ),
-        ({"age": 1, "city": 5, "member": True}, "row 0, column 'city': '5' is no value for BYTES"),
-        ({"age": 1, "city": "x", "member": 1}, "row 0, column 'member': '1' is no value for BOOL"),
+        ({"age": 1, "city": 5, "member": True}, "row 0, column 'city': 5 is no value for BYTES"),
+        ({"age": 1, "city": "x", "member": 1}, "row 0, column 'member': 1 is no value for BOOL"),
     ],
 )
 def test_a_value_of_another_kind_is_refused(row: dict[str, Any], words: str) -> None:
