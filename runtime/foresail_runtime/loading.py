@@ -18,7 +18,7 @@ from foresail_runtime.codec import rest
 from foresail_runtime.drift import attach, watch
 from foresail_runtime.engine import cores, fixed, session, warmup
 from foresail_runtime.model import Model
-from foresail_runtime.repository import external, fetch
+from foresail_runtime.repository import external, fetch, graph
 from foresail_runtime.tasks import fit, tabular
 from foresail_runtime.tensors import ModelInfo
 
@@ -180,10 +180,17 @@ def _limits(profile: Profile, description: ModelDescription, settings: Settings)
 def _open(path: Path, description: ModelDescription, settings: Settings, threads: int) -> Engine:
     external.check(path)
     small = path.stat().st_size < SMALL_FILE_BYTES
-    options = session.Options(
-        1 if small else threads, description.execution_providers, settings.allow_fallback, name=description.name
+    return session.open_engine(path, _options(path, description, settings, 1 if small else threads))
+
+
+def _options(path: Path, description: ModelDescription, settings: Settings, threads: int) -> session.Options:
+    return session.Options(
+        threads,
+        description.execution_providers,
+        settings.allow_fallback,
+        name=description.name,
+        operators=graph.operators(path),
     )
-    return session.open_engine(path, options)
 
 
 def _warm(path: Path, engine: Engine, description: ModelDescription, settings: Settings, threads: int) -> Loaded:
@@ -198,10 +205,7 @@ def _warm(path: Path, engine: Engine, description: ModelDescription, settings: S
     runner, profile = fixed.warm(engine, warm_up)
     slow = profile.run_seconds is None or profile.run_seconds > batcher.INLINE_SECONDS
     if slow and threads > 1 and path.stat().st_size < SMALL_FILE_BYTES:
-        options = session.Options(
-            threads, description.execution_providers, settings.allow_fallback, name=description.name
-        )
-        engine = session.open_engine(path, options)
+        engine = session.open_engine(path, _options(path, description, settings, threads))
         runner, profile = fixed.warm(engine, warm_up)
     if runner is not engine:
         use = _use(path, runner.signature, description, settings)

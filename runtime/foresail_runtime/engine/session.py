@@ -45,6 +45,8 @@ class Options:
     """What ONNX Runtime writes to stderr: 3 errors, 4 what is worse."""
     name: str = ""
     """What the model is called."""
+    operators: frozenset[str] = frozenset()
+    """What the model's nodes are, as far as known."""
 
 
 class Engine:
@@ -122,7 +124,9 @@ def open_engine(path: Path, options: Options) -> Engine:
             "ModelInvalid", f"ONNX Runtime {ort.__version__} can't load {path.name}: {_first_line(error)}"
         ) from error
     providers.check(chosen, session.get_providers(), devices.missing, allow_fallback=options.allow_fallback)
-    return Engine(session, options.name, allow_fallback=options.allow_fallback, recurrent_by=recurrent.find(path))
+    return Engine(
+        session, options.name, allow_fallback=options.allow_fallback, recurrent_by=recurrent.find(options.operators)
+    )
 
 
 def _plainest(session: ort.InferenceSession, *, allow_fallback: bool) -> Callable[..., list[npt.NDArray[Any]]]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from foresail_runtime import errors
 from foresail_runtime.engine import cores, fixed, session, warmup
-from foresail_runtime.repository import digest, external, fetch
+from foresail_runtime.repository import digest, external, fetch, graph
 from foresail_runtime.tensors import BYTES, Tensor
 
 if TYPE_CHECKING:
@@ -106,6 +106,7 @@ def open_model(description: ModelDescription, folder: Path, threads: int | None)
         description.execution_providers,
         bool(os.environ.get("FORESAIL_ALLOW_FALLBACK")),
         log_severity=SILENT,
+        operators=graph.operators(path),
     )
     engine = session.open_engine(path, options)
     size = fixed.rows(engine.signature)
