@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from foresail_runtime.tasks import pixels
+from foresail_runtime.tasks import pixels, tabular
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,9 +35,8 @@ def task(signature: tensors.Signature) -> str:
     """
     if pixels.picture_spec(signature) is not None:
         return _picture_task(signature)
-    if "columns" in signature.metadata or _are_columns(signature.inputs):
-        return TABULAR
-    return TENSORS
+    columns = len(signature.inputs) > 1 and all(map(tabular.is_column, signature.inputs))
+    return TABULAR if columns or "columns" in signature.metadata else TENSORS
 
 
 def _picture_task(signature: tensors.Signature) -> str:
@@ -58,7 +57,3 @@ def _picture_task(signature: tensors.Signature) -> str:
 def _is_of_each_picture(scores: tensors.TensorSpec, signature: tensors.Signature) -> bool:
     """Tell whether the output has a row a picture: any number of them for a fixed number of pictures are no scores."""
     return not scores.shape[0] < 0 < signature.inputs[0].shape[0]
-
-
-def _are_columns(inputs: tuple[tensors.TensorSpec, ...]) -> bool:
-    return len(inputs) > 1 and all(len(spec.shape) == 1 or spec.shape[1:] == (1,) for spec in inputs)

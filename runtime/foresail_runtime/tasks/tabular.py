@@ -205,7 +205,7 @@ def columns(signature: tensors.Signature) -> tuple[str, ...]:
     if any(spec.datatype is tensors.BF16 for spec in inputs):
         name = next(spec.name for spec in inputs if spec.datatype is tensors.BF16)
         raise errors.ModelUnusable("TaskMismatch", f"tabular takes no BF16, and input {name} is BF16: use tensors")
-    if inputs and all(_is_column(spec) for spec in inputs):
+    if inputs and all(map(is_column, inputs)):
         return tuple(spec.name for spec in inputs)
     if len(inputs) != 1 or len(inputs[0].shape) != 2 or inputs[0].shape[1] < 1:
         shapes = ", ".join(f"{spec.name} {list(spec.shape)}" for spec in inputs)
@@ -234,8 +234,9 @@ def named(signature: tensors.Signature) -> tuple[str, ...]:
         return ()
 
 
-def _is_column(spec: tensors.TensorSpec) -> bool:
-    return len(spec.shape) == 1 or spec.shape[1:] == (1,)
+def is_column(spec: tensors.TensorSpec) -> bool:
+    """Tell whether an input is one value a row: so many numbers and no others, three for one, are none."""
+    return spec.shape[1:] == (1,) or (len(spec.shape) == 1 and spec.shape[0] in (-1, 1))
 
 
 def _shape(spec: tensors.TensorSpec) -> tuple[int, ...]:

@@ -34,6 +34,8 @@ def signature(inputs: list[Shape], outputs: list[Shape], **metadata: str) -> ten
         ("a vector with named columns", [(-1, 9)], [(-1, 2)], {"columns": "a,b"}, "tabular"),
         ("an input a column", [(-1, 1), (-1, 1)], [(-1, 2)], {}, "tabular"),
         ("an input a column, flat", [(-1,), (-1,)], [(-1, 2)], {}, "tabular"),
+        ("an input a column, a row at a time", [(1,), (1, 1)], [(1, 2)], {}, "tabular"),
+        ("a flat input of a size of its own", [(-1,), (3,)], [(-1, 2)], {}, "tensors"),
         ("one flat input", [(-1,)], [(-1, 2)], {}, "tensors"),
         ("YOLOv5 of one class, of any size", [(-1, 3, -1, -1)], [(-1, -1, 6)], {}, "object-detection"),
         ("a grey picture to sequences of six", [(-1, 1, 32, -1)], [(-1, -1, 6)], {}, "tensors"),
