@@ -19,7 +19,7 @@ from aiohttp import web
 from aiohttp.http import RawRequestMessage
 
 from foresail_runtime import contract, early, errors, logs
-from foresail_runtime.web import answers, backlog, untaken
+from foresail_runtime.web import answers, backlog, unread, untaken
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -127,6 +127,10 @@ class Connection(web.RequestHandler):
     def is_idle(self) -> bool:
         """Whether no request is being read, answered, or waits behind another."""
         return self._trip is None and not (self._taken or self._request_in_progress or self._messages)
+
+    def may_end(self) -> bool:
+        """Whether nobody waits for an answer on it: idle, and with nothing left to be read. It takes a system call."""
+        return self.is_idle() and not (self._wire is not None and unread.anything(self._wire))
 
     def is_of_age(self) -> bool:
         """Whether the answer to come had better be its last: never while requests it sent already wait behind."""
@@ -326,7 +330,7 @@ class HttpServer:
                 log.warning("closing %d connections with a request unanswered", len(connections))
                 break
             for connection in connections:
-                if connection.is_idle() and now - begun > min(LINGER_SECONDS, grace_seconds):
+                if now - begun > min(LINGER_SECONDS, grace_seconds) and connection.may_end():
                     connection.force_close()
             await asyncio.sleep(0.02)
         if self._sweeper is not None:
@@ -372,7 +376,7 @@ class HttpServer:
                     log.info("a client takes nothing of its answer", extra=logs.fields(client=connection.client))
                     connection.abort()
             for connection in connections[self._settings.max_connections :]:
-                if connection.is_idle():
+                if connection.may_end():
                     connection.force_close()
 
 

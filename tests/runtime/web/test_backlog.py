@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import uvloop
 
-from foresail_runtime.web import backlog
+from foresail_runtime.web import backlog, unread
+from tests.runtime import timing
 from tests.runtime.authorities import Authority
 
 if TYPE_CHECKING:
@@ -44,6 +45,34 @@ async def test_a_server_that_stops_answers_who_was_let_in_already(
     head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
     assert head.startswith(b"HTTP/1.1 200")
     assert b"Connection: close" in head
+    writer.close()
+    await stopping
+
+
+async def test_a_server_that_stops_answers_what_lies_unread_on_an_idle_connection(
+    serve: Callable[..., Any], mlp: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("foresail_runtime.web.server.LINGER_SECONDS", 0)
+    server = await serve(mlp)
+    http, passes = server.app._http, 0
+
+    def counted(look: Callable[[], Any] = http._connections) -> Any:
+        nonlocal passes
+        passes += 1
+        return look()
+
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    await timing.until(lambda: bool(http._connections()))
+    (connection,) = http._connections()
+    connection.transport.pause_reading()  # the loop is busy elsewhere
+    writer.write(b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+    await timing.until(lambda: unread.anything(connection.transport))
+    monkeypatch.setattr(http, "_connections", counted)
+    stopping = asyncio.create_task(http.stop(5))
+    await timing.until(lambda: passes >= 3)
+    connection.transport.resume_reading()
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+    assert (head.startswith(b"HTTP/1.1 200"), b"Connection: close" in head) == (True, True)
     writer.close()
     await stopping
 
