@@ -70,7 +70,7 @@ class Watcher:
             if event == "DELETED":
                 self.live.pop(where, None)
                 return
-            if (key := live.key_of(metadata)) is not None:
+            if (key := live.key_of(metadata, kind)) is not None:
                 self.live[where] = metadata
                 self.children[key[1]].setdefault(where, now)
             self.changed.set()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import orjson
 
-from foresail_operator.api import v1alpha1
-from foresail_operator.desired import meta
+from foresail_operator.api import kinds, v1alpha1
+from foresail_operator.desired import meta, names
+
+if TYPE_CHECKING:
+    from foresail_operator.api.kinds import Kind
 
 Key: TypeAlias = tuple[str, str]
 """Namespace and name of a ModelDeployment."""
@@ -100,10 +103,20 @@ def owned(metadata: dict[str, Any], name: str, uid: str) -> bool:
     return meta.APPLIED_ANNOTATION in annotations and annotations.get(meta.MODEL_ANNOTATION) == name
 
 
-def key_of(metadata: dict[str, Any]) -> Key | None:
-    """Return the ModelDeployment that a child or pod belongs to; None when it says nothing of one."""
+def key_of(metadata: dict[str, Any], kind: Kind) -> Key | None:
+    """Return the ModelDeployment that an object is, or is a child or pod of; None when it says nothing of one.
+
+    A pod whose label somebody has taken off or changed, to look at it in peace, is none of the model's any more: the
+    Services do not lead to it.
+    """
+    if kind is kinds.MODEL_DEPLOYMENT:
+        return metadata["namespace"], metadata["name"]
+    name = (metadata.get("annotations") or {}).get(meta.MODEL_ANNOTATION)
+    if kind is kinds.POD:
+        labels = metadata.get("labels") or {}
+        selected = {labels.get(meta.MODEL_LABEL), labels.get(meta.PROXY_LABEL)}
+        return (metadata["namespace"], name) if name and names.base(name) in selected else None
     owner = controller(metadata)
     if owner and owner["kind"] == v1alpha1.KIND and owner["apiVersion"].startswith(f"{v1alpha1.GROUP}/"):
         return metadata["namespace"], owner["name"]
-    name = (metadata.get("annotations") or {}).get(meta.MODEL_ANNOTATION)
     return (metadata["namespace"], name) if name else None

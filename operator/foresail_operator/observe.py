@@ -127,7 +127,7 @@ class Cache:
         """
         metadata = raw["metadata"]
         uid, version = metadata["uid"], int(metadata["resourceVersion"])
-        key = (metadata["namespace"], metadata["name"]) if kind is kinds.MODEL_DEPLOYMENT else live.key_of(metadata)
+        key = live.key_of(metadata, kind)
         if version <= self._gone.get(uid, 0):
             return ()
         left: tuple[Key, ...] = ()

@@ -65,7 +65,7 @@ async def look(kube: Kube, cache: Cache, kind: Kind, namespaces: tuple[str, ...]
     there: dict[str, int] = {}
     for namespace in namespaces or (None,):
         async for metadata in kube.metadata(kind, namespace, selector(kind)):
-            if kind is kinds.MODEL_DEPLOYMENT or live.key_of(metadata) is not None:
+            if live.key_of(metadata, kind) is not None:
                 there[metadata["uid"]] = int(metadata["resourceVersion"])
     return compare(cache, kind, there, known_before)
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 def pod(version: int, owner: str | None, **status: Any) -> dict[str, Any]:
     metadata = {"name": "p", "namespace": "team", "uid": "p", "resourceVersion": str(version)}
-    annotations = {} if owner is None else {"foresail.dev/model": owner}
-    return {"metadata": metadata | {"annotations": annotations}, "status": status}
+    said = {} if owner is None else {"foresail.dev/model": owner}
+    return {"metadata": metadata | {"annotations": said, "labels": said}, "status": status}
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from foresail_operator import live, observe, sweep
 from foresail_operator.api import kinds
 
@@ -22,8 +24,9 @@ def child(name: str = "fraud", version: int = 1, uid: str = "c", **spec: Any) ->
 
 
 def pod(name: str = "p", version: int = 1, uid: str = "p", **status: Any) -> dict[str, Any]:
-    metadata = {"name": name, "namespace": "team", "uid": uid, "resourceVersion": str(version)}
-    return {"metadata": metadata | {"annotations": {"foresail.dev/model": "fraud"}}, "status": status}
+    metadata: dict[str, Any] = {"name": name, "namespace": "team", "uid": uid, "resourceVersion": str(version)}
+    metadata |= {"annotations": {"foresail.dev/model": "fraud"}, "labels": {"foresail.dev/model": "fraud"}}
+    return {"metadata": metadata, "status": status}
 
 
 def test_a_model_its_children_and_its_pods_come_together_under_one_key() -> None:
@@ -93,7 +96,8 @@ def test_the_end_of_a_predecessor_does_not_take_its_successor_away() -> None:
 
 def renamed(raw: dict[str, Any], owner: str | None) -> dict[str, Any]:
     """Return a pod that says of itself, or no longer says, that it belongs to a model."""
-    raw["metadata"]["annotations"] = {} if owner is None else {"foresail.dev/model": owner}
+    said = {} if owner is None else {"foresail.dev/model": owner}
+    raw["metadata"] |= {"annotations": said, "labels": said}
     return raw
 
 
@@ -119,6 +123,24 @@ def test_a_child_that_belongs_to_no_model_any_more_is_gone_until_it_belongs_to_o
     assert cache.note(kinds.POD, renamed(pod(version=3), None)) == ()
     assert cache.note(kinds.POD, pod(version=4)) == (KEY,)
     assert [one.version for one in cache.observe(KEY).pods] == [4]
+
+
+@pytest.mark.parametrize("labels", [{}, {"foresail.dev/model": "fraud-aside"}], ids=["taken off", "changed"])
+def test_a_pod_that_somebody_set_aside_by_its_label_is_none_of_the_models(labels: dict[str, str]) -> None:
+    cache = observe.Cache()
+    cache.note(kinds.POD, pod(version=1))
+    aside = pod(version=2)
+    aside["metadata"]["labels"] = labels
+    assert cache.note(kinds.POD, aside) == (KEY,)
+    assert cache.observe(KEY).pods == ()
+
+
+def test_a_proxy_is_known_by_the_label_that_proxies_have() -> None:
+    cache = observe.Cache()
+    proxy = pod()
+    proxy["metadata"]["labels"] = {"foresail.dev/proxy": "fraud"}
+    assert cache.note(kinds.POD, proxy) == (KEY,)
+    assert len(cache.observe(KEY).proxies) == 1
 
 
 def test_memory_is_given_back_when_the_last_object_of_a_key_goes() -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tests.operator.conftest import MakeModel
 
 KEY, CATS = ("team", "fraud"), ("team", "cats")
+OURS = {"foresail.dev/model": "fraud"}
 SCALE = "/apis/apps/v1/namespaces/team/deployments/fraud/scale"
 WISHES = "/api/v1/namespaces/system/configmaps/foresail-wake"
 ZERO = {"minReplicas": 0, "maxReplicas": 3}
@@ -72,8 +73,9 @@ class Bench:
 
 def child(version: int, name: str) -> dict[str, Any]:
     owner = {"apiVersion": "foresail.dev/v1alpha1", "kind": "ModelDeployment", "name": "fraud", "controller": True}
-    metadata = {"name": name, "namespace": "team", "uid": f"uid-{name}", "resourceVersion": str(version)}
-    return {"metadata": metadata | {"ownerReferences": [owner | {"uid": "u"}]}}
+    metadata: dict[str, Any] = {"name": name, "namespace": "team", "uid": f"uid-{name}"}
+    metadata |= {"resourceVersion": str(version), "ownerReferences": [owner | {"uid": "u"}]}
+    return {"metadata": metadata | {"labels": OURS, "annotations": OURS}}
 
 
 def endpoints(*addresses: str) -> dict[str, Any]:

@@ -62,8 +62,10 @@ class Stage:
 
     def child(self, kind: kinds.Kind, spec: dict[str, Any], **rest: Any) -> None:
         owner = {"kind": "ModelDeployment", "name": "fraud", "apiVersion": v1alpha1.API_VERSION, "controller": True}
-        metadata = {"name": "fraud", "namespace": "team", "uid": kind.name, "resourceVersion": "5"}
-        self.cache.note(kind, {"metadata": metadata | {"ownerReferences": [owner]}, "spec": spec} | rest)
+        said = {"foresail.dev/model": "fraud"}
+        metadata: dict[str, Any] = {"name": "fraud", "namespace": "team", "uid": kind.name, "resourceVersion": "5"}
+        metadata |= {"labels": said, "annotations": said, "ownerReferences": [owner]}
+        self.cache.note(kind, {"metadata": metadata, "spec": spec} | rest)
 
     def view(self) -> View:
         seen = self.cache.observe(KEY)
