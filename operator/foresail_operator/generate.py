@@ -35,7 +35,7 @@ _GOLDEN_UID: Final = "00000000-0000-4000-8000-000000000000"
 
 def files(root: pathlib.Path) -> Iterator[tuple[str, str]]:
     """Yield each generated file's path under the root, and its text."""
-    definition = _GENERATED + yaml.dump(schema.definition(), Dumper=_DenseDumper, sort_keys=False, width=10_000)
+    definition = _GENERATED + dense(schema.definition())
     yield f"crds/{_CRD_FILE}", definition
     yield f"charts/foresail/crds/{_CRD_FILE}", definition
     yield "docs/reference.md", reference.render()
@@ -69,10 +69,15 @@ def dump(value: Any) -> str:
     return yaml.dump(value, Dumper=_PlainDumper, sort_keys=False, width=120)
 
 
+def dense(value: Any) -> str:
+    """Return a value as YAML with a line for each map or list of words: half of a definition were indentation else."""
+    return yaml.dump(value, Dumper=_PlainDumper, sort_keys=False, default_flow_style=None, width=10_000)
+
+
 class _PlainDumper(yaml.SafeDumper):
     """Writes a value as often as it occurs, not as an anchor and references to it, and lines as lines."""
 
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  # the base class's signature  # the base class's signature
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  # the base class's signature
         return True
 
 
@@ -81,17 +86,6 @@ def _text(dumper: _PlainDumper, value: str) -> yaml.Node:
 
 
 _PlainDumper.add_representer(str, _text)
-
-
-class _DenseDumper(_PlainDumper):
-    """Writes a list of words on one line: half of a definition's bytes would be indentation otherwise."""
-
-
-def _list(dumper: _DenseDumper, value: list[Any]) -> yaml.Node:
-    return dumper.represent_sequence("tag:yaml.org,2002:seq", value, flow_style=all(isinstance(x, str) for x in value))
-
-
-_DenseDumper.add_representer(list, _list)
 
 
 def main() -> None:

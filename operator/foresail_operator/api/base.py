@@ -27,6 +27,15 @@ def rule(expression: str, message: str) -> Rules:
     return Rules({CEL: [{"rule": expression, "message": message}]})
 
 
+def label_keys() -> Rules:
+    """Return the rule that each key of a map is one that Kubernetes takes as a label's."""
+    return rule(
+        f"self.all(k, k.matches('^{LABEL_KEY}$'))",
+        "write a key as up to 63 letters, digits, '-', '_' and '.', after a domain and '/' or without, "
+        "e.g. example.com/team",
+    )
+
+
 def keyed(name: str) -> dict[str, Any]:
     """Return what makes a list one of items that a field of theirs tells apart."""
     return {LIST_TYPE: "map", LIST_KEYS: [name]}
@@ -58,8 +67,13 @@ Quantity = Annotated[
 ]
 """A Kubernetes quantity as it was written: 500m, 2, 1.5Gi. None that we read may be negative."""
 
-ObjectName = Annotated[str, Field(max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
+_PART: Final = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+ObjectName = Annotated[str, Field(max_length=253, pattern=f"^{_PART}([.]{_PART})*$")]
 """The name of another object of the Kubernetes API."""
+
+LABEL_KEY: Final = f"({_PART}([.]{_PART})*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{{0,61}}[A-Za-z0-9])?"
+"""What Kubernetes takes as key of a label, a taint or an annotation, as a regular expression without its ends."""
+LabelValue = Annotated[str, Field(max_length=63, pattern="^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$")]
 
 Open = Annotated[dict[str, Any], WithJsonSchema({"type": "object", PRESERVE: True})]
 """An object of the Kubernetes API that is passed on as it is; the API server checks it where it lands."""

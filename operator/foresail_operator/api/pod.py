@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
-from foresail_operator.api.base import ObjectName, Open, Resource, keyed, rule, text
+from foresail_operator.api.base import LABEL_KEY, LabelValue, ObjectName, Open, Resource, keyed, label_keys, rule, text
 
 OWN_LABELS: Final = ("name", "instance", "component", "managed-by", "version")
 """Labels under app.kubernetes.io/ that we set ourselves, and a user therefore can't."""
-
-
-LabelValue = Annotated[str, Field(max_length=63, pattern="^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$")]
 
 
 class KeyReference(Resource):
     """A key of a Secret or a ConfigMap in the same namespace."""
 
     name: ObjectName = Field(description="Name of the Secret or ConfigMap.")
-    key: str = Field(min_length=1, max_length=253, description="Its key.")
+    key: str = Field(max_length=253, pattern="^[-._A-Za-z0-9]+$", description="Its key.")
     optional: bool | None = Field(default=None, description="Start without it when it is missing.")
 
 
@@ -62,16 +59,33 @@ class Toleration(Resource):
     """A taint of nodes that replicas may run beside."""
 
     key: str | None = Field(
-        default=None, max_length=317, description="The taint's key; absent with Exists: every taint."
+        default=None,
+        max_length=317,
+        pattern=f"^({LABEL_KEY})?$",
+        description="The taint's key; absent with Exists: every taint.",
     )
     operator: Literal["Exists", "Equal"] | None = Field(default=None, description="How the value is compared.")
-    value: str | None = Field(default=None, max_length=63, description="The taint's value, for Equal.")
+    value: LabelValue | None = Field(default=None, description="The taint's value, for Equal.")
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = Field(
         default=None, description="The taint's effect; absent: every effect."
     )
     toleration_seconds: int | None = Field(
         default=None, description="How long a NoExecute taint is put up with; absent: for ever."
     )
+    model_config = Resource.model_config | {
+        "json_schema_extra": rule(
+            "(has(self.key) && self.key != '') || (has(self.operator) && self.operator == 'Exists')",
+            "set key, or operator: Exists for every taint",
+        )
+        + rule(
+            "!has(self.value) || self.value == '' || !has(self.operator) || self.operator == 'Equal'",
+            "take value away, or write operator: Equal",
+        )
+        + rule(
+            "!has(self.tolerationSeconds) || (has(self.effect) && self.effect == 'NoExecute')",
+            "write effect: NoExecute, or take tolerationSeconds away",
+        )
+    }
 
 
 class SecretName(Resource):
@@ -83,7 +97,9 @@ class SecretName(Resource):
 class Pod(Resource):
     """Where replicas run and what they carry. Nothing here can loosen the pod's security context."""
 
-    node_selector: dict[str, str] = Field(default={}, max_length=32, description="Labels that a node must have.")
+    node_selector: dict[str, LabelValue] = Field(
+        default={}, max_length=32, description="Labels that a node must have.", json_schema_extra=label_keys()
+    )
     tolerations: tuple[Toleration, ...] = Field(default=(), max_length=32, description=text(Toleration))
     affinity: Open | None = Field(
         default=None,
@@ -104,7 +120,8 @@ class Pod(Resource):
             + ", ".join(f"'app.kubernetes.io/{label}'" for label in OWN_LABELS)
             + "]))",
             "foresail.dev/… and app.kubernetes.io/" + ", ".join(OWN_LABELS) + " are set by Foresail: choose other keys",
-        ),
+        )
+        + label_keys(),
     )
     annotations: dict[str, str] = Field(
         default={},
@@ -113,7 +130,8 @@ class Pod(Resource):
         json_schema_extra=rule(
             "self.all(k, !k.startsWith('foresail.dev/') && !k.contains('apparmor') && !k.contains('seccomp'))",
             "annotations of foresail.dev/, AppArmor and seccomp can't be set: choose other keys",
-        ),
+        )
+        + label_keys(),
     )
     service_account_name: ObjectName | None = Field(
         default=None,
@@ -129,7 +147,9 @@ class Pod(Resource):
     runtime_class_name: ObjectName | None = Field(
         default=None, description="Runtime class of the pods, e.g. nvidia or gvisor."
     )
-    image_pull_secrets: tuple[SecretName, ...] = Field(default=(), max_length=16, description=text(SecretName))
+    image_pull_secrets: tuple[SecretName, ...] = Field(
+        default=(), max_length=16, description=text(SecretName), json_schema_extra=keyed("name")
+    )
     env: tuple[EnvironmentVariable, ...] = Field(
         default=(), max_length=64, description=text(EnvironmentVariable), json_schema_extra=keyed("name")
     )
