@@ -99,7 +99,7 @@ class Operator:
             now=rfc3339,
         )
         self._kube = Kube(session, self.metrics, self.leader.fence)
-        self._applier = Applier(self._kube, self.cache)
+        self._applier = Applier(self._kube, self.cache, time.monotonic)
         self._standby = Standby(self._kube, self.cache, _activator(settings), self._look_again)
         self._scaling = Autoscaling(
             self._kube,

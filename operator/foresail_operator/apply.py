@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 from foresail_operator import errors, live
 from foresail_operator.api import kinds, v1alpha1
 from foresail_operator.api.conditions import Reason
-from foresail_operator.desired import compare, meta, ownership
+from foresail_operator.desired import compare, contest, meta, ownership
+from foresail_operator.desired.contest import Repairs
 from foresail_operator.status.facts import Problem
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from foresail_operator.api.kinds import Kind, Manifest
     from foresail_operator.kube import Kube
     from foresail_operator.live import Live
@@ -48,11 +51,16 @@ def belongs(body: dict[str, Any], owner: dict[str, Any]) -> Belongs:
 class Applier:
     """Writes children; remembers what the server made of each write, so that a mutating webhook starts no war."""
 
-    def __init__(self, kube: Kube, cache: Cache) -> None:
+    def __init__(self, kube: Kube, cache: Cache, clock: Callable[[], float]) -> None:
         self._kube = kube
         self._cache = cache
+        self._clock = clock
         self._accepted: dict[str, tuple[str, int]] = {}
         """By uid: the digest of what is wanted, and the hash of the live body that was found or made to be it."""
+        self._repairs: dict[str, Repairs] = {}
+        """By uid, also of what a label taken off makes look deleted."""
+        self._rivals: dict[str, Problem] = {}
+        """By uid: who writes it as well."""
 
     async def ensure(self, wanted: Manifest, seen: Live | None) -> Problem | None:
         """Make the child what is wanted; return why that can't be, if it can't."""
@@ -61,7 +69,7 @@ class Applier:
         if seen is None:
             return await self._create(kind, wanted, owner)
         if self._accepted.get(seen.uid) == (_digest(wanted), hash(seen.body)):
-            return None
+            return self._contested(wanted, seen.uid)
         body = seen.read()
         if "deletionTimestamp" in body["metadata"]:
             return Problem(Reason.WAITING_FOR_REMOVAL, f"{_being_removed(wanted, body)} and will be made again")
@@ -70,11 +78,8 @@ class Applier:
         path = compare.difference(body, wanted)
         if path is None:
             self._accept(wanted, seen)
-            return None
-        if kind is kinds.DEPLOYMENT and seen.owns_size and "replicas" not in wanted["spec"]:
-            await self._hand_over_size(wanted, seen, body)
-        await self._repair(kind, wanted, seen, path)
-        return None
+            return self._contested(wanted, seen.uid)
+        return await self._put_right(kind, wanted, seen, path)
 
     def forget(self, uid: str) -> None:
         """Drop what is remembered of an object that is gone."""
@@ -96,10 +101,38 @@ class Applier:
             return _foreign(wanted, raw, owner)
         seen = live.trim(raw)
         if (path := compare.difference(seen.read(), wanted)) is not None:
-            await self._repair(kind, wanted, seen, path)
-        else:
-            self._cache.note(kind, raw)
+            return await self._put_right(kind, wanted, seen, path)
+        self._cache.note(kind, raw)
         return None
+
+    async def _put_right(self, kind: Kind, wanted: Manifest, seen: Live, path: str) -> Problem | None:
+        """Repair a child, unless that has to wait as somebody else undoes it again and again; then say who."""
+        now, digest = self._clock(), _digest(wanted)
+        before = self._repairs.get(seen.uid, Repairs())
+        if contest.wait(before, digest, now) > 0:
+            return self._contested(wanted, seen.uid)
+        repairs = contest.repaired(before, digest, now)
+        if repairs.contested:
+            self._rivals[seen.uid] = await self._name_rival(kind, wanted, path)
+        if kind is kinds.DEPLOYMENT and seen.owns_size and "replicas" not in wanted["spec"]:
+            await self._hand_over_size(wanted, seen)
+        await self._repair(kind, wanted, seen, path)
+        self._repairs = {uid: one for uid, one in self._repairs.items() if contest.counts(one, now)}
+        self._rivals = {uid: one for uid, one in self._rivals.items() if uid in self._repairs or uid == seen.uid}
+        self._repairs[seen.uid] = repairs
+        return self._contested(wanted, seen.uid)
+
+    def _contested(self, wanted: Manifest, uid: str) -> Problem | None:
+        """Return who writes a child as well; None when nobody does, or not any more."""
+        repairs = self._repairs.get(uid)
+        contested = repairs is not None and contest.is_contested(repairs, _digest(wanted), self._clock())
+        return self._rivals.get(uid) if contested else None
+
+    async def _name_rival(self, kind: Kind, wanted: Manifest, path: str) -> Problem:
+        raw = await self._kube.get(kind, wanted["metadata"]["namespace"], wanted["metadata"]["name"])
+        words = f"{_call(wanted)}: {path} is changed again and again{ownership.rival(raw['metadata'])}"
+        pause = f"and put right every {contest.PAUSE_SECONDS:g} seconds"
+        return Problem(Reason.CONTESTED, f"{words}, {pause}. {Reason.CONTESTED.remedy}")
 
     async def _repair(self, kind: Kind, wanted: Manifest, seen: Live, path: str) -> None:
         _LOG.info("changing a child", extra={"child": _call(wanted), "field": path})
@@ -108,12 +141,22 @@ class Applier:
         try:
             answer = await self._kube.apply(kind, wanted, seen.uid)
         except errors.Refused as error:
-            if error.status != 422 or not await self._take_over(kind, wanted, seen.uid):
+            if error.status != 422 or await self._is_invalid(kind, wanted):
+                raise
+            if not await self._take_over(kind, wanted, seen.uid):
                 raise
             _LOG.info("took over what others wrote", extra={"child": _call(wanted), "because": error.message})
             answer = await self._kube.apply(kind, wanted, seen.uid)
         self._cache.note(kind, answer)
         self._accept(wanted, live.trim(answer))
+
+    async def _is_invalid(self, kind: Kind, wanted: Manifest) -> bool:
+        """Tell whether what is wanted is refused by itself: then nothing that others put beside it is in the way."""
+        try:
+            await self._kube.check(kind, wanted)
+        except errors.Refused as error:
+            return error.status == 422
+        return False
 
     async def _take_over(self, kind: Kind, wanted: Manifest, uid: str) -> bool:
         """Let fields that others wrote count as ours, so that an apply takes them away; tell whether there were any."""
@@ -129,11 +172,11 @@ class Applier:
         """Remember that this body is as wanted: it matched, or it is what the server made of our write."""
         self._accepted[found.uid] = (_digest(wanted), hash(found.body))
 
-    async def _hand_over_size(self, wanted: Manifest, seen: Live, body: dict[str, Any]) -> None:
+    async def _hand_over_size(self, wanted: Manifest, seen: Live) -> None:
         """Let another field manager hold the size before ours lets go of it, or the server would reset it to 1."""
         metadata = {name: wanted["metadata"][name] for name in ("name", "namespace")}
         size = {"apiVersion": wanted["apiVersion"], "kind": wanted["kind"], "metadata": metadata}
-        size |= {"spec": {"replicas": body["spec"]["replicas"]}}
+        size |= {"spec": {"replicas": seen.read()["spec"]["replicas"]}}
         await self._kube.apply(kinds.DEPLOYMENT, size, seen.uid, manager=meta.SIZE_MANAGER)
 
 

@@ -83,6 +83,13 @@ class Kube:
         """Create an object; Conflict when its name is taken."""
         return await self._write("POST", kind, kind.path(manifest["metadata"]["namespace"]), manifest)
 
+    async def check(self, kind: Kind, manifest: Manifest) -> None:
+        """Ask whether the server would create an object like this one; Refused, with its words, when it would not."""
+        metadata = {name: value for name, value in manifest["metadata"].items() if name != "name"}
+        metadata["generateName"] = f"{manifest['metadata']['name']}-"
+        path = kind.path(metadata["namespace"])
+        await self._write("POST", kind, path, manifest | {"metadata": metadata}, query={"dryRun": "All"})
+
     async def replace(self, kind: Kind, manifest: Manifest, subresource: str | None = None) -> Manifest:
         """Replace the version of an object that the manifest carries; Conflict when there is a newer one."""
         metadata = manifest["metadata"]

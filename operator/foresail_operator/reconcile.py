@@ -16,7 +16,7 @@ import pydantic
 from foresail_operator import checks, errors, live, say
 from foresail_operator.api import kinds, v1alpha1
 from foresail_operator.api.conditions import Reason
-from foresail_operator.desired import names, pace, plan, proxy, removal, zero
+from foresail_operator.desired import contest, names, pace, plan, proxy, removal, zero
 from foresail_operator.desired.images import DEFAULT_PULL_POLICY, Pin
 from foresail_operator.desired.images import choose as choose_image
 from foresail_operator.desired.ports import NoPortsLeftError
@@ -51,6 +51,7 @@ _MEDDLING: Final = frozenset({kinds.AUTOSCALER.name, kinds.ENDPOINT_SLICE.name})
 """They would size a Deployment, or join a Service, that is someone else's."""
 _AGAIN_SECONDS: Final = {
     Reason.CONFLICT: 30.0,
+    Reason.CONTESTED: contest.PAUSE_SECONDS,
     Reason.REFUSED: 30.0,
     Reason.QUOTA: 15.0,
     Reason.WEBHOOK_UNAVAILABLE: 5.0,

@@ -9,6 +9,8 @@ import dataclasses
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
+import orjson
+
 from foresail_operator import live
 from foresail_operator.api import kinds, v1alpha1
 from foresail_operator.api.conditions import Reason, Type
@@ -43,11 +45,14 @@ class Speaker:
         self._recorder = recorder
         self._clocks = clocks
         self._unsaid_since: dict[Key, float] = {}
+        self._taken: dict[Key, tuple[int, ...]] = {}
+        """Hashes of a status that was said, and of what it became as others write there as well."""
         self._explainer = Explainer(kube, ask)
 
     def forget(self, key: Key) -> None:
         """Drop what is remembered of a model that is gone."""
         self._unsaid_since.pop(key, None)
+        self._taken.pop(key, None)
         self._explainer.forget(key)
 
     async def say(
@@ -61,7 +66,7 @@ class Speaker:
         known = dataclasses.replace(known, cold_start=self._scaling.cold_start(model.key))
         known, ask_again = await self._explained(model, known)
         status = build.build(model, known, planned.pin if planned else None, previous, now)
-        changed = change.kind(previous, status)
+        changed = self._changed(model.key, previous, status)
         if changed is change.Change.NUMBERS and (left := self._unsaid(model.key)) > 0:
             return left if ask_again is None else min(left, ask_again)
         self._unsaid_since.pop(model.key, None)
@@ -103,6 +108,12 @@ class Speaker:
         if change.kind(previous, status) is change.Change.STATE:
             await self._write_status(metadata, status)
 
+    def _changed(self, key: Key, previous: dict[str, Any], status: dict[str, Any]) -> change.Change:
+        """Return how much a status differs from the one that is there, and that others may have added something to."""
+        if self._taken.get(key) == _hashes(status, previous):
+            return change.Change.NONE
+        return change.kind(previous, status)
+
     def _unsaid(self, key: Key) -> float:
         """Return for how long numbers that differ may still stay unsaid."""
         now = self._clocks.monotonic()
@@ -130,10 +141,17 @@ class Speaker:
         }
         kind, key = kinds.MODEL_DEPLOYMENT, (metadata.namespace, metadata.name)
         answer = await self._kube.apply(kind, manifest, metadata.uid, subresource="status")
+        self._taken.pop(key, None)
+        if (became := answer.get("status") or {}) != status:
+            self._taken[key] = _hashes(status, became)
         before = self._cache.model(key)
         self._cache.note(kind, answer)
         now = self._cache.model(key)
         return before is not None and now is not None and now.body != before.body
+
+
+def _hashes(*values: dict[str, Any]) -> tuple[int, ...]:
+    return tuple(hash(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)) for value in values)
 
 
 def proved(raw: dict[str, Any], revision: str) -> bool:
@@ -177,7 +195,9 @@ def _shown(
         pods=seen.pods,
         scaler=facts.scaler(autoscaler.read() if autoscaler else None) if scaled else None,
         problem=problem,
-        reachable=service is not None and live.owned(service.read()["metadata"], metadata.name, metadata.uid),
+        # a Service whose label somebody takes off again and again is out of sight, and still there
+        reachable=(problem is not None and problem.reason is Reason.CONTESTED)
+        or (service is not None and live.owned(service.read()["metadata"], metadata.name, metadata.uid)),
     )
 
 

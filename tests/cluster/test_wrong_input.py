@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from foresail_operator.desired import contest
 from foresail_testbed.errors import TestbedError
 from tests.cluster.kit import Models, Operator, eventually
 
@@ -95,6 +96,48 @@ def test_a_foreign_object_of_a_childs_name_is_left_alone_and_its_owner_is_named(
     models.kubectl("delete", kind, name)
     models.kubectl("label", "mdep/fraud", "look=again")
     eventually(lambda: models.state("Ready")[0] == "True" and models.state("Stalled")[0] == "False", "it goes on")
+
+
+def test_who_writes_a_child_again_and_again_is_named(operator: Operator, models: Models) -> None:
+    models.apply()
+    models.wait_settled(operator)
+    patch = ("--field-manager=policy", "-p", json.dumps({"spec": {"type": "NodePort"}}))
+    for _ in range(contest.MANY):
+        models.kubectl("patch", "service/fraud", *patch)
+        eventually(lambda: (models.get("service") or {})["spec"]["type"] == "ClusterIP", "it is put right", 5)
+    eventually(lambda: models.state("Stalled") == ("True", "Contested"), "it is said")
+    said = models.conditions()["Stalled"]["message"]
+    assert said.startswith(
+        "Service fraud: spec.type is changed again and again by policy, and put right every 30 seconds"
+    )
+    assert models.state("Ready")[0] == models.state("Available")[0] == "True"
+
+
+def test_a_pod_that_was_set_aside_by_its_label_answers_for_nobody(operator: Operator, models: Models) -> None:
+    models.apply()
+    models.wait_settled(operator)
+    (pod,) = models.pods()
+    models.forbid("pods")
+    models.kubectl("label", f"pod/{pod['metadata']['name']}", "foresail.dev/model-")
+    eventually(lambda: models.state("Ready") == ("False", "QuotaExceeded"), "no other can take its place")
+    assert models.state("Available") == ("False", "NoReplicaAvailable")
+
+
+def test_what_others_added_stays_when_a_spec_was_refused_and_is_mended(operator: Operator, models: Models) -> None:
+    def containers() -> set[str]:
+        found = (models.get("deployment") or {})["spec"]["template"]["spec"]["containers"]
+        return {one["name"] for one in found}
+
+    models.apply()
+    models.wait_settled(operator)
+    sidecar = {"spec": {"template": {"spec": {"containers": [{"name": "sidecar", "image": "x"}]}}}}
+    models.kubectl("patch", "deployment/fraud", "-p", json.dumps(sidecar))
+    required = "requiredDuringSchedulingIgnoredDuringExecution"
+    models.apply(pod={"affinity": {"nodeAffinity": {required: {"nodeSelectorTerms": []}}}})
+    eventually(lambda: models.state("Stalled") == ("True", "Refused"), "it is said")
+    models.apply(serving={"maxQueueSize": 7})
+    eventually(lambda: models.state("Stalled")[0] == "False", "it is mended")
+    assert containers() == {"runtime", "sidecar"}
 
 
 def test_names_that_would_collide_when_cut_have_children_of_their_own(operator: Operator, models: Models) -> None:

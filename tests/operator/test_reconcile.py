@@ -15,7 +15,7 @@ from foresail_operator import errors
 from foresail_operator.api import kinds
 from foresail_operator.apply import Applier
 from foresail_operator.clocks import Clocks
-from foresail_operator.desired import activator, pace
+from foresail_operator.desired import activator, contest, pace
 from foresail_operator.desired.images import Images
 from foresail_operator.events import Recorder
 from foresail_operator.kube import Kube
@@ -37,6 +37,7 @@ MODEL = "/apis/foresail.dev/v1alpha1/namespaces/team/modeldeployments/fraud"
 DEPLOYMENT = "/apis/apps/v1/namespaces/team/deployments/fraud"
 SERVICE = "/api/v1/namespaces/team/services/fraud"
 SLICES = "/apis/discovery.k8s.io/v1/namespaces/team/endpointslices"
+EVENTS = "/api/v1/namespaces/team/events"
 AUTOSCALER = "/apis/autoscaling/v2/namespaces/team/horizontalpodautoscalers/fraud"
 PLURALS = {kind.plural: kind for kind in kinds.BY_NAME.values()}
 
@@ -71,7 +72,7 @@ class Bench:
         self.reconciler = Reconciler(
             self.kube,
             self.cache,
-            Applier(self.kube, self.cache),
+            Applier(self.kube, self.cache, lambda: self.seconds),
             scaling=self.scaling,
             standby=self.standby,
             recorder=Recorder(self.kube, "me"),
@@ -402,6 +403,91 @@ async def test_a_webhook_that_changes_what_we_write_starts_no_war() -> None:
         await b.settle()
         writes = [path for method, path in b.api.writes if path == SERVICE]
         assert len(writes) == 2, "made once, repaired once"
+
+
+async def test_who_undoes_a_repair_again_and_again_is_named_and_answered_less_often() -> None:
+    async with bench() as b:
+        b.model()
+        await b.look()
+        b.pod()
+        await b.settle()
+        by_policy = {"managedFields": [{"manager": "foresail", "time": "2"}, {"manager": "policy", "time": "1"}]}
+
+        async def undone(times: int) -> int:
+            """Return how many of so many changes are put right at once."""
+            before = b.api.writes.count(("PATCH", SERVICE))
+            for _ in range(times):
+                live = b.api.objects[SERVICE]
+                changed = live["spec"] | {"type": "NodePort"}
+                b.api.put(SERVICE, live | {"spec": changed, "metadata": live["metadata"] | by_policy})
+                b.watch()
+                await b.look()
+            return b.api.writes.count(("PATCH", SERVICE)) - before
+
+        assert await undone(50) == contest.MANY
+        assert b.condition("Stalled")[:2] == ("True", "Contested")
+        assert "Service fraud: spec.type is changed again and again by policy" in b.condition("Stalled")[2]
+        assert b.condition("Ready")[0] == b.condition("Available")[0] == "True"
+        told = [path for _, path in b.api.writes].count(EVENTS)
+        assert await b.look() == contest.PAUSE_SECONDS
+        for _ in range(5):
+            b.seconds += contest.PAUSE_SECONDS
+            assert await undone(10) == 1
+        assert [path for _, path in b.api.writes].count(EVENTS) == told, "it is one story"
+        b.seconds += contest.PAUSE_SECONDS
+        assert b.api.objects[SERVICE]["spec"]["type"] == "NodePort"
+        await b.look()
+        assert b.api.objects[SERVICE]["spec"]["type"] == "ClusterIP"
+        b.seconds += contest.CALM_SECONDS
+        await b.look()
+        assert b.condition("Stalled")[0] == "False"
+        assert await undone(1) == 1, "and may begin anew"
+
+
+async def test_what_others_add_to_the_status_is_not_written_against() -> None:
+    async with bench() as b:
+        b.model()
+        await b.look()
+        b.pod()
+        await b.settle()
+        foreign = {"type": "Audited", "status": "True", "reason": "Ok", "message": "", "lastTransitionTime": "now"}
+        original = b.api._store
+
+        def store(path: str, manifest: wire.Manifest, status: int) -> web.Response:
+            if path == MODEL and foreign not in manifest["status"]["conditions"]:
+                manifest["status"]["conditions"].append(foreign)  # a list that is merged by type
+            return original(path, manifest, status)
+
+        b.api._store = store  # type: ignore[method-assign]  # the place where the server merges
+        b.api.put(MODEL, b.api.objects[MODEL] | {"status": b.status() | {"conditions": [foreign]}})
+        await b.settle()
+        before = len(b.api.writes)
+        await b.settle()
+        assert len(b.api.writes) == before
+        assert b.condition("Ready")[0] == b.condition("Audited")[0] == "True"
+
+
+async def test_what_others_put_beside_ours_stays_theirs_where_our_own_part_is_refused() -> None:
+    async with bench() as b:
+        b.model()
+        await b.look()
+        owners = [
+            {"manager": "foresail", "operation": "Apply"},
+            {"manager": "kubectl", "fieldsV1": {"f:spec": {"a": {}}}},
+        ]
+        live = b.api.objects[DEPLOYMENT]
+        b.api.put(DEPLOYMENT, live | {"metadata": live["metadata"] | {"managedFields": owners}})
+        b.watch()
+        b.api.answer = lambda request: (
+            wire.failure(422, "Invalid", "no such term") if "/deployments" in request.path and request.body else None
+        )
+        b.model(serving={"maxQueueSize": 7})
+        b.seconds += 10
+        await b.look()
+        assert b.condition("Stalled")[:2] == ("True", "Refused")
+        sent = [one for one in b.api.requests if "/deployments" in one.path and one.body]
+        assert [(one.method, one.query.get("dryRun")) for one in sent[-2:]] == [("PATCH", None), ("POST", "All")]
+        assert b.api.objects[DEPLOYMENT]["metadata"]["managedFields"] == owners
 
 
 async def test_the_size_is_held_by_another_manager_while_it_passes_to_the_autoscaler() -> None:

@@ -86,6 +86,11 @@ class Reason(enum.StrEnum):
         "An object that someone else owns has the name that a child of this model needs; it is not touched.",
         "Delete or rename that object, or give this model another name.",
     )
+    CONTESTED = (
+        "Contested",
+        "Somebody else writes what this operator writes, again and again; the message names the field and who.",
+        "Have the other one leave it alone. What sets a size is in `kubectl get hpa`: delete it, or use spec.scaling.",
+    )
     REFUSED = (
         "Refused",
         "The API server refused a child: admission, validation, quota or missing rights; the message has its words.",
@@ -134,7 +139,7 @@ class Reason(enum.StrEnum):
     POD_REFUSED = (
         "PodRefused",
         "The pods can't be created; the message has the API server's words.",
-        "Change what it names: an admission policy, PodSecurity, a limit range, a missing service account or class.",
+        "Change what it names: a policy, PodSecurity, a limit range or spec.resources, a missing account or class.",
     )
     CONFIG = (
         "ContainerConfigFailed",

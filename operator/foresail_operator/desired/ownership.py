@@ -47,6 +47,20 @@ def doubled(found: dict[str, Any], wanted: dict[str, Any]) -> bool:
     return any(not taken.isdisjoint(_ports([one])) for one in others)
 
 
+def rival(metadata: dict[str, Any]) -> str:
+    """Return, as the end of a sentence, who but us wrote an object last, and by which of its subresources."""
+    others = [
+        entry
+        for entry in metadata.get("managedFields") or ()
+        if entry.get("manager") not in {meta.FIELD_MANAGER, meta.SIZE_MANAGER} and entry.get("subresource") != "status"
+    ]
+    last = max(others, key=lambda entry: entry.get("time") or "", default=None)
+    if last is None:
+        return ""
+    way = f" (through its {last['subresource']})" if last.get("subresource") else ""
+    return f" by {last.get('manager')}{way}"
+
+
 def _containers(manifest: dict[str, Any]) -> list[dict[str, Any]]:
     template: dict[str, Any] = manifest.get("spec", {}).get("template") or {}
     return template.get("spec", {}).get("containers") or []

@@ -25,6 +25,7 @@ _STALLING: Final = (FROM_RUNTIME - {Reason.DOWNLOAD_FAILED, Reason.MODEL_HUNG}) 
     Reason.INVALID_SPEC,
     Reason.INTERNAL_ERROR,
     Reason.CONFLICT,
+    Reason.CONTESTED,
     Reason.REFUSED,
     Reason.POD_REFUSED,
     Reason.PAUSED,
@@ -221,9 +222,16 @@ def _scaling(facts: Facts) -> Statement:
         return Statement(Type.SCALING_ACTIVE, "False", Reason.FIXED_SIZE, Reason.FIXED_SIZE.meaning)
     if facts.asleep:
         return Statement(Type.SCALING_ACTIVE, "False", Reason.SCALING_DISABLED, Reason.SCALING_DISABLED.meaning)
+    if scaler.doubled:
+        return _contested(scaler)
     if scaler.there and facts.load is not None and facts.load.by_bounds:
         return Statement(Type.SCALING_ACTIVE, "True", Reason.BOUNDS_SET, facts.load.words)
     return _by_autoscaler(facts, scaler)
+
+
+def _contested(scaler: Scaler) -> Statement:
+    words = f"the HPA stands still: {scaler.words}. {Reason.CONTESTED.remedy}"
+    return Statement(Type.SCALING_ACTIVE, "False", Reason.CONTESTED, words)
 
 
 def _by_autoscaler(facts: Facts, scaler: Scaler) -> Statement:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 
 _NO_REPLICA_SET: Final = "ReplicaSetCreateError"
+_DOUBLED: Final = "AmbiguousSelector"
 """What the Deployment's controller says, which then sets no number any more."""
 
 
@@ -55,6 +56,8 @@ class Scaler:
     words: str = ""
     there: bool = True
     """Whether there is one."""
+    doubled: bool = False
+    """Whether another one sizes the same pods, which stops both."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -167,4 +170,5 @@ def scaler(autoscaler: dict[str, Any] | None) -> Scaler:
     active = next((one for one in status.get("conditions") or () if one["type"] == "ScalingActive"), None)
     if active is None or active.get("reason") == Reason.SCALING_DISABLED:
         return Scaler()
-    return Scaler(active=active["status"] == "True", words=active.get("message", ""))
+    doubled = active.get("reason") == _DOUBLED
+    return Scaler(active=active["status"] == "True", words=active.get("message", ""), doubled=doubled)

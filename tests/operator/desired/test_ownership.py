@@ -66,3 +66,14 @@ def test_a_container_beside_ours_with_our_port_is_ours_renamed(name: str, port: 
 
 def test_what_has_no_pods_has_no_container_twice() -> None:
     assert not ownership.doubled({"data": {}}, {"data": {}})
+
+
+def test_who_wrote_last_but_us_is_named_with_the_way_it_took() -> None:
+    scaled = entry("kube-controller-manager", {}, subresource="scale", time="2026-01-01T00:00:09Z")
+    counted = entry("kube-controller-manager", {}, subresource="status", time="2026-01-01T00:00:10Z")
+    edited = entry("kubectl-edit", {}, time="2026-01-01T00:00:05Z")
+    ours = OURS | {"time": "2026-01-01T00:00:11Z"}
+    entries = [edited, scaled, counted, ours]
+    assert ownership.rival({"managedFields": entries}) == " by kube-controller-manager (through its scale)"
+    assert ownership.rival({"managedFields": [edited, ours]}) == " by kubectl-edit"
+    assert ownership.rival({}) == ""

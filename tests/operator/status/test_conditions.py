@@ -289,6 +289,9 @@ def test_scaling_on_the_load_says_which_way_it_takes_and_waits_for_the_first_pod
     assert found[Type.SCALING_ACTIVE] == ("True", Reason.SCALING_READY, "the HPA reads the load")
     found = state(scaler=failing, load=by_bounds)
     assert found[Type.SCALING_ACTIVE] == ("True", Reason.BOUNDS_SET, "the operator sets the bounds")
+    found = state(scaler=Scaler(active=False, words="two HPAs", doubled=True), load=by_bounds)
+    assert found[Type.SCALING_ACTIVE][:2] == ("False", Reason.CONTESTED)
+    assert "two HPAs. " in found[Type.SCALING_ACTIVE][2]
 
 
 def test_a_deployments_numbers_are_read() -> None:
@@ -322,6 +325,9 @@ def test_an_autoscalers_words_are_read() -> None:
     assert read(status="True") == Scaler(active=True)
     assert read(status="False", reason="FailedGetResourceMetric", message="m") == Scaler(active=False, words="m")
     assert read(status="False", reason="ScalingDisabled") == Scaler()
+    assert read(status="False", reason="AmbiguousSelector", message="m") == Scaler(
+        active=False, words="m", doubled=True
+    )
 
 
 def test_a_model_whose_proxies_do_not_start_says_so_while_its_replicas_answer() -> None:
