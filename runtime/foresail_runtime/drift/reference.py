@@ -2,6 +2,8 @@
 
 Numbers have quantile bins: bin i holds what is over edge i-1, up to and with edge i; the last has no upper edge. A
 feature of few values has a bin for each, and one below and one above them all, which the reference leaves empty.
+Edges are values that occur, and where they are fractions a hair above: a model gives the same row an answer that
+differs in its last digits with the number of rows that it runs with, and none of them may leave its bin for that.
 Texts have a bin for each of the most frequent, and one for all others. NaN is in a bin of its own.
 """
 
@@ -29,6 +31,9 @@ MAX_CATEGORIES: Final = 50
 MISSING: Final = "missing"
 OTHER: Final = "other"
 REASON: Final = "DriftReferenceInvalid"
+_HAIR: Final = 1e-4
+_LEAST_HAIR: Final = 1e-7
+"""Probabilities are differences of numbers up to 1, of which FP32 has seven digits."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -125,10 +130,24 @@ def choose_edges(values: npt.NDArray[np.float64], bins: int) -> tuple[float, ...
         return ()
     distinct = np.unique(finite)
     if len(distinct) <= bins:
-        below = np.nextafter(distinct[0], -np.inf)
-        return tuple(float(edge) for edge in (below, *distinct) if math.isfinite(edge))
-    quantiles = np.quantile(finite, np.arange(1, bins) / bins, method="inverted_cdf")
-    return tuple(float(edge) for edge in np.unique(quantiles))
+        below = min(distinct[0] - _hair(distinct[0]), np.nextafter(distinct[0], -np.inf))
+        chosen, edges = distinct, [below]
+    else:
+        chosen, edges = np.unique(np.quantile(finite, np.arange(1, bins) / bins, method="inverted_cdf")), []
+    following = np.append(distinct, np.inf)[np.searchsorted(distinct, chosen) + 1]
+    edges += [_above(value, after) for value, after in zip(chosen, following, strict=True)]
+    return tuple(float(edge) for edge in edges if math.isfinite(edge))
+
+
+def _above(value: float, after: float) -> float:
+    """Return an edge above a value, by no more than half of what lies between it and the one after it."""
+    edge = value + min(_hair(value), (after - value) / 2)
+    return edge if edge < after else value
+
+
+def _hair(value: float) -> float:
+    """Return what the rounding of another order of additions may come to; whole numbers are exact."""
+    return 0.0 if value.is_integer() else abs(value) * _HAIR + _LEAST_HAIR
 
 
 def count_numbers(values: npt.NDArray[np.float64], edges: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

@@ -30,6 +30,15 @@ def test_a_few_values_get_a_bin_each_and_empty_ones_below_and_above() -> None:
     assert reference.count_numbers(np.array([-5.0, 0.5, 9.0]), np.array(feature.edges)).tolist() == [1, 0, 1, 1, 0]
 
 
+@pytest.mark.parametrize("count", [3, 50], ids=["a bin a value", "quantiles"])
+def test_the_last_digits_of_a_number_do_not_move_it_to_another_bin(count: int) -> None:
+    """A model's answer to the same row differs in them with the number of rows that it runs with."""
+    values = np.random.default_rng(0).random(count).astype(np.float32).astype(np.float64).repeat(20)
+    feature = reference.of_numbers("output", "p", values)
+    for factor in (1 - 3e-7, 1 + 3e-7):
+        assert reference.count_numbers(values * factor, np.array(feature.edges)).tolist() == list(feature.counts)
+
+
 @given(numbers, st.integers(1, 20))
 def test_every_value_is_in_one_bin_and_no_two_edges_are_equal(values: list[float], bins: int) -> None:
     feature = reference.of_numbers("input", "x", np.array(values), bins)
