@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 ROOT = pathlib.Path(__file__).parents[2]
 DEFINITION = "modeldeployments.foresail.dev"
 SECONDS = 60.0
+SOON_SECONDS = 20.0
+"""At once, where the machine has other things to do as well: what finds things unseen comes by minutes later."""
 PORTS = itertools.count(18100)
 
 

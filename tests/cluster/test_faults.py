@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from foresail_testbed.cluster import Cluster
-from tests.cluster.kit import Models, Operator, Operators, Still, eventually, wait_quiet
+from tests.cluster.kit import SOON_SECONDS, Models, Operator, Operators, Still, eventually, wait_quiet
 from tests.cluster.relay import Answer, Exchange, Relay
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def test_an_operator_works_again_soon_after_the_api_server_was_away(
         eventually(lambda: time.monotonic() - begun > AWAY_SECONDS, "it is away for long")
     assert relay.most_refused_in_a_second() < 40, "but without haste"
     models.wait_ready("other", 30)
-    eventually(lambda: (models.get("deployment") or {})["spec"]["replicas"] == 2, "what changed meanwhile is done", 5)
+    eventually(lambda: (models.get("deployment") or {})["spec"]["replicas"] == 2, "the change is made", SOON_SECONDS)
 
 
 def test_a_watch_that_says_nothing_any_more_is_left(operators: Operators, models: Models, relay: Relay) -> None:
@@ -257,4 +257,4 @@ def test_a_leader_cut_off_from_the_api_server_gives_way_and_comes_back_as_a_stan
     assert (leader.leads(), standby.leads()) == (False, True)
     assert len(relay.writes()) == written, "the one that was cut off writes nothing"
     standby.stop()
-    eventually(leader.leads, "it leads again when its turn comes", seconds=5)
+    eventually(leader.leads, "it leads again when its turn comes", seconds=10)

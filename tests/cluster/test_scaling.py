@@ -204,16 +204,15 @@ def test_the_aggregator_answers_with_a_models_load_and_who_goes_around_it_is_ref
     assert json.loads(refused.value.read())["reason"] == "Unauthorized"
 
 
-def test_a_step_is_asked_for_in_three_seconds_confirmed_by_the_hpa_and_taken_back(scene: Scene) -> None:
+def test_a_step_is_asked_for_before_the_hpa_does_confirmed_by_it_and_taken_back(scene: Scene) -> None:
     scene.register(CUSTOM)
     operator = scene.replica()
     eventually(lambda: scene.active() == READS, "the HPA reads the number", seconds=60)
     eventually(lambda: scene.models.state("ScalingActive", NAME) == ("True", "ValidMetricFound"), "the status says so")
     scene.models.wait_settled(operator, NAME)
     scene.carry(40)
-    started = time.monotonic()
     eventually(lambda: scene.size() == 3, "the burst path raises it")
-    assert time.monotonic() - started < 3.5  # a look at the API each 50 ms and more included
+    assert raises(operator) >= 1, "it writes nothing where the HPA was first"
     eventually(lambda: scene.said().get("desired") == 3, "the status says so")
     assert scene.said()["reason"].startswith("3 of 10: ")
     assert scene.said()["mode"] == "custom"
@@ -258,6 +257,12 @@ def costs(scene: Scene) -> dict[str, str | None]:
         for pod in scene.models.pods(NAME)
         if "deletionTimestamp" not in pod["metadata"] and pod["status"].get("podIP")
     }
+
+
+def raises(operator: kit.Operator) -> float:
+    """Return how often the operator has written a Deployment's scale subresource."""
+    sent = operator.samples("foresail_operator_requests_total{")
+    return sum(count for label, count in sent.items() if 'kind="Deployment",method="PUT",status="200"' in label)
 
 
 def patches(operator: kit.Operator) -> str:
@@ -329,8 +334,8 @@ def test_without_a_metrics_api_the_bounds_follow_the_load_up_and_down(scene: Sce
     assert scene.models.state("ScalingActive", NAME) == ("True", "BoundsSet")
     scene.models.wait_settled(operator, NAME)
     scene.carry(40)
-    eventually(lambda: scene.size() == 3, "the burst path raises it", seconds=15)
-    eventually(lambda: bounds(scene.hpa()) == (3, 3), "the bounds follow", seconds=5)
+    eventually(lambda: scene.size() == 3, "the burst path raises it")
+    eventually(lambda: bounds(scene.hpa()) == (3, 3), "the bounds follow")
     scene.carry(5)
     eventually(lambda: bounds(scene.hpa()) == (1, 1), "the bounds follow", seconds=30)
     eventually(lambda: scene.size() == 1, "the HPA takes it back", seconds=45)

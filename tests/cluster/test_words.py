@@ -65,7 +65,7 @@ def test_a_service_account_that_is_missing_is_named(operator: Operator, models: 
     models.kubectl("create", "serviceaccount", "none-such")
     models.wait_ready("fraud", 90)
     # The pod's own word comes a moment before the Deployment's that it is refused no more.
-    eventually(lambda: models.state("Stalled")[0] == "False", "nothing holds it up", seconds=5)
+    eventually(lambda: models.state("Stalled")[0] == "False", "nothing holds it up", SECONDS)
 
 
 @pytest.fixture
