@@ -120,6 +120,11 @@ class Signature:
         """Memory of the codec: what it found to fit this signature. Nobody else reads or writes it."""
         return {}
 
+    @functools.cached_property
+    def known_heads(self) -> dict[bytes, Any]:
+        """The same of whole headers of binary requests."""
+        return {}
+
     def of_rows(self, shown: Sequence[Sequence[int]] = ()) -> Signature:
         """Return this signature with a first dimension that varies, of every input and output.
 

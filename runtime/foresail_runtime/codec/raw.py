@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from foresail_runtime.tensors import Datatype, Tensor
 
 _LENGTH = struct.Struct("<I")
+VIEWED_BYTES = 4096
+"""Fewer are copied sooner than a view of them is made."""
 
 
 def decode(
@@ -45,17 +47,17 @@ def decode(
 
 
 def encode(tensor: Tensor) -> bytes | memoryview:
-    """Return the tensor's bytes: a view of the array's own memory where it is laid out as the wire wants it."""
+    """Return the tensor's bytes: a view of the array's own memory where that is large and as the wire wants it."""
     if tensor.datatype is tensors.BYTES:
         parts: list[bytes] = []
         for element in tensor.array.ravel():
             parts += (_LENGTH.pack(len(element)), element)
         return b"".join(parts)
     array = tensor.array
-    if array.size == 0:
-        return b""
     if array.dtype != tensor.datatype.dtype:
         array = array.astype(tensor.datatype.dtype)
+    if array.nbytes < VIEWED_BYTES:
+        return array.tobytes()
     return np.ascontiguousarray(array).reshape(-1).data.cast("B")
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import orjson
 
 from foresail_runtime import errors, tensors
-from foresail_runtime.codec import check, parsing, raw, values
+from foresail_runtime.codec import check, heads, parsing, raw, values
 from foresail_runtime.tensors import InferRequest, Tensor
 
 if TYPE_CHECKING:
@@ -57,7 +57,6 @@ def decode(signature: Signature, body: bytes, header_length: int | None) -> tupl
     """
     if header_length is None:
         document = _parse(body)
-        binary: memoryview | None = None
     elif header_length == 0:
         return _decode_headless(signature, body), BINARY_ONLY
     else:
@@ -65,12 +64,9 @@ def decode(signature: Signature, body: bytes, header_length: int | None) -> tupl
             raise errors.InvalidRequest(
                 f"Inference-Header-Content-Length is {header_length}, the body has {len(body)} bytes"
             )
-        binary = memoryview(body)[header_length:]
-        document = _parse(body[:header_length])
-    may_hold_booleans = b"true" in body or b"false" in body if binary is None else True
-    given, used = _decode_inputs(signature, document.get("inputs"), binary, may_hold_booleans)
-    if binary is not None and used != len(binary):
-        raise errors.InvalidRequest(f"{len(binary) - used} bytes are left in the body after the last binary tensor")
+        return _decode_binary(signature, body, header_length)
+    may_hold_booleans = b"true" in body or b"false" in body
+    given, _ = _decode_inputs(signature, document.get("inputs"), None, may_hold_booleans)
     return _finish(signature, document, given)
 
 
@@ -126,28 +122,47 @@ def _parse(text: bytes) -> dict[str, Any]:
     return document
 
 
+def _decode_binary(signature: Signature, body: bytes, header_length: int) -> tuple[InferRequest, Form]:
+    head = bytes(body[:header_length])  # a body that came in pieces is a bytearray, which has no hash
+    found = heads.find(signature, head, body)
+    if found is not None:
+        return found
+    binary = memoryview(body)[header_length:]
+    document = _parse(head)
+    given, sizes = _decode_inputs(signature, document.get("inputs"), binary, may_hold_booleans=True)
+    if (left := len(binary) - sum(sizes.values())) > 0:
+        raise errors.InvalidRequest(f"{left} bytes are left in the body after the last binary tensor")
+    request, form = _finish(signature, document, given)
+    heads.remember(signature, head, sizes, request, form)
+    return request, form
+
+
 def _decode_inputs(
     signature: Signature, entries: object, binary: memoryview | None, may_hold_booleans: bool
-) -> tuple[tuple[Tensor, ...], int]:
+) -> tuple[tuple[Tensor, ...], dict[str, int]]:
+    """Return the tensors in the signature's order, and the bytes of each that is binary, as they lie."""
     if type(entries) is not list or not entries:
         raise errors.InvalidRequest("inputs is missing or empty: send a list of tensors")
     if len(entries) == 1 == len(signature.inputs):
-        tensor, used = _decode_input(signature, entries[0], binary, 0, may_hold_booleans)
-        return (tensor,), used
+        tensor, size = _decode_input(signature, entries[0], binary, 0, may_hold_booleans)
+        return (tensor,), {} if size is None else {tensor.name: size}
     given: dict[str, Tensor] = {}
+    sizes: dict[str, int] = {}
     used = 0
     for entry in entries:
         tensor, size = _decode_input(signature, entry, binary, used, may_hold_booleans)
         if tensor.name in given:
             raise errors.InvalidRequest(f"input {tensor.name!r} is in the request twice")
         given[tensor.name] = tensor
-        used += size
-    return check.order_inputs(signature, given), used
+        if size is not None:
+            sizes[tensor.name] = size
+            used += size
+    return check.order_inputs(signature, given), sizes
 
 
 def _decode_input(
     signature: Signature, entry: Any, binary: memoryview | None, offset: int, may_hold_booleans: bool
-) -> tuple[Tensor, int]:
+) -> tuple[Tensor, int | None]:
     if type(entry) is not dict:
         raise errors.InvalidRequest("an entry of inputs is not an object with name, shape, datatype and data")
     spec, shape, count = _describe(signature, entry)
@@ -158,7 +173,7 @@ def _decode_input(
         if "data" not in entry:
             raise errors.InvalidRequest(f"input {name!r} has no data")
         array = values.decode(name, datatype, shape, count, entry["data"], may_hold_booleans=may_hold_booleans)
-        return Tensor(name, datatype, array), 0
+        return Tensor(name, datatype, array), None
     if "data" in entry:
         raise errors.InvalidRequest(f"input {name!r} has both data and binary_data_size")
     if binary is None:

@@ -56,15 +56,17 @@ def test_a_boolean_is_zero_or_one() -> None:
         raw.decode("x", tensors.BOOL, (2,), b"\x00\x02")
 
 
-def test_a_slice_and_a_transpose_are_written_as_they_are_seen() -> None:
-    array = np.arange(6, dtype=np.int32).reshape(2, 3)
+@pytest.mark.parametrize("columns", [3, raw.VIEWED_BYTES], ids=["copied", "viewed"])
+def test_a_slice_and_a_transpose_are_written_as_they_are_seen(columns: int) -> None:
+    array = np.arange(2 * columns, dtype=np.int32).reshape(2, columns)
     assert bytes(raw.encode(Tensor("y", DATATYPES["INT32"], array.T))) == array.T.tobytes()
     assert bytes(raw.encode(Tensor("y", DATATYPES["INT32"], array[1:]))) == array[1:].tobytes()
 
 
 def test_big_endian_arrays_are_turned() -> None:
-    array = np.array([1, 2], ">i4")
-    assert bytes(raw.encode(Tensor("y", DATATYPES["INT32"], array))) == struct.pack("<2i", 1, 2)
+    for count in (2, raw.VIEWED_BYTES):
+        array = np.arange(count, dtype=">i4")
+        assert bytes(raw.encode(Tensor("y", DATATYPES["INT32"], array))) == struct.pack(f"<{count}i", *range(count))
 
 
 def test_no_elements_are_no_bytes() -> None:

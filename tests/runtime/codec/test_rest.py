@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foresail_runtime import errors, tensors
-from foresail_runtime.codec import rest
+from foresail_runtime.codec import heads, rest
 from foresail_runtime.tensors import DATATYPES, InferResponse, Signature, Tensor, TensorSpec
 
 ROW = TensorSpec("x", tensors.FP32, (-1, 2))
@@ -185,6 +185,53 @@ def test_binary_tensors_lie_in_the_order_of_the_header() -> None:
     assert [tensor.array.tolist() for tensor in request.inputs] == [[[1.0, 2.0]], [True]]
 
 
+FLAG = {"name": "flag", "shape": [1], "datatype": "BOOL", "parameters": {"binary_data_size": 1}}
+COUNTS = Signature((ROW, TensorSpec("n", tensors.DATATYPES["INT32"], (1,))), ())
+
+
+def test_a_header_that_is_known_is_followed_again() -> None:
+    count = {"name": "n", "shape": [1], "datatype": "INT32", "parameters": {"binary_data_size": 4}}
+    wishes = {"parameters": {"binary_data_output": True, "timeout": 1_000_000, "priority": 2}}
+    head = {"inputs": [count, sized(8)]} | wishes
+    seen = []
+    for number in (1, 2):
+        text, length = binary(head, struct.pack("<i", number), struct.pack("<2f", number, 0.5))
+        request, form = decode(text, length, COUNTS)
+        arrays = [tensor.array.tolist() for tensor in request.inputs]
+        seen.append((arrays, request.inputs[0].array.flags.writeable, request[1:], form))
+    assert seen[0] == ([[[1.0, 0.5]], [1]], False, ((), None, 1.0, 2), rest.BINARY_ONLY)
+    assert seen[1] == ([[[2.0, 0.5]], [2]], *seen[0][1:])
+
+
+@pytest.mark.parametrize(
+    ("head", "signature", "good", "bad"),
+    [
+        ({"inputs": [sized(8)]}, ONE, bytes(8), bytes(9)),
+        ({"inputs": [sized(8)]}, ONE, bytes(8), bytes(7)),
+        ({"inputs": [FLAG, sized(8)]}, TWO, bytes(9), b"\x02" + bytes(8)),
+    ],
+    ids=["more bytes", "fewer bytes", "a boolean of 2"],
+)
+def test_what_was_good_once_behind_a_header_lets_nothing_bad_through(
+    head: dict[str, Any], signature: Signature, good: bytes, bad: bytes
+) -> None:
+    text, length = binary(head, good)
+    decode(text, length, signature)
+    with pytest.raises(errors.InvalidRequest):
+        decode(text[:length] + bad, length, signature)
+
+
+def test_headers_that_never_come_again_are_not_remembered() -> None:
+    signature = Signature((ROW,), ())
+    for head in ({"id": "1"}, {"parameters": {"note": "x" * heads.MAX_BYTES}}):
+        decode(*binary({"inputs": [sized(8)]} | head, bytes(8)), signature)
+    decode(*binary({"inputs": [entry()]}), signature)  # its numbers are in the header
+    assert not signature.known_heads
+    for note in range(2 * heads.MAX_KNOWN):
+        decode(*binary({"inputs": [sized(8)], "parameters": {"note": note}}, bytes(8)), signature)
+    assert len(signature.known_heads) == heads.MAX_KNOWN
+
+
 BINARY_REFUSED = {
     "a size that is text": (sized("8"), bytes(8), "binary_data_size is '8'"),
     "a negative size": (sized(-8), bytes(8), "binary_data_size is -8"),
@@ -338,7 +385,8 @@ def test_what_is_encoded_decodes_to_the_same(tensor: Tensor, binary_form: bool, 
     request = orjson.dumps({"inputs": head["outputs"]})
     text = request + (made.data[made.header_length :] if made.header_length is not None else b"")
     signature = Signature((TensorSpec("t", tensor.datatype, tensor.shape),), ())
-    decoded, _ = rest.decode(signature, text, len(request) if binary_form else None)
+    for _ in range(2):  # what is known of a header from the first time gives the same
+        decoded, _form = rest.decode(signature, text, len(request) if binary_form else None)
     assert decoded.inputs[0].datatype is tensor.datatype
     assert decoded.inputs[0].shape == tensor.shape
     assert decoded.inputs[0].array.dtype == tensor.array.dtype
