@@ -9,13 +9,14 @@ user's cache. It reads MLP_ONNX, HTTP_PORT, GRPC_PORT and METRICS_PORT from its 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import pathlib
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Final
 
-from bench.runtime import report, requests, servers, wrk
+from bench.runtime import grpc_calls, report, requests, servers, wrk
 
 if TYPE_CHECKING:
     import argparse
@@ -26,8 +27,12 @@ if TYPE_CHECKING:
 CONNECTIONS: Final = (1, 8, 32)
 RATE_BARS: Final = {(name, connections): 5.0 for name in ("mlserver", "kserve") for connections in (8, 32)}
 """By server and connections, how many times its rate ours is at least."""
+SPEAK_GRPC: Final = ("foresail", "triton", "mlserver", "kserve")
+CALL_BARS: Final = {("mlserver", in_flight): 2.0 for in_flight in grpc_calls.IN_FLIGHT}
+"""The same of calls over gRPC, by server and how many are in flight."""
 CPU_BARS: Final = {("triton", connections): 1.0 for connections in CONNECTIONS}
 """By server and connections, how many times ours its CPU a request is at least."""
+_HEAD: Final = ("ours / its", "bar", "p50 ms", "p99 ms", "CPU us each", "its CPU / ours", "CPU bar")
 _ARGUMENTS: Final = {"kserve": ("--http_port", "{http}", "--grpc_port", "{grpc}", "--workers", "1")}
 """For those that read no environment."""
 
@@ -38,41 +43,52 @@ def main(options: argparse.Namespace) -> bool:
         print("\npeers: left out, no --peers-folder was given (or FORESAIL_PEERS set)")
         return True
     folder = pathlib.Path(options.peers_folder).resolve()
+    with contextlib.ExitStack() as stack:
+        found = [stack.enter_context(servers.floor(servers.MLP))]
+        found.append(stack.enter_context(servers.foresail(servers.MLP, grpc=True)))
+        found += [stack.enter_context(peer(name, folder)) for name in options.peers.split()]
+        requests_met = _requests(found, options)
+        calls_met = _calls([server for server in found if server.name in SPEAK_GRPC], options)
+    return requests_met and calls_met
+
+
+def _requests(found: list[Server], options: argparse.Namespace) -> bool:
     request = requests.as_json(requests.rows(1))
     rows: list[list[object]] = []
-    with contextlib.ExitStack() as stack:
-        found = [stack.enter_context(servers.floor(servers.MLP)), stack.enter_context(servers.foresail(servers.MLP))]
-        found += [stack.enter_context(peer(name, folder)) for name in options.peers.split()]
-        for server in found:
-            server.wait(request)
-            wrk.load(server, request, 8, 1)
-        for connections in CONNECTIONS:
-            rows += _rows(connections, wrk.compare(found, request, connections, options))
-        memory = {server.name: server.resident_bytes(children=True) / 2**20 for server in found}
-    head = (
-        "connections",
-        "server",
-        "req/s",
-        "ours / its",
-        "bar",
-        "p50 ms",
-        "p99 ms",
-        "CPU us/req",
-        "its CPU / ours",
-        "CPU bar",
-    )
+    for server in found:
+        server.wait(request)
+        wrk.load(server, request, 8, 1)
+    for connections in CONNECTIONS:
+        rows += _rows(connections, wrk.compare(found, request, connections, options), RATE_BARS, CPU_BARS)
+    memory = {server.name: server.resident_bytes(children=True) / 2**20 for server in found}
     title = "the same small model behind other servers, REST JSON"
-    return report.show("peers", title, head, rows, resident_mib=memory)
+    return report.show("peers", title, ("connections", "server", "req/s", *_HEAD), rows, resident_mib=memory)
 
 
-def _rows(connections: int, seen: dict[str, wrk.Result]) -> list[list[object]]:
+def _calls(found: list[Server], options: argparse.Namespace) -> bool:
+    rows: list[list[object]] = []
+    for server in found:
+        grpc_calls.load(server, 8, 1)
+    for in_flight in grpc_calls.IN_FLIGHT:
+        ways = {one.name: functools.partial(grpc_calls.load, one, in_flight, options.seconds) for one in found}
+        rows += _rows(in_flight, report.compare(options.rounds, ways), CALL_BARS, {})
+    title = "the same small model behind other servers, gRPC"
+    return report.show("peers-grpc", title, ("in flight", "server", "calls/s", *_HEAD), rows)
+
+
+def _rows(
+    number: int,
+    seen: dict[str, wrk.Result],
+    rate_bars: dict[tuple[str, int], float],
+    cpu_bars: dict[tuple[str, int], float],
+) -> list[list[object]]:
     """Return a row a server, the fastest first."""
     ours, rows = seen["foresail"], list[list[object]]()
     for name, one in sorted(seen.items(), key=lambda pair: -pair[1].rate):
         rate, cpu = ours.rate / one.rate, one.cpu_microseconds / ours.cpu_microseconds
-        enough = report.Bar(rate, least=RATE_BARS[name, connections]) if (name, connections) in RATE_BARS else None
-        cheap = report.Bar(cpu, least=CPU_BARS[name, connections]) if (name, connections) in CPU_BARS else None
-        rows.append([connections, name, one.rate, rate, enough, one.p50, one.p99, one.cpu_microseconds, cpu, cheap])
+        enough = report.Bar(rate, least=rate_bars[name, number]) if (name, number) in rate_bars else None
+        cheap = report.Bar(cpu, least=cpu_bars[name, number]) if (name, number) in cpu_bars else None
+        rows.append([number, name, one.rate, rate, enough, one.p50, one.p99, one.cpu_microseconds, cpu, cheap])
     return rows
 
 
