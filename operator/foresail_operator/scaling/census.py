@@ -111,6 +111,7 @@ def read(seen: Observed) -> Scaled | None:
             Candidate(pod.uid, pod.name, pod.deletion_cost) for pod in seen.pods if pod.ready and not pod.ending
         ),
         measured=asked.measured(model.spec.scaling),
+        queue_size=model.spec.serving.max_queue_size,
         target=hpa.target_in_use(autoscaler.read() if autoscaler else None),
         proxies=tuple(
             Pod(pod.uid, pod.address, haproxy.STATUS_PORT)

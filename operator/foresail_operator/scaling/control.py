@@ -50,6 +50,8 @@ class Scaled:
     """The Deployment's spec.replicas."""
     pods: tuple[Pod, ...]
     """The ready ones; `key` is the pod's uid, `latency` set where the plan has a latency goal."""
+    queue_size: int
+    """How many requests may wait in a pod; the next one is refused."""
     measured: bool = False
     """Whether the concurrency target comes from the pods' own measurement."""
     target: float | None = None
@@ -279,7 +281,7 @@ class Control:
         if model.target is not None and not self._leads():
             used = model.target
         elif (best := self._best(model)) is not None:
-            found = target.concurrency(best.batch_size, best.batch_seconds)
+            found = target.concurrency(best.batch_size, best.batch_seconds, model.queue_size)
             used = found if abs(found - used) > TARGET_CHANGE * used else used
         self._targets[model.key] = used
         goals = tuple(Goal(goal.kind, used) if goal.kind is Kind.CONCURRENCY else goal for goal in model.plan.goals)

@@ -10,17 +10,25 @@ HEADROOM: Final = 0.7
 """The share of it that is used, so that there is room while the next replica starts."""
 SHORTEST_SECONDS: Final = 1e-9
 """A run that took less was not measured."""
+REQUEST_SECONDS: Final = 0.0002
+"""What a request costs a replica beside its share of a run: reading, decoding, answering, on one core for all.
+
+Of a model of microseconds this is nearly everything: by its runs alone such a replica would answer a million a second.
+"""
 UNKNOWN: Final = 4.0
 """Until a pod has measured itself: enough to keep two cores busy, little enough to grow early."""
 
 
-def concurrency(batch_size: int | None, batch_seconds: float | None) -> float:
+def concurrency(batch_size: int | None, batch_seconds: float | None, queue_size: int) -> float:
     """Return the in-flight target that a pod's measured best batch gives.
 
     A pod that runs `batch_size` rows in `batch_seconds` answers so many a second; the target is what it answers
-    within WAIT_SECONDS or within one run, whichever is longer, less the headroom. Never under 1.
+    within WAIT_SECONDS or within one run, whichever is longer, and no more than `queue_size`, beyond which it refuses;
+    less the headroom. Never under 1.
     """
     if not batch_size or not batch_seconds or batch_seconds < SHORTEST_SECONDS:
-        return UNKNOWN
-    rate = batch_size / batch_seconds
-    return max(1.0, float(round(HEADROOM * rate * max(WAIT_SECONDS, batch_seconds))))
+        held = UNKNOWN / HEADROOM
+    else:
+        rate = batch_size / (batch_seconds + batch_size * REQUEST_SECONDS)
+        held = rate * max(WAIT_SECONDS, batch_seconds)
+    return max(1.0, float(round(HEADROOM * min(held, queue_size))))

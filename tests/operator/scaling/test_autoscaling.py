@@ -106,7 +106,7 @@ async def test_the_target_that_the_autoscaler_was_given_outlives_the_process(sta
     stage.child(kinds.AUTOSCALER, {"metrics": [{"type": "Object", "object": metric | described}]})
     found = read(stage.cache.observe(KEY))
     assert found is not None
-    assert (found.target, found.measured) == (12.0, True)
+    assert (found.target, found.measured, found.queue_size) == (12.0, True, 1000)
 
 
 async def test_a_bug_at_one_models_children_lets_that_stand_still_and_ends_nothing(

@@ -55,7 +55,7 @@ class Stage:
     def add(self, port: int) -> None:
         described = Described(*KEY, {}, {"foresail.dev/model": "shelf"}, frozenset({Kind.CONCURRENCY}))
         pods = (Pod("uid", "127.0.0.1", port),)
-        self.models.append(Scaled(KEY, PLAN, replicas=1, pods=pods, described=described))
+        self.models.append(Scaled(KEY, PLAN, replicas=1, pods=pods, queue_size=1000, described=described))
 
     async def until(self, what: object) -> None:
         assert callable(what)
@@ -128,6 +128,8 @@ async def test_the_measured_target_is_used_where_the_owner_gave_none(stage: Stag
     stage.models = [dataclasses.replace(stage.models[0], measured=True)]
     await stage.until(lambda: stage.control.concurrency_target(KEY) is not None)
     assert stage.control.concurrency_target(KEY) == 6.0  # eight rows in 0.2 s, less the headroom
+    stage.models = [dataclasses.replace(stage.models[0], queue_size=3)]
+    await stage.until(lambda: stage.control.concurrency_target(KEY) == 2.0)  # two of the three that may wait
 
 
 async def test_a_model_whose_pods_all_start_is_unknown_and_not_idle(stage: Stage) -> None:
@@ -184,7 +186,7 @@ async def test_a_bug_at_one_model_lets_it_stand_still_and_is_no_matter_of_the_ot
     odd, pod = ("shop", "odd"), StubPod(in_flight=46)
     pods = (Pod("odd", "127.0.0.1", await pod.start()),)
     divided_by_zero = dataclasses.replace(PLAN, goals=(Goal(Kind.CONCURRENCY, 0.0),))
-    broken = Scaled(odd, divided_by_zero, replicas=1, pods=pods)
+    broken = Scaled(odd, divided_by_zero, replicas=1, pods=pods, queue_size=1000)
     stage.models.insert(0, broken)
     await stage.until(lambda: stage.raised and len(pod.questions) > 3)
     assert {key for key, _ in stage.raised} == {KEY}
