@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any, Final
 
 from foresail_operator.api.status import LONGEST_MESSAGE
@@ -102,12 +103,16 @@ def _cold_start(model: ModelDeployment, facts: Facts, previous: dict[str, Any]) 
     return {"seconds": round(facts.cold_start.seconds, 2), "phases": phases}
 
 
-def _woken(model: ModelDeployment, facts: Facts, previous: dict[str, Any]) -> Advice | None:
-    """Return the size of a model that was asleep at the last word, while its load is not known yet."""
+def _woken(model: ModelDeployment, facts: Facts, advice: Advice | None, previous: dict[str, Any]) -> Advice | None:
+    """Return the advice for a model that was asleep at the last word with why it has a size, its load known or not."""
     size, scaling = facts.rollout.wanted, model.spec.scaling
     if scaling is None or size == 0 or previous.get("desired") != 0:
-        return None
-    return Advice(size, None, f"{size} of {scaling.max_replicas}: woken, its load is not known yet")
+        return advice
+    if advice is None:
+        return Advice(size, None, f"{size} of {scaling.max_replicas}: woken, its load is not known yet")
+    if advice.desired == 0:
+        return advice
+    return dataclasses.replace(advice, reason=advice.reason.replace(": ", ": woken; ", 1))
 
 
 def _scaling(model: ModelDeployment, facts: Facts, previous: dict[str, Any], now: str) -> dict[str, Any]:
@@ -115,7 +120,7 @@ def _scaling(model: ModelDeployment, facts: Facts, previous: dict[str, Any], now
     load = facts.load
     if load is None:
         return {}
-    advice = load.advice or _woken(model, facts, previous)
+    advice = _woken(model, facts, load.advice, previous)
     if advice is None:
         return previous and previous | {"mode": load.mode}
     signal = {"signal": advice.signal} if advice.signal else {}
