@@ -10,13 +10,13 @@ from foresail_operator import errors, live
 from foresail_operator.api import kinds, v1alpha1
 from foresail_operator.api.conditions import Reason
 from foresail_operator.desired import compare, contest, meta, ownership
-from foresail_operator.desired.contest import Repairs
 from foresail_operator.status.facts import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from foresail_operator.api.kinds import Kind, Manifest
+    from foresail_operator.desired.contest import Repairs
     from foresail_operator.kube import Kube
     from foresail_operator.live import Live
     from foresail_operator.observe import Cache
@@ -57,10 +57,8 @@ class Applier:
         self._clock = clock
         self._accepted: dict[str, tuple[str, int]] = {}
         """By uid: the digest of what is wanted, and the hash of the live body that was found or made to be it."""
-        self._repairs: dict[str, Repairs] = {}
-        """By uid, also of what a label taken off makes look deleted."""
-        self._rivals: dict[str, Problem] = {}
-        """By uid: who writes it as well."""
+        self._repairs: dict[str, tuple[Repairs, Problem | None]] = {}
+        """By uid, also of what a label taken off makes look deleted; and who writes it as well. The latest is last."""
 
     async def ensure(self, wanted: Manifest, seen: Live | None) -> Problem | None:
         """Make the child what is wanted; return why that can't be, if it can't."""
@@ -108,31 +106,36 @@ class Applier:
     async def _put_right(self, kind: Kind, wanted: Manifest, seen: Live, path: str) -> Problem | None:
         """Repair a child, unless that has to wait as somebody else undoes it again and again; then say who."""
         now, digest = self._clock(), _digest(wanted)
-        before = self._repairs.get(seen.uid, Repairs())
-        if contest.wait(before, digest, now) > 0:
-            return self._contested(wanted, seen.uid)
-        repairs = contest.repaired(before, digest, now)
-        if repairs.contested:
-            self._rivals[seen.uid] = await self._name_rival(kind, wanted, path)
+        before, rival = self._repairs.get(seen.uid, (None, None))
+        if before is not None and contest.has_to_wait(before, digest, now):
+            return rival
+        repairs = contest.repaired(before, digest, path, now)
+        contested = contest.is_contested(repairs, digest, now)
+        rival = await self._name_rival(kind, wanted, path) if contested else None
         if kind is kinds.DEPLOYMENT and seen.owns_size and "replicas" not in wanted["spec"]:
             await self._hand_over_size(wanted, seen)
         await self._repair(kind, wanted, seen, path)
-        self._repairs = {uid: one for uid, one in self._repairs.items() if contest.counts(one, now)}
-        self._rivals = {uid: one for uid, one in self._rivals.items() if uid in self._repairs or uid == seen.uid}
-        self._repairs[seen.uid] = repairs
-        return self._contested(wanted, seen.uid)
+        self._remember(seen.uid, repairs, rival, now)
+        return rival
+
+    def _remember(self, uid: str, repairs: Repairs, rival: Problem | None, now: float) -> None:
+        """Remember the repairs of an object, and no longer those that do not count any more."""
+        self._repairs.pop(uid, None)
+        self._repairs[uid] = repairs, rival
+        while contest.is_over(self._repairs[oldest := next(iter(self._repairs))][0], now):
+            del self._repairs[oldest]
 
     def _contested(self, wanted: Manifest, uid: str) -> Problem | None:
         """Return who writes a child as well; None when nobody does, or not any more."""
-        repairs = self._repairs.get(uid)
+        repairs, rival = self._repairs.get(uid, (None, None))
         contested = repairs is not None and contest.is_contested(repairs, _digest(wanted), self._clock())
-        return self._rivals.get(uid) if contested else None
+        return rival if contested else None
 
     async def _name_rival(self, kind: Kind, wanted: Manifest, path: str) -> Problem:
         raw = await self._kube.get(kind, wanted["metadata"]["namespace"], wanted["metadata"]["name"])
         words = f"{_call(wanted)}: {path} is changed again and again{ownership.rival(raw['metadata'])}"
         pause = f"and put right every {contest.PAUSE_SECONDS:g} seconds"
-        return Problem(Reason.CONTESTED, f"{words}, {pause}. {Reason.CONTESTED.remedy}")
+        return Problem(Reason.CONTESTED, f"{words}, {pause}. {Reason.CONTESTED.remedy}", there=_call(wanted))
 
     async def _repair(self, kind: Kind, wanted: Manifest, seen: Live, path: str) -> None:
         _LOG.info("changing a child", extra={"child": _call(wanted), "field": path})

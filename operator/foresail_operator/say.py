@@ -110,7 +110,7 @@ class Speaker:
 
     def _changed(self, key: Key, previous: dict[str, Any], status: dict[str, Any]) -> change.Change:
         """Return how much a status differs from the one that is there, and that others may have added something to."""
-        if self._taken.get(key) == _hashes(status, previous):
+        if (taken := self._taken.get(key)) is not None and taken == _hashes(status, previous):
             return change.Change.NONE
         return change.kind(previous, status)
 
@@ -196,7 +196,7 @@ def _shown(
         scaler=facts.scaler(autoscaler.read() if autoscaler else None) if scaled else None,
         problem=problem,
         # a Service whose label somebody takes off again and again is out of sight, and still there
-        reachable=(problem is not None and problem.reason is Reason.CONTESTED)
+        reachable=(problem is not None and problem.there == f"{kinds.SERVICE.name} {names.service(metadata.name)}")
         or (service is not None and live.owned(service.read()["metadata"], metadata.name, metadata.uid)),
     )
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from foresail_operator.desired import contest
 from foresail_testbed.errors import TestbedError
 from tests.cluster.kit import Models, Operator, eventually
 
@@ -96,21 +95,6 @@ def test_a_foreign_object_of_a_childs_name_is_left_alone_and_its_owner_is_named(
     models.kubectl("delete", kind, name)
     models.kubectl("label", "mdep/fraud", "look=again")
     eventually(lambda: models.state("Ready")[0] == "True" and models.state("Stalled")[0] == "False", "it goes on")
-
-
-def test_who_writes_a_child_again_and_again_is_named(operator: Operator, models: Models) -> None:
-    models.apply()
-    models.wait_settled(operator)
-    patch = ("--field-manager=policy", "-p", json.dumps({"spec": {"type": "NodePort"}}))
-    for _ in range(contest.MANY):
-        models.kubectl("patch", "service/fraud", *patch)
-        eventually(lambda: (models.get("service") or {})["spec"]["type"] == "ClusterIP", "it is put right", 5)
-    eventually(lambda: models.state("Stalled") == ("True", "Contested"), "it is said")
-    said = models.conditions()["Stalled"]["message"]
-    assert said.startswith(
-        "Service fraud: spec.type is changed again and again by policy, and put right every 30 seconds"
-    )
-    assert models.state("Ready")[0] == models.state("Available")[0] == "True"
 
 
 def test_a_pod_that_was_set_aside_by_its_label_answers_for_nobody(operator: Operator, models: Models) -> None:

@@ -22,6 +22,8 @@ class Problem:
 
     reason: Reason
     message: str
+    there: str = ""
+    """Kind and name of the child of ours that it is about, where that is known to be there."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
