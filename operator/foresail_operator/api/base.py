@@ -27,10 +27,10 @@ def rule(expression: str, message: str) -> Rules:
     return Rules({CEL: [{"rule": expression, "message": message}]})
 
 
-def label_keys() -> Rules:
-    """Return the rule that each key of a map is one that Kubernetes takes as a label's."""
+def label_keys(flags: str = "") -> Rules:
+    """Return the rule that each key of a map is one that Kubernetes takes as a label's, with these flags of RE2's."""
     return rule(
-        f"self.all(k, k.matches('^{LABEL_KEY}$'))",
+        f"self.all(k, k.matches('{flags}^{LABEL_KEY}$'))",
         "write a key as up to 63 letters, digits, '-', '_' and '.', after a domain and '/' or without, "
         "e.g. example.com/team",
     )

@@ -131,7 +131,7 @@ class Pod(Resource):
             "self.all(k, !k.startsWith('foresail.dev/') && !k.contains('apparmor') && !k.contains('seccomp'))",
             "annotations of foresail.dev/, AppArmor and seccomp can't be set: choose other keys",
         )
-        + label_keys(),
+        + label_keys("(?i)"),  # of these Kubernetes takes a domain in capitals, too
     )
     service_account_name: ObjectName | None = Field(
         default=None,
