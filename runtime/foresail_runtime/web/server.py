@@ -19,7 +19,7 @@ from aiohttp import web
 from aiohttp.http import RawRequestMessage
 
 from foresail_runtime import contract, early, errors, logs
-from foresail_runtime.web import answers, backlog, unread, untaken
+from foresail_runtime.web import answers, backlog, kernel, untaken
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -130,7 +130,7 @@ class Connection(web.RequestHandler):
 
     def may_end(self) -> bool:
         """Whether nobody waits for an answer on it: idle, and with nothing left to be read. It takes a system call."""
-        return self.is_idle() and not (self._wire is not None and unread.anything(self._wire))
+        return self.is_idle() and not (self._wire is not None and kernel.unread(self._wire))
 
     def is_of_age(self) -> bool:
         """Whether the answer to come had better be its last: never while requests it sent already wait behind."""

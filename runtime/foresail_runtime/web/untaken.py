@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import sys
-import termios
 from typing import TYPE_CHECKING
+
+from foresail_runtime.web import kernel
 
 if TYPE_CHECKING:
     import asyncio
@@ -38,7 +36,4 @@ def _bytes(transport: asyncio.Transport) -> int:
     left = transport.get_write_buffer_size()
     if left == 0 and transport.get_extra_info("sslcontext") is None:
         return 0
-    size = bytearray(4)
-    with contextlib.suppress(OSError):  # gone in this moment
-        fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, size)
-    return left + int.from_bytes(size, sys.byteorder)
+    return left + kernel.untaken(transport)

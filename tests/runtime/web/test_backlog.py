@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import uvloop
 
-from foresail_runtime.web import backlog, unread
+from foresail_runtime.web import backlog, kernel
 from tests.runtime import timing
 from tests.runtime.authorities import Authority
 
@@ -66,7 +66,7 @@ async def test_a_server_that_stops_answers_what_lies_unread_on_an_idle_connectio
     (connection,) = http._connections()
     connection.transport.pause_reading()  # the loop is busy elsewhere
     writer.write(b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n")
-    await timing.until(lambda: unread.anything(connection.transport))
+    await timing.until(lambda: kernel.unread(connection.transport) > 0)
     monkeypatch.setattr(http, "_connections", counted)
     stopping = asyncio.create_task(http.stop(5))
     await timing.until(lambda: passes >= 3)
