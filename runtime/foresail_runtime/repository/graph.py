@@ -7,6 +7,7 @@ field is decoded that is not on the way, and nothing is copied.
 from __future__ import annotations
 
 import mmap
+import re
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -21,6 +22,13 @@ _TAG_BITS: Final = 0xFFFFFFFF
 
 _FIXED_BYTES: Final = {1: 8, 5: 4}
 """By wire type."""
+
+_NUMBERS: Final = re.compile(
+    rb"(?>(?>[%b][\x80-\xff]{0,9}[\x00-\x7f])++|(?>[%b].{4})++)++"
+    % tuple(re.escape(bytes(range(8 | wire, 0x80, 8))) for wire in (0, 5)),
+    re.DOTALL,
+)
+"""Fields of numbers one after the other: a tree ensemble has millions, and Python would take seconds over them."""
 
 # onnx.proto: message → field number → the message in that field.
 _FIELDS: Final[dict[str, dict[int, str]]] = {
@@ -80,10 +88,10 @@ def fields(data: bytes | mmap.mmap, start: int, end: int) -> Iterator[tuple[int,
         tag, offset = _varint(data, offset, end)
         tag &= _TAG_BITS
         match tag & 7:
-            case 0:
-                _, offset = _varint(data, offset, end)
-            case 1 | 5 as wire:
-                offset += _FIXED_BYTES[wire]
+            case 0 | 1 | 5 as wire:
+                offset = offset + _FIXED_BYTES[wire] if wire else _varint(data, offset, end)[1]
+                if numbers := _NUMBERS.match(data, offset, end):
+                    offset = numbers.end()
             case 2:
                 length, offset = _varint(data, offset, end)
                 if offset + length > end:
