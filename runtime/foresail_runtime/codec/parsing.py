@@ -10,6 +10,6 @@ if TYPE_CHECKING:
 
 def hint(error: orjson.JSONDecodeError, instead: str) -> str:
     """Return what to do about it, if that can be told; `instead` is how NaN is sent here, which JSON lacks."""
-    if error.doc[error.pos :].startswith(("NaN", "Infinity")):
+    if error.doc.startswith(("NaN", "Infinity"), error.pos):
         return f"; JSON has no NaN and no infinity: {instead}"
     return "; no datatype holds so large a number" if "infinity" in str(error) else ""
