@@ -12,13 +12,15 @@ import threading
 import zlib
 from typing import Final, cast
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from foresail_runtime import errors, room
 
 _GZIP_WINDOW: Final = 31
 _ZLIB_WINDOW: Final = 15
 _RAW_WINDOW: Final = -15
+_PIECE: Final = 16 * 1024
+"""So much is unpacked at a time: zlib copies what is left behind each member, and a member can be of 20 bytes."""
 PLACE: Final = web.RequestKey("place", room.Place)
 """Under this key a request has what it holds, which grows as a body of untold length comes, or one is unpacked."""
 LARGE: Final = 64 * 1024
@@ -50,7 +52,8 @@ async def read(request: web.BaseRequest, limit: int, timeout_seconds: float) -> 
     length = request.content_length
     if length is not None and length > limit:
         raise _too_large(limit, length)
-    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
+    asked = request.headers.get("Expect", "").lower() == "100-continue"
+    if asked and request.version >= HttpVersion11 and request.transport is not None:  # 1.0 has no such answer
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     try:
         async with asyncio.timeout(timeout_seconds):
@@ -179,22 +182,25 @@ def inflate(data: bytes, name: str, limit: int) -> bytes:
     else:
         window = _GZIP_WINDOW
     parts: list[bytes] = []
-    size = 0
-    while data:
-        stream = zlib.decompressobj(window)
+    size = offset = 0
+    packed, stream = memoryview(data), zlib.decompressobj(window)
+    while offset < len(packed):
+        if stream.eof:  # gzip files may be several members in a row
+            if window != _GZIP_WINDOW:
+                raise errors.InvalidRequest(f"{len(packed) - offset} bytes are left after the {name} body")
+            stream = zlib.decompressobj(window)
+        piece = packed[offset : offset + _PIECE]
         try:
-            part = stream.decompress(data, limit - size + 1)
+            part = stream.decompress(piece, limit - size + 1)
         except zlib.error as error:
             raise errors.InvalidRequest(f"the body is not {name}, as Content-Encoding says: {error}") from error
+        offset += len(piece) - len(stream.unused_data)
         size += len(part)
         if size > limit:
             raise _too_large(limit)
-        if not stream.eof:
-            raise errors.InvalidRequest(f"the {name} body ends early")
         parts.append(part)
-        data = stream.unused_data  # gzip files may be several members in a row
-        if data and window != _GZIP_WINDOW:
-            raise errors.InvalidRequest(f"{len(data)} bytes are left after the {name} body")
+    if offset and not stream.eof:
+        raise errors.InvalidRequest(f"the {name} body ends early")
     return b"".join(parts)
 
 

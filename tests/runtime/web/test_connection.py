@@ -138,6 +138,16 @@ async def test_expect_100_continue_is_answered_before_the_body(server: Server) -
     await wire.close()
 
 
+async def test_http_1_0_knows_no_100_continue(server: Server) -> None:
+    wire = await Wire.open(server)
+    head, text = post(body("e"), "Expect: 100-continue", version="1.0").split(b"\r\n\r\n", 1)
+    await wire.send(head + b"\r\n\r\n")
+    await server.call("GET", "/v2")  # by then the head has been read
+    await wire.send(text)
+    assert (await wire.reader.readuntil(b"\r\n")).startswith(b"HTTP/1.0 200 ")
+    await wire.close()
+
+
 async def test_http_1_0_is_answered_and_closed(server: Server) -> None:
     wire = await Wire.open(server)
     await wire.send(post(body("old"), version="1.0"))
