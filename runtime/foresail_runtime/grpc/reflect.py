@@ -2,6 +2,8 @@
 
 Our messages are in a package of our own (oip.proto says why). Reflection is asked by tools that know nothing of us
 (grpcurl, Postman): they get the same file with the public package, from a descriptor pool that nothing else shares.
+Reflection itself has two names, `v1` and the older `v1alpha`, which alone grpcio's library knows: but for the package
+they are the same.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 PUBLIC_PACKAGE: Final = "inference"
 SERVICE: Final = f"{PUBLIC_PACKAGE}.GRPCInferenceService"
 """The name that calls are addressed to."""
+_NEWER_PACKAGE: Final = "grpc.reflection.v1"
+NEWER_REFLECTION: Final = f"{_NEWER_PACKAGE}.ServerReflection"
 
 
 def pool() -> descriptor_pool.DescriptorPool:
@@ -30,14 +34,21 @@ def pool() -> descriptor_pool.DescriptorPool:
     made.Add(public(oip_pb2.DESCRIPTOR))
     for module in (health_pb2, reflection_pb2):
         made.Add(_proto(module.DESCRIPTOR))
+    newer = _renamed(reflection_pb2.DESCRIPTOR, _NEWER_PACKAGE)
+    newer.name = "grpc/reflection/v1/reflection.proto"
+    made.Add(newer)
     return made
 
 
 def public(file: FileDescriptor) -> descriptor_pb2.FileDescriptorProto:
     """Return the file as it reads with the public package."""
+    return _renamed(file, PUBLIC_PACKAGE)
+
+
+def _renamed(file: FileDescriptor, package: str) -> descriptor_pb2.FileDescriptorProto:
     proto = _proto(file)
-    own, known = f".{file.package}.", f".{PUBLIC_PACKAGE}."
-    proto.package = PUBLIC_PACKAGE
+    own, known = f".{file.package}.", f".{package}."
+    proto.package = package
     for field in _fields(proto.message_type):
         if field.type_name:  # written where there is none, it would make the field a message
             field.type_name = field.type_name.replace(own, known)

@@ -11,7 +11,7 @@ import grpc
 import pytest
 from google.protobuf import descriptor_pool
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2
 
 from foresail_runtime import errors, health
 from foresail_runtime.grpc import oip_pb2, reflect, server, service
@@ -345,24 +345,49 @@ async def test_health_follows_the_server_and_tells_those_who_watch(bench: Any) -
     watch.cancel()
 
 
-async def test_reflection_tells_the_public_names(bench: Any) -> None:
-    stub = reflection_pb2_grpc.ServerReflectionStub(bench.channel)
+@pytest.mark.parametrize("package", ["grpc.reflection.v1", "grpc.reflection.v1alpha"])
+async def test_reflection_tells_the_public_names(bench: Any, package: str) -> None:
+    reflected = bench.channel.stream_stream(
+        f"/{package}.ServerReflection/ServerReflectionInfo",
+        reflection_pb2.ServerReflectionRequest.SerializeToString,
+        reflection_pb2.ServerReflectionResponse.FromString,
+    )
     asked = [
         reflection_pb2.ServerReflectionRequest(list_services=""),
         reflection_pb2.ServerReflectionRequest(file_containing_symbol=reflect.SERVICE),
+        reflection_pb2.ServerReflectionRequest(file_containing_symbol=f"{package}.ServerReflection"),
     ]
-    listed, file = [answer async for answer in stub.ServerReflectionInfo(iter(asked))]
+    listed, *files = [answer async for answer in reflected(iter(asked))]
     assert [service.name for service in listed.list_services_response.service] == [
         "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
         "grpc.reflection.v1alpha.ServerReflection",
         "inference.GRPCInferenceService",
     ]
     pool = descriptor_pool.DescriptorPool()
-    for data in file.file_descriptor_response.file_descriptor_proto:
-        pool.AddSerializedFile(data)
+    for file in files:
+        for data in file.file_descriptor_response.file_descriptor_proto:
+            pool.AddSerializedFile(data)
+    assert pool.FindServiceByName(f"{package}.ServerReflection")
     method = pool.FindServiceByName(reflect.SERVICE).methods_by_name["ModelInfer"]
     assert method.input_type.full_name == "inference.ModelInferRequest"
     assert method.input_type.fields_by_name["raw_input_contents"].number == 7
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        "grpc.health.v1.Health/Check",
+        "grpc.health.v1.Health/Watch",
+        "grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+        "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+    ],
+)
+async def test_rubbish_for_the_usual_services_is_the_callers_mistake(bench: Any, caplog: Any, method: str) -> None:
+    code, words = await refused(bench.channel.unary_unary(f"/{method}")(b"\xff"))
+    assert code is Code.INVALID_ARGUMENT
+    assert words.startswith("the message is no ")
+    assert not caplog.records
 
 
 def test_a_client_s_own_modules_can_be_loaded_beside_ours() -> None:
