@@ -163,7 +163,7 @@ class Library:
             raise errors.NotFound(f"there is no model {name!r} to unload")
         if not forget:
             self._unloaded.add(name)
-        self._door.expect(name, "it was unloaded")
+        self._door.expect(name, "it was unloaded; to use it, load it again")
         await self._retire([key for key in self._served if key[0] == name])
         self._names.pop(name, None)
         for key in keys:

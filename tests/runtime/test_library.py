@@ -303,7 +303,7 @@ async def test_a_model_is_unloaded_and_loaded_again(root: pathlib.Path, begin: B
     server = await begin()
     await answer(server, "a")
     assert await change(server, "a", "unload") == (200, {})
-    assert await answer(server, "a") == (503, "model 'a' is not ready: it was unloaded")
+    assert await answer(server, "a") == (503, "model 'a' is not ready: it was unloaded; to use it, load it again")
     assert await index(server) == {("a", "1"): ("UNAVAILABLE", "unloaded"), ("b", "1"): ("READY", "")}
     assert (await server.call("GET", "/v2/health/ready"))[0] == 200
     await kept(server).look()

@@ -166,7 +166,8 @@ class Connection(web.RequestHandler):
 
     def _takes_short_way(self) -> bool:
         message, payload = self._messages[0]
-        if len(self._messages) > 1 or self._paused or not payload.is_eof():
+        # The last answer may have said that it is the last, and what it left unread has only now come to its end.
+        if len(self._messages) > 1 or self._paused or not self._keepalive or not payload.is_eof():
             return False
         if not isinstance(message, RawRequestMessage):
             return False

@@ -26,6 +26,7 @@ ADVICE = (
     "with this aiohttp as they are; keep the older one in pyproject.toml, or read its web_protocol.py and adapt both"
 )
 CONNECTION = (
+    "_keepalive",
     "_keepalive_timeout",
     "_loop",
     "_messages",

@@ -165,6 +165,18 @@ async def test_connection_close_is_obeyed(server: Server) -> None:
     await wire.close()
 
 
+async def test_nothing_is_answered_behind_an_answer_that_was_to_be_the_last(serve: Start, mlp: pathlib.Path) -> None:
+    server = await serve(mlp, max_body_bytes=1000)
+    wire = await Wire.open(server)
+    head, text = post(b" " * 1001).split(b"\r\n\r\n", 1)
+    await wire.send(head + b"\r\n\r\n")
+    status, headers, _ = await wire.answer()
+    assert (status, headers["connection"]) == (413, "close")
+    await wire.send(text + post(body("behind")))
+    assert await wire.ended()
+    await wire.close()
+
+
 async def test_an_absolute_address_in_the_request_line_is_understood(server: Server) -> None:
     wire = await Wire.open(server)
     await wire.send(post(body("proxy"), path="http://example.test/v2/models/m/infer"))
