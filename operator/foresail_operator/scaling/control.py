@@ -108,6 +108,9 @@ class Control:
         self._samples: dict[Key, signal.Sample | None] = {}
         self._targets: dict[Key, float] = {}
         self._rising: dict[Key, asyncio.Task[None]] = {}
+        self._said: dict[Key, Advice] = {}
+        """The advice in the words of the moment at which its size was first asked for: a second later what asked for
+        it may be gone, and all there is to say is that the size is held."""
         self._leaving: dict[Key, Leaving] = {}
         self._marking: dict[Key, asyncio.Task[None]] = {}
         self._stumbled_at: dict[Key, float] = {}
@@ -136,7 +139,7 @@ class Control:
         self._scraper.watch(pod for model in self._models.values() for pod in (*model.pods, *model.proxies))
         for gone in self._scalers.keys() - self._models.keys():
             del self._scalers[gone]
-            for memory in (self._targets, self._leaving, self._samples, self._stumbled_at):
+            for memory in (self._targets, self._said, self._leaving, self._samples, self._stumbled_at):
                 memory.pop(gone, None)
         for key, model in self._models.items():
             try:
@@ -181,11 +184,13 @@ class Control:
 
     def _outlook(self, key: Key, now: float) -> Outlook:
         model, sample = self._models[key], self._samples[key]
-        advice = self._scalers[key].advise(model.replicas, now)
+        advice, said = self._scalers[key].advise(model.replicas, now), self._said.get(key)
+        if said is None or (said.replicas, said.kind) != (advice.replicas, advice.kind):
+            said = self._said[key] = advice
         return Outlook(
             desired=advice.replicas,
             size=self._scalers[key].allowed(advice.replicas, model.replicas, now),
-            reason=advice.reason,
+            reason=said.reason,
             kind=advice.kind,
             load=sample.concurrency if sample else None,
             silent=sample.silent if sample else len(model.pods),
@@ -211,6 +216,7 @@ class Control:
             scaler = self._scalers[key] = ModelScaler(model.plan, now)
         elif scaler.plan != model.plan:
             scaler.replan(model.plan)
+            self._said.pop(key, None)
         sample = self._samples[key] = self._sample(model, now)
         scaler.take(sample, model.replicas, now)
         self._part(key, model, scaler, now)

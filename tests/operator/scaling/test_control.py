@@ -22,6 +22,7 @@ from tests.operator.scaling.stubs import StubPod
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from foresail_operator.scaling.control import Outlook
     from foresail_operator.scaling.decide import Advice
 
 KEY = ("shop", "shelf")
@@ -87,6 +88,25 @@ async def test_what_a_pod_carries_is_raised_for_and_served(stage: Stage) -> None
     assert outlook is not None
     assert outlook.desired == 3
     assert outlook.reason.startswith("3 of 10: 4")
+
+
+async def test_a_size_that_is_held_is_told_of_in_the_words_of_the_load_that_asked_for_it(stage: Stage) -> None:
+    def outlook() -> Outlook | None:
+        return stage.control.outlook(KEY)
+
+    patient = dataclasses.replace(PLAN, scale_down_delay_seconds=300.0)
+    stage.models = [dataclasses.replace(stage.models[0], plan=patient)]
+    await stage.until(lambda: (seen := outlook()) and seen.desired == 3)
+    first = outlook()
+    stage.models, stage.pod.in_flight = [dataclasses.replace(stage.models[0], replicas=3)], 0
+    await stage.until(lambda: (seen := outlook()) and seen.load is not None and seen.load < 1)
+    now = outlook()
+    assert first is not None
+    assert now is not None
+    assert (now.desired, now.reason) == (3, first.reason)
+    another = dataclasses.replace(patient, bounds=decide.Bounds(1, 9))
+    stage.models = [dataclasses.replace(stage.models[0], plan=another)]
+    await stage.until(lambda: (seen := outlook()) and seen.reason.startswith("3 of 9: "))
 
 
 async def test_an_outlook_tells_the_size_that_is_wanted_from_the_size_that_the_owner_allows_now(stage: Stage) -> None:
