@@ -108,8 +108,9 @@ def _woken(model: ModelDeployment, facts: Facts, advice: Advice | None, previous
     size, scaling = facts.rollout.wanted, model.spec.scaling
     if scaling is None or size == 0 or previous.get("desired") != 0:
         return advice
-    if advice is None:
-        return Advice(size, None, f"{size} of {scaling.max_replicas}: woken, its load is not known yet")
+    if advice is None or (advice.desired and not facts.rollout.ready):  # what is read while none answers is the sleep's
+        desired, signal = (size, None) if advice is None else (advice.desired, advice.signal)
+        return Advice(desired, signal, f"{desired} of {scaling.max_replicas}: woken, its load is not known yet")
     if advice.desired == 0:
         return advice
     return dataclasses.replace(advice, reason=advice.reason.replace(": ", ": woken; ", 1))

@@ -178,8 +178,8 @@ def test_the_wanted_size_keeps_the_words_of_its_last_change(make_model: Callable
 def test_a_model_that_wakes_wants_its_size_and_says_why_before_its_load_is_known_and_when_it_is(
     make_model: Callable[..., ModelDeployment],
 ) -> None:
-    def say(advice: Advice | None, before: Any, wanted: int) -> Any:
-        facts = dataclasses.replace(scaled(advice), rollout=Rollout(wanted=wanted))
+    def say(advice: Advice | None, before: Any, wanted: int, ready: int = 0) -> Any:
+        facts = dataclasses.replace(scaled(advice), rollout=Rollout(wanted=wanted, ready=ready))
         return build.build(make_model(scaling={"maxReplicas": 3}), facts, PIN, {"scaling": before}, "now")["scaling"]
 
     asleep = say(Advice(0, None, "0 of 3: asleep"), {"desired": 1, "signal": "concurrency"}, 0)
@@ -189,7 +189,9 @@ def test_a_model_that_wakes_wants_its_size_and_says_why_before_its_load_is_known
     assert (awake["desired"], awake["reason"]) == (1, "1 of 3: woken, its load is not known yet")
     assert say(None, awake, 1) == awake
     idle = Advice(1, "concurrency", "1 of 3: 0 requests in flight")  # known within the second in which all is written
-    assert say(idle, asleep, 1)["reason"] == "1 of 3: woken; 0 requests in flight"
+    assert say(idle, asleep, 1, ready=1)["reason"] == "1 of 3: woken; 0 requests in flight"
+    starting = say(idle, asleep, 1)  # the number is the last one of the sleep
+    assert (starting["signal"], starting["reason"]) == ("concurrency", "1 of 3: woken, its load is not known yet")
     assert say(idle, awake, 1)["reason"] == "1 of 3: 0 requests in flight"
     assert say(Advice(0, None, "0 of 3: asleep"), asleep, 1) == asleep  # the last look at the load is of before
     assert resized(asleep, awake) == (
