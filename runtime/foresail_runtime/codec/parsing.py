@@ -12,4 +12,6 @@ def hint(error: orjson.JSONDecodeError, instead: str) -> str:
     """Return what to do about it, if that can be told; `instead` is how NaN is sent here, which JSON lacks."""
     if error.doc.startswith(("NaN", "Infinity"), error.pos):
         return f"; JSON has no NaN and no infinity: {instead}"
+    if "byte order mark" in str(error):
+        return "; leave out the three bytes before it"
     return "; no datatype holds so large a number" if "infinity" in str(error) else ""

@@ -114,7 +114,7 @@ def _parse(text: bytes) -> dict[str, Any]:
         document = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         hint = parsing.hint(error, "send the tensor as binary data")
-        if "UTF-8" in str(error):
+        if "not valid UTF-8" in str(error):
             hint = "; where it is a tensor's bytes, send Inference-Header-Content-Length"
         raise errors.InvalidRequest(f"the body is not JSON: {error}{hint}") from error
     if type(document) is not dict:
@@ -174,7 +174,7 @@ def _decode_input(
             raise errors.InvalidRequest(f"input {name!r} has no data")
         array = values.decode(name, datatype, shape, count, entry["data"], may_hold_booleans=may_hold_booleans)
         return Tensor(name, datatype, array), None
-    if "data" in entry:
+    if "data" in entry and (size or entry["data"] != []):  # of no elements kserve's client sends both
         raise errors.InvalidRequest(f"input {name!r} has both data and binary_data_size")
     if binary is None:
         raise errors.InvalidRequest(

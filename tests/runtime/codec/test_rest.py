@@ -42,6 +42,7 @@ REFUSED = {
     "an empty body": (b"", "not JSON"),
     "a body that is no object": (b"[]", "not a JSON object"),
     "bytes that are no UTF-8": (b'{"id": "\xff"}', "not JSON"),
+    "a byte order mark": (b"\xef\xbb\xbf" + body(), "byte order mark.*leave out the three bytes before it"),
     "NaN": (b'{"inputs": [NaN]}', "not JSON.*; JSON has no NaN and no infinity: send the tensor as binary data"),
     "infinity": (b'{"inputs": [-Infinity]}', "no digit after sign.*; JSON has no NaN and no infinity: send"),
     "nesting without end": (b"[" * 100_000, "not JSON"),
@@ -230,6 +231,11 @@ def test_headers_that_never_come_again_are_not_remembered() -> None:
     for note in range(2 * heads.MAX_KNOWN):
         decode(*binary({"inputs": [sized(8)], "parameters": {"note": note}}, bytes(8)), signature)
     assert len(signature.known_heads) == heads.MAX_KNOWN
+
+
+def test_no_elements_may_be_sent_in_both_ways() -> None:
+    text, length = binary({"inputs": [sized(0, shape=[0, 2]) | {"data": []}]})
+    assert decode(text, length)[0].inputs[0].shape == (0, 2)
 
 
 BINARY_REFUSED = {
