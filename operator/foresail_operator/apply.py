@@ -114,7 +114,8 @@ class Applier:
         rival = await self._name_rival(kind, wanted, path) if contested else None
         if kind is kinds.DEPLOYMENT and seen.owns_size and "replicas" not in wanted["spec"]:
             await self._hand_over_size(wanted, seen)
-        await self._repair(kind, wanted, seen, path)
+        if not await self._repair(kind, wanted, seen, path):
+            return None
         self._remember(seen.uid, repairs, rival, now)
         return rival
 
@@ -137,7 +138,8 @@ class Applier:
         pause = f"and put right every {contest.PAUSE_SECONDS:g} seconds"
         return Problem(Reason.CONTESTED, f"{words}, {pause}. {Reason.CONTESTED.remedy}", there=_call(wanted))
 
-    async def _repair(self, kind: Kind, wanted: Manifest, seen: Live, path: str) -> None:
+    async def _repair(self, kind: Kind, wanted: Manifest, seen: Live, path: str) -> bool:
+        """Write a child; tell whether that changed it, as it does not where a webhook has its own view of a field."""
         _LOG.info("changing a child", extra={"child": _call(wanted), "field": path})
         if ownership.doubled(seen.read(), wanted) and await self._take_over(kind, wanted, seen.uid):
             _LOG.info("took over what others wrote", extra={"child": _call(wanted), "because": "it has our ports"})
@@ -150,8 +152,10 @@ class Applier:
                 raise
             _LOG.info("took over what others wrote", extra={"child": _call(wanted), "because": error.message})
             answer = await self._kube.apply(kind, wanted, seen.uid)
+        made = live.trim(answer)
         self._cache.note(kind, answer)
-        self._accept(wanted, live.trim(answer))
+        self._accept(wanted, made)
+        return made.body != seen.body
 
     async def _is_invalid(self, kind: Kind, wanted: Manifest) -> bool:
         """Tell whether what is wanted is refused by itself: then nothing that others put beside it is in the way."""
