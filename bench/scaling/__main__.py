@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bench.scaling import bars, latency, memory, noise, picture, step, wake
 from bench.scaling.stage import Stage
+from bench.scaling.watcher import Watcher
 from bench.simulate.__main__ import PODS, compete, load_of
 from foresail_testbed.cluster import Cluster
 from foresail_testbed.options import Options
@@ -62,14 +63,14 @@ def _measured(stage: Stage, options: argparse.Namespace) -> dict[str, Any]:
         "latency": lambda: latency.measure(stage, options.latency_seconds),
     }
     found: dict[str, Any] = {"operator": {}}
-    with memory.Watcher(stage.usage) as watcher:
+    with Watcher(stage.usage, memory.LOOK_SECONDS) as watcher:
         for name in options.part:
             if name in parts:
                 print(f"{name} …", flush=True)
                 before = stage.usage()
                 found[name] = parts[name]()
                 found["operator"][name] = stage.usage().since(before)
-    return found | {"memory": memory.trend(watcher.looks)}
+    return found | {"memory": memory.trend(memory.line(watcher.seen))}
 
 
 def _simulated() -> dict[str, float]:

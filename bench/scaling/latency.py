@@ -49,7 +49,7 @@ def measure(stage: Stage, seconds: float) -> dict[str, Any]:
         step_at = began + QUIET_SECONDS
         return report([(at - step_at, took) for at, took in seen.answers], seconds) | {
             "answers": dict(seen.counts),
-            "line": line(watcher.sizes, step_at),
+            "line": line(watcher.seen, step_at),
         }
     finally:
         stage.delete(NAME)

@@ -7,13 +7,12 @@ neither the first look nor the last one decides.
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
     from bench.scaling.stage import Usage
 
@@ -24,31 +23,9 @@ LOOK_SECONDS: Final = 5.0
 _MIB: Final = 2**20
 
 
-class Watcher:
-    """Looks at the memory now and then while the block runs."""
-
-    def __init__(self, look: Callable[[], Usage]) -> None:
-        self._look = look
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="memory", daemon=True)
-        self.looks: list[tuple[float, float]] = []
-        """Seconds since the first look, and MiB."""
-
-    def __enter__(self) -> Watcher:
-        """Begin."""
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """End."""
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        began = self._look().at
-        while not self._stop.wait(LOOK_SECONDS):
-            usage = self._look()
-            self.looks.append((usage.at - began, usage.resident_bytes / _MIB))
+def line(usages: Sequence[Usage]) -> list[tuple[float, float]]:
+    """Return what was seen as seconds since the first look, and MiB."""
+    return [(usage.at - usages[0].at, usage.resident_bytes / _MIB) for usage in usages]
 
 
 def trend(looks: list[tuple[float, float]]) -> dict[str, float | None]:

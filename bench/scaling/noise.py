@@ -31,14 +31,14 @@ def measure(stage: Stage, seconds: float) -> dict[str, Any]:
         with stage.watching(NAME) as watcher:
             began = time.monotonic()
             seen = asyncio.run(load.run(stage.url(NAME), rate, SETTLE_SECONDS + seconds))
-        settled = [size for size in watcher.sizes if size.at >= began + SETTLE_SECONDS]
+        settled = [size for size in watcher.seen if size.at >= began + SETTLE_SECONDS]
         changes = [(b.at, b.asked - a.asked) for a, b in itertools.pairwise(settled) if a.asked != b.asked]
         return {
             "seconds": seconds,
             "changes": [(round(at - began, 1), by) for at, by in changes],
             "undone": undone(changes),
             "answers": dict(seen.counts),
-            "line": line(watcher.sizes, began),
+            "line": line(watcher.seen, began),
         }
     finally:
         stage.delete(NAME)

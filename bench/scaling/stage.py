@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import functools
 import hashlib
 import json
 import os
 import re
-import threading
 import time
 import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from bench.scaling.watcher import Watcher
 from foresail_testbed import cgroups
 from tests import installation
 
@@ -126,9 +127,9 @@ class Stage:
         found = self.api.get(f"{_DEPLOYMENTS}/{name}")
         return Size(time.monotonic(), found["spec"].get("replicas", 1), found["status"].get("readyReplicas", 0))
 
-    def watching(self, name: str) -> Watcher:
+    def watching(self, name: str) -> Watcher[Size]:
         """Return a watcher of its size, on a connection of its own."""
-        return Watcher(Stage(self._cluster), name)
+        return Watcher(functools.partial(Stage(self._cluster).size, name), LOOK_SECONDS)
 
     def _asleep(self, name: str) -> bool:
         """Tell whether it sleeps and its last pod, which answers while it ends, is gone."""
@@ -138,30 +139,6 @@ class Stage:
     def _says_asleep(self, name: str) -> bool:
         conditions = self.status(name).get("conditions", ())
         return any((one["type"], one["status"]) == ("Asleep", "True") for one in conditions)
-
-
-class Watcher:
-    """Looks at a Deployment again and again while the block runs."""
-
-    def __init__(self, stage: Stage, name: str) -> None:
-        self._stage, self._name = stage, name
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="sizes")
-        self.sizes: list[Size] = []
-
-    def __enter__(self) -> Watcher:
-        """Begin."""
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """End."""
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stop.wait(LOOK_SECONDS):
-            self.sizes.append(self._stage.size(self._name))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -36,7 +36,7 @@ def measure(stage: Stage, way: str, seconds: float) -> dict[str, Any]:
         with stage.watching(name) as watcher:
             began = time.monotonic()
             seen = asyncio.run(load.run(stage.url(name), rate, QUIET_SECONDS + seconds))
-        return report(watcher.sizes, began + QUIET_SECONDS) | {"answers": dict(seen.counts)}
+        return report(watcher.seen, began + QUIET_SECONDS) | {"answers": dict(seen.counts)}
     finally:
         stage.delete(name)
 

@@ -144,7 +144,11 @@ class Serving(Resource):
         description="Longest time of a request in a replica, waiting included; also how long a stopping replica "
         "lets its requests finish.",
     )
-    warmup: bool = Field(default=True, description="Run the model once before the replica says that it is ready.")
+    warmup: bool = Field(
+        default=True,
+        description="Run the model before the replica says that it is ready, which also shows whether requests may "
+        "share a run; without it none do.",
+    )
     task: Task = Field(
         default="auto",
         description="What the model is for, which decides what the replica answers besides tensors; "

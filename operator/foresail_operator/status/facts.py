@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
 
 _NO_REPLICA_SET: Final = "ReplicaSetCreateError"
-_DOUBLED: Final = "AmbiguousSelector"
 """What the Deployment's controller says, which then sets no number any more."""
+_DOUBLED: Final = "AmbiguousSelector"
+"""What the autoscalers' controller says where another one sizes the same pods; it then moves neither."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

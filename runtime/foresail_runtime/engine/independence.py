@@ -41,7 +41,7 @@ def far(signature: Signature, row: Feed) -> list[Feed]:
     ]
 
 
-def shown(runner: Warmable, row: Feed, others: Sequence[Feed], count: int) -> bool:
+def holds(runner: Warmable, row: Feed, others: Sequence[Feed], count: int) -> bool:
     """Tell whether this row and each of the others, so many in turns, give what each gives alone.
 
     Three at least, but for pictures, so that a row meets itself and both orders. One of the others that the model

@@ -145,7 +145,7 @@ def _compare(engine: Warmable, clock: Callable[[], float], rows: Sequence[Feed],
     if all(np.array_equal(row[name], other[name]) for name in row):
         return alone(seconds, UNTOLD + ALONE)
     others = (other, *far) if seconds <= FAR_SECONDS else (other,)
-    if not independence.shown(engine, row, others, together):
+    if not independence.holds(engine, row, others, together):
         return alone(seconds, MIXING + ALONE if is_batched(engine.signature) else "")
     return _measure_batch(engine, row, seconds, clock)
 
