@@ -18,7 +18,7 @@ from foresail_runtime.codec import rest
 from foresail_runtime.drift import attach, watch
 from foresail_runtime.engine import cores, fixed, session, warmup
 from foresail_runtime.model import Model
-from foresail_runtime.repository import external, fetch, graph
+from foresail_runtime.repository import divisors, external, fetch, graph
 from foresail_runtime.tasks import fit, tabular
 from foresail_runtime.tensors import ModelInfo
 
@@ -184,12 +184,14 @@ def _open(path: Path, description: ModelDescription, settings: Settings, threads
 
 
 def _options(path: Path, description: ModelDescription, settings: Settings, threads: int) -> session.Options:
+    operators = graph.operators(path)
     return session.Options(
         threads,
         description.execution_providers,
         settings.allow_fallback,
         name=description.name,
-        operators=graph.operators(path),
+        operators=operators,
+        open_divisors=divisors.are_open(path, operators),
     )
 
 

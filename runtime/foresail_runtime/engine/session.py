@@ -13,7 +13,7 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from foresail_runtime import errors
-from foresail_runtime.engine import convert, devices, providers, recurrent, signature
+from foresail_runtime.engine import convert, devices, division, providers, recurrent, signature
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -34,37 +34,35 @@ _DEVICE: Final = re.compile(r"\b(CUDA|CUDNN|CUBLAS|CURAND|CUFFT|TensorRT)\w* (fa
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Options:
-    """How a session is opened."""
+    """How a session is opened, and what is known of its model."""
 
     threads: int = 1
     """Threads one run uses."""
     providers: tuple[str, ...] = ()
     """Execution providers in order of wish; empty: the best that the build has."""
     allow_fallback: bool = False
+    """Leave to ONNX Runtime what it does when a provider fails in a run."""
     log_severity: int = 3
     """What ONNX Runtime writes to stderr: 3 errors, 4 what is worse."""
     name: str = ""
     """What the model is called."""
     operators: frozenset[str] = frozenset()
     """What the model's nodes are, as far as known."""
+    open_divisors: bool = False
+    """The model may divide whole numbers by -1."""
 
 
 class Engine:
     """One ONNX Runtime session and what is known about it."""
 
-    def __init__(
-        self, session: ort.InferenceSession, name: str = "", *, allow_fallback: bool = False, recurrent_by: str = ""
-    ) -> None:
-        """Run this session.
-
-        `allow_fallback` leaves to ONNX Runtime what it does when a provider fails in a run; `recurrent_by` is the
-        model's operator that ends the process on tensors of no elements, if it has one.
-        """
-        self.name: Final = name
+    def __init__(self, session: ort.InferenceSession, options: Options) -> None:
+        """Run this session, which was opened so."""
+        self.name: Final = options.name
         """What the model is called, for those who find it at work and wonder whose it is."""
-        self._run = _plainest(session, allow_fallback=allow_fallback)
+        self._run = _plainest(session, allow_fallback=options.allow_fallback)
         self._session = session
-        self._recurrent_by: Final = recurrent_by
+        self._recurrent_by: Final = recurrent.find(options.operators)
+        self._open_divisors: Final = options.open_divisors
         self.signature: Final = signature.read(session)
         self.providers: Final[tuple[str, ...]] = tuple(session.get_providers())
         """What the session really got, in order."""
@@ -85,6 +83,8 @@ class Engine:
         """
         if self._recurrent_by:
             recurrent.check(self._recurrent_by, inputs)
+        if self._open_divisors:
+            division.check(inputs)
         try:
             if self._plain:
                 return self._run(outputs, inputs, None)
@@ -124,9 +124,7 @@ def open_engine(path: Path, options: Options) -> Engine:
             "ModelInvalid", f"ONNX Runtime {ort.__version__} can't load {path.name}: {_first_line(error)}"
         ) from error
     providers.check(chosen, session.get_providers(), devices.missing, allow_fallback=options.allow_fallback)
-    return Engine(
-        session, options.name, allow_fallback=options.allow_fallback, recurrent_by=recurrent.find(options.operators)
-    )
+    return Engine(session, options)
 
 
 def _plainest(session: ort.InferenceSession, *, allow_fallback: bool) -> Callable[..., list[npt.NDArray[Any]]]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from foresail_runtime import errors
 from foresail_runtime.engine import cores, fixed, session, warmup
-from foresail_runtime.repository import digest, external, fetch, graph
+from foresail_runtime.repository import digest, divisors, external, fetch, graph
 from foresail_runtime.tensors import BYTES, Tensor
 
 if TYPE_CHECKING:
@@ -101,12 +101,14 @@ def open_model(description: ModelDescription, folder: Path, threads: int | None)
     """
     path = asyncio.run(fetch.fetch(description, folder, lambda _have, _size: None))
     external.check(path)
+    operators = graph.operators(path)
     options = session.Options(
         threads or cores.available(),
         description.execution_providers,
         bool(os.environ.get("FORESAIL_ALLOW_FALLBACK")),
         log_severity=SILENT,
-        operators=graph.operators(path),
+        operators=operators,
+        open_divisors=divisors.are_open(path, operators),
     )
     engine = session.open_engine(path, options)
     size = fixed.rows(engine.signature)

@@ -62,7 +62,7 @@ def operators(path: Path) -> frozenset[str]:
 
 
 def walk(data: bytes | mmap.mmap, wanted: str) -> Iterator[tuple[int, int]]:
-    """Yield start and end of every field of that kind.
+    """Yield start and end of every field of that kind, in others of it, too.
 
     Raises:
         BrokenError: The bytes are no model.
@@ -76,7 +76,7 @@ def walk(data: bytes | mmap.mmap, wanted: str) -> Iterator[tuple[int, int]]:
             inner = _FIELDS[message].get(number)
             if inner == wanted:
                 yield first, last
-            elif inner in _FIELDS:
+            if inner in _FIELDS:
                 todo.append((inner, first, last, depth + 1))
 
 
