@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from typing import TYPE_CHECKING, Final
 
 from foresail_runtime.engine import cores
@@ -31,6 +32,12 @@ def give_back_large() -> bool:
 def available() -> int | None:
     """Return the bytes that this process may use at most; None: no limit is set."""
     return limit(cores.CGROUP_ROOT, cores.OWN_CGROUP)
+
+
+def total() -> int:
+    """Return the bytes that there are: the limit, or without one the machine's memory."""
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min(available() or machine, machine)
 
 
 def limit(root: Path, own: Path) -> int | None:

@@ -13,7 +13,7 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from foresail_runtime import errors
-from foresail_runtime.engine import convert, devices, division, providers, recurrent, signature
+from foresail_runtime.engine import convert, devices, division, memory, providers, recurrent, signature
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +30,11 @@ DATA_ERRORS: Final = (ort_errors.InvalidArgument, ort_errors.RuntimeException, o
 """What a node raises that can't work on the values or sizes it was given: the request's fault, once warmed up."""
 _DEVICE: Final = re.compile(r"\b(CUDA|CUDNN|CUBLAS|CURAND|CUFFT|TensorRT)\w* (failure|error)\b", re.IGNORECASE)
 """How ONNX Runtime begins what a GPU's libraries say: "CUDA failure 700: an illegal memory access …"."""
+
+_ASKED: Final = re.compile(r"Failed to allocate memory for requested buffer of size (\d+)")
+"""How ONNX Runtime says that a node got no memory."""
+_MOST_OF_A_DEVICE: Final = 2**40
+"""Bytes of memory that no device has."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -78,7 +83,7 @@ class Engine:
 
         Raises:
             InvalidRequest: The model can't work on this data: a size or a value that one of its nodes refuses, or
-                a BYTES input that is no UTF-8 text.
+                that would take more memory than there is; or a BYTES input that is no UTF-8 text.
             ModelFailed: The device failed, or ONNX Runtime raised for another reason; the message is its own.
         """
         if self._recurrent_by:
@@ -98,9 +103,17 @@ class Engine:
             if "out of memory" not in words:
                 self.broken = _first_line(error)
             return errors.ModelFailed(f"the device failed: {_first_line(error)}")
+        if (asked := _ASKED.search(words)) and int(asked[1]) > self._most_bytes():
+            return errors.InvalidRequest(
+                f"the model asks for {asked[1]} bytes at once to run on this request, more than there are: send "
+                "smaller sizes, or smaller values where they stand for some"
+            )
         if isinstance(error, DATA_ERRORS) and "allocate" not in words:
             return errors.InvalidRequest(f"the model can't run on this request: {_first_line(error)}")
         return errors.ModelFailed(f"the model failed: {_first_line(error)}")
+
+    def _most_bytes(self) -> int:
+        return memory.total() if self.providers == ("CPUExecutionProvider",) else _MOST_OF_A_DEVICE
 
 
 def open_engine(path: Path, options: Options) -> Engine:

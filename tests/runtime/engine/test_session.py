@@ -13,6 +13,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 from foresail_runtime import errors, tensors
 from foresail_runtime.engine import session
 from foresail_runtime.tensors import DATATYPES, TensorSpec
+from tests.runtime.conftest import save_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,6 +114,29 @@ def test_a_device_that_fails_is_no_fault_of_the_request(mlp: pathlib.Path, words
     with pytest.raises(errors.ModelFailed, match="the device failed: "):
         engine.run({}, ["output"])
     assert bool(engine.broken) is broken
+
+
+def test_sizes_that_no_memory_has_room_for_are_the_requests_fault(tmp_path: pathlib.Path) -> None:
+    node = onnx.helper.make_node("ConstantOfShape", ["x"], ["y"])
+    kinds = {"x": (onnx.TensorProto.INT64, [1])}, {"y": (onnx.TensorProto.FLOAT, ["N"])}
+    engine = session.open_engine(save_model(tmp_path / "m.onnx", [node], *kinds), OPTIONS)
+    with pytest.raises(errors.InvalidRequest, match="asks for 4503599627370496 bytes at once to run on this request"):
+        engine.run({"x": np.array([2**50])}, ["y"])
+    (answer,) = engine.run({"x": np.array([3])}, ["y"])
+    assert answer.tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize(("providers", "size"), [("CPUExecutionProvider", 2**20), ("CUDAExecutionProvider", 2**39)])
+def test_memory_that_is_used_up_is_no_fault_of_the_request(mlp: pathlib.Path, providers: str, size: int) -> None:
+    engine = session.open_engine(mlp, OPTIONS)
+    engine.providers = (providers,)  # type: ignore[misc]
+
+    def fail(*_: Any) -> Any:
+        raise ort_errors.Fail(f"Failed to allocate memory for requested buffer of size {size}")
+
+    engine._run = fail
+    with pytest.raises(errors.ModelFailed, match="the model failed: "):
+        engine.run({}, ["output"])
 
 
 def test_a_session_has_as_many_threads_as_it_is_told(mlp: pathlib.Path) -> None:
