@@ -182,6 +182,9 @@ class Load:
     """How old the process is; only for START_TOLD_SECONDS from its being ready, as `phases`."""
     phases: dict[str, float] = dataclasses.field(default_factory=dict)
     """START_PHASES and how long each took, in seconds, from the process's begin until it was ready."""
+    refused: int = 0
+    """Counter: those of `requests` for which there was no room, in the queue or in memory, so that nothing of them was
+    begun; `latency` is without them. A runtime that does not say it counts none."""
 
     def encode(self) -> str:
         """Return one line of JSON; what is None or empty is left out."""
@@ -202,7 +205,8 @@ class Load:
             latency = tuple(data.pop("latency", ()))
             load = cls(**_known(cls, data), latency=latency if len(latency) == LATENCY_COUNTS else ())
             optional = (one for one in (load.batch_size, load.batch_seconds, load.age_seconds) if one is not None)
-            numbers = (load.in_flight, load.queued, load.requests, load.load_seconds, *load.phases.values())
+            counters = (load.in_flight, load.queued, load.requests, load.load_seconds, load.refused)
+            numbers = (*counters, *load.phases.values())
             if any(isinstance(one, bool) or not 0 <= one < NUMBERS_END for one in (*numbers, *optional, *load.latency)):
                 raise ContractError(f"a load has no negative numbers and no immense ones: {text[:200]!r}")
         except (ValueError, TypeError, AttributeError, RecursionError) as error:

@@ -79,6 +79,8 @@ class ModelMetrics:
         self.version = version
         self.providers = tuple(providers)
         self.total = Histogram(_FINE_SECONDS)
+        self.refused = Histogram(_FINE_SECONDS)
+        """Those of `total` for which there was no room."""
         self.queue = Histogram(SECONDS)
         self.compute = Histogram(SECONDS)
         self.pre = Histogram(_SHORT_SECONDS)
@@ -118,9 +120,11 @@ class ModelMetrics:
         """Count the time from the model's outputs to the answer's body."""
         self.post.observe(seconds)
 
-    def answered(self, way: str, status: int, seconds: float) -> None:
-        """Count a request that was answered, well or not."""
+    def answered(self, way: str, status: int, seconds: float, *, refused: bool = False) -> None:
+        """Count a request that was answered, well or not, or refused for want of room."""
         self.total.observe(seconds)
+        if refused:
+            self.refused.observe(seconds)
         self.outcomes[way, status] += 1
 
 

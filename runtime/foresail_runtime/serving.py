@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from foresail_runtime.auth import Guard
     from foresail_runtime.health import Health
     from foresail_runtime.lobby import Lobby
-    from foresail_runtime.metrics import Metrics
+    from foresail_runtime.metrics import Metrics, ModelMetrics
     from foresail_runtime.model import Model
     from foresail_runtime.repository.layout import Names
     from foresail_runtime.tensors import InferRequest, InferResponse, ModelInfo
@@ -87,6 +87,7 @@ class Serving:
         """Names that are known; what keeps one from being ready, if it is more than the server's own state."""
         self._leaving: set[Model] = set()
         self._past_requests = 0
+        self._past_refused = 0
         self._past_latency = [0] * contract.LATENCY_COUNTS
         self.library: Library | None = None
         """Loads and unloads; None: this server serves what it was started with."""
@@ -135,18 +136,21 @@ class Serving:
         models = self.models()
         now, ready_at = self._changed, self.health.ready_at
         told = ready_at is not None and now - ready_at < contract.START_TOLD_SECONDS
-        counts = [model.metrics.total.counts_within(contract.LATENCY_BUCKETS_SECONDS) for model in self._counted()]
+        counts = [_begun(model.metrics) for model in self._counted()] if latency else []
+        refused = self.metrics.rejected[errors.QueueFull.reason]
+        early = refused - self._past_refused - sum(model.metrics.refused.count for model in self._counted())
         return contract.Load(
             state=_LOAD_STATES.get(self.health.status.state, "starting"),
             in_flight=self._in_flight - queued,
             queued=queued,
-            requests=self._past_requests + sum(model.metrics.total.count for model in self._counted()),
+            requests=self._past_requests + sum(model.metrics.total.count for model in self._counted()) + early,
             load_seconds=self._load_seconds,
             batch_size=models[0].best_rows if models else None,
             batch_seconds=models[0].best_seconds if models else None,
             age_seconds=now - self.health.began if told else None,
             phases=_phases(self.health) if told else {},
-            latency=tuple(map(sum, zip(self._past_latency, *counts, strict=True))) if latency and counts else (),
+            latency=tuple(map(sum, zip(self._past_latency, *counts, strict=True))) if counts else (),
+            refused=refused,
         )
 
     def expect(self, name: str, problem: str = "") -> None:
@@ -195,7 +199,8 @@ class Serving:
             model.release()
             if (model.name, model.version) not in self._models:
                 self._past_requests += model.metrics.total.count
-                past = model.metrics.total.counts_within(contract.LATENCY_BUCKETS_SECONDS)
+                self._past_refused += model.metrics.refused.count
+                past = _begun(model.metrics)
                 self._past_latency = [sum(pair) for pair in zip(self._past_latency, past, strict=True)]
                 self.metrics.models.pop((model.name, model.version), None)
 
@@ -353,19 +358,19 @@ class Serving:
         """Count what is done within as one request of a model, with its time and how it ended."""
         start = self.clock()
         self.begin(model)
-        status = 500
+        status, refused = 500, False
         try:
             yield
             status = 200
         except errors.ForesailError as failure:
-            status = self.status_of(failure)
+            status, refused = self.status_of(failure), isinstance(failure, errors.QueueFull)
             raise
         except (asyncio.CancelledError, ConnectionError):
             status = CLIENT_GONE
             raise
         finally:
             self.end(model)
-            model.metrics.answered(way, status, self.clock() - start)
+            model.metrics.answered(way, status, self.clock() - start, refused=refused)
 
     async def infer(self, name: str, version: str, request: InferRequest, size: int = 0) -> InferResponse:
         """Answer a decoded request and count it; `size` is the bytes it holds while it waits.
@@ -379,6 +384,13 @@ class Serving:
             return await model.infer(request, size or request.nbytes)
         finally:
             self.end(model)
+
+
+def _begun(counts: ModelMetrics) -> list[int]:
+    """Return how many requests were begun, by latency in the contract's buckets: a refusal takes no time."""
+    bounds = contract.LATENCY_BUCKETS_SECONDS
+    both = zip(counts.total.counts_within(bounds), counts.refused.counts_within(bounds), strict=True)
+    return [total - refused for total, refused in both]
 
 
 def _phases(health: Health) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import types
 from typing import TYPE_CHECKING
 
@@ -107,6 +108,54 @@ def test_a_request_is_counted_by_how_it_ended(
     assert dict(made.outcomes) == {("infer", status): 1}
     assert made.total.total == pytest.approx(0.5)
     assert door.in_flight == 0
+
+
+def make_served(door: serving.Serving) -> Model:
+    model = make_model(door)
+    model.batcher = types.SimpleNamespace(close=lambda _: None, queued=0)  # type: ignore[assignment]  # nobody waits
+    door.add(model)
+    return model
+
+
+def answer(door: serving.Serving, model: Model, error: errors.ForesailError | None = None) -> None:
+    """Have a model answer a request, or refuse it, as those who call the door do."""
+    with contextlib.suppress(errors.ForesailError), door.counted(model, "infer"):
+        if error is not None:
+            raise error
+    if error is not None:
+        door.metrics.rejected[error.reason] += 1
+
+
+def test_those_for_whom_there_was_no_room_are_told_and_are_no_quick_answers(
+    door: serving.Serving, clock: Clock
+) -> None:
+    model = make_served(door)
+    answer(door, model)
+    for error in (
+        errors.QueueFull("full"),
+        errors.InvalidRequest("?"),
+        errors.NotReady("no"),
+        errors.QueueFull("full"),
+    ):
+        answer(door, model, error)
+    load = door.load(latency=True)
+    assert (load.requests, load.refused, sum(load.latency)) == (5, 2, 3)
+    door.metrics.rejected[errors.QueueFull.reason] += 1  # no room for its body: it did not get as far as its model
+    load = door.load(latency=True)
+    assert (load.requests, load.refused, sum(load.latency)) == (6, 3, 3)
+    assert contract.Load.decode(load.encode()) == load
+
+
+async def test_a_version_that_leaves_takes_no_refusal_out_of_the_count(door: serving.Serving) -> None:
+    model = make_served(door)
+    answer(door, model)
+    answer(door, model, errors.QueueFull("full"))
+    before = door.load(latency=True)
+    await door.retire(model, 0.0)
+    make_served(door)
+    after = door.load(latency=True)
+    assert (after.requests, after.refused, after.latency) == (before.requests, before.refused, before.latency)
+    assert (after.requests, after.refused, sum(after.latency)) == (2, 1, 1)
 
 
 def test_a_model_that_has_not_run_yet_has_no_usual_time(door: serving.Serving) -> None:

@@ -36,12 +36,13 @@ def decode(body: bytes) -> Load:
         latency = _counts(data["latency"]) if "latency" in data else ()
         age = _seconds(data["age_seconds"]) if "age_seconds" in data else None
         phases = {str(name): _seconds(took) for name, took in data["phases"].items()} if "phases" in data else {}
+        refused = _counter(data["refused"]) if "refused" in data else 0
         state, counters = str(data["state"]), (int(in_flight), int(queued), int(requests))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ContractError(f"this is no load: {body[:200]!r}") from error
     if not sane:
         raise ContractError(f"a load has no negative numbers and no immense ones: {body[:200]!r}")
-    return Load(state, *counters, float(load_seconds), size, seconds, latency, age, phases)
+    return Load(state, *counters, float(load_seconds), size, seconds, latency, age, phases, refused)
 
 
 def _counts(counts: Any) -> tuple[int, ...]:
@@ -51,6 +52,12 @@ def _counts(counts: Any) -> tuple[int, ...]:
     if not (min(counts) >= 0 and max(counts) < _END):
         raise ValueError
     return tuple(counts)
+
+
+def _counter(value: Any) -> int:
+    if not 0 <= value < _END:
+        raise ValueError
+    return int(value)
 
 
 def _seconds(value: Any) -> float:

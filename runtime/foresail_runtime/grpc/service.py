@@ -186,7 +186,7 @@ class Service:
             await serving.wait()
         model = serving.model(message.model_name, message.model_version)
         start = serving.clock()
-        status, waits = 500, False
+        status, waits, refused = 500, False, False
         try:
             request, is_raw = messages.decode(model.signature, message)
             del message  # while it waits, its tensors are enough
@@ -205,7 +205,7 @@ class Service:
             model.metrics.encoded(serving.clock() - begun)
             status = 200
         except errors.ForesailError as failure:
-            status = failure.http_status
+            status, refused = failure.http_status, isinstance(failure, errors.QueueFull)
             raise
         except asyncio.CancelledError:
             status = 499  # the client hung up, in the word that access logs have for it
@@ -216,7 +216,7 @@ class Service:
                 serving.end(model)
             else:
                 serving.passed(seconds)
-            model.metrics.answered("grpc", status, seconds)
+            model.metrics.answered("grpc", status, seconds, refused=refused)
         return answer
 
     async def model_stream_infer(self, context: Context) -> None:

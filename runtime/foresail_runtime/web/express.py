@@ -199,7 +199,7 @@ class Express:
             self._serving.end(trip.model)
         else:
             self._serving.passed(seconds)
-        trip.model.metrics.answered("infer", status, seconds)
+        trip.model.metrics.answered("infer", status, seconds, refused=isinstance(outcome, errors.QueueFull))
         self._serving.metrics.sent_bytes += len(data)
         if self._access.active:
             response = self._write_down(trip, status, seconds, response)

@@ -173,8 +173,15 @@ def test_loads_are_read_as_the_contract_writes_them(latency: tuple[int, ...]) ->
     assert loads.decode(load.encode().encode()) == load == Load.decode(load.encode())
     young = Load("ready", 3, 1, 9, 4.5, age_seconds=2.5, phases={"start": 0.5, "warm": 0.25})
     assert loads.decode(young.encode().encode()) == young == Load.decode(young.encode())
+    full = Load("ready", 3, 1, 900, 4.5, refused=17)
+    assert loads.decode(full.encode().encode()) == full == Load.decode(full.encode())
     bare = Load("starting", 0, 0, 0, 0.0)
     assert loads.decode(bare.encode().encode()) == bare
+
+
+@pytest.mark.parametrize("decode", [loads.decode, Load.decode], ids=["the operator's", "the contract's"])
+def test_a_runtime_that_says_nothing_of_refusals_refused_none(decode: Callable[[bytes], Load]) -> None:
+    assert decode(said()).refused == 0
 
 
 def said(**fields: object) -> bytes:
@@ -212,6 +219,10 @@ def said(**fields: object) -> bytes:
         said(batch_seconds='"a"'),
         said(batch_seconds="-0.1"),
         said(batch_seconds="1e999"),
+        said(refused="-1"),
+        said(refused=2**53),
+        said(refused='"a"'),
+        said(refused="null"),
         said(latency="7"),
         said(latency=f'"{"1" * LATENCY_COUNTS}"'),
         said(latency=["1"] * LATENCY_COUNTS),

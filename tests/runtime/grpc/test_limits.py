@@ -162,6 +162,7 @@ async def test_messages_that_fill_the_memory_for_them_are_refused_while_others_a
         assert (answer.infer_response.id, "try again" in answer.error_message) == ("streamed", True)
         await stream.done_writing()
         assert await stream.read() is grpc.aio.EOF
+        assert bench.door.load().refused == 2
         bench.engine.go.set()
         assert (await first).id == "first"
 

@@ -138,6 +138,8 @@ async def test_a_full_queue_refuses_at_once_while_work_goes_on(bench: Any, make_
     code, details = await refused(call(make_request()))
     assert code is Code.RESOURCE_EXHAUSTED
     assert "requests wait already" in details
+    load = bench.door.load(latency=True)
+    assert (load.requests, load.refused, sum(load.latency)) == (1, 1, 0)
     bench.engine.go.set()
     answers = await asyncio.gather(*waiting)
     assert [answer.id for answer in answers] == ["0", "1", "2"]

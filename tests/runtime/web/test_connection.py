@@ -422,6 +422,8 @@ async def test_a_full_queue_answers_429_or_503_as_set_while_the_engine_works(
     assert [(await wire.answer())[0] for wire in wires[:3]] == [200, 200, 200]
     await until(lambda: server.app.serving.in_flight == 0)
     assert server.app.serving.model("m").metrics.outcomes == {("infer", 200): 3, ("infer", expected): 2}
+    load = server.app.serving.load(latency=True)
+    assert (load.requests, load.refused, sum(load.latency)) == (5, 2, 3)
     for wire in wires:
         await wire.close()
 
@@ -434,6 +436,7 @@ async def test_bodies_that_fill_the_memory_for_them_are_refused_unread(serve: St
     await next_one.send(post(body("refused", rows=600))[:500])
     status, headers, document = await next_one.answer()
     assert (status, headers["retry-after"], set(document)) == (429, "1", {"error"})
+    assert (server.app.serving.load().requests, server.app.serving.load().refused) == (1, 1)
     await slow.send(post(body("slow", rows=600))[60_000:])
     assert (await slow.answer())[2]["id"] == "slow"
 

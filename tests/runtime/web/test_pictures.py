@@ -147,5 +147,6 @@ async def test_pictures_of_one_model_leave_the_others_queue_alone(
         first = asyncio.create_task(classify("busy"))
         assert await asyncio.to_thread(entered.wait, PATIENCE)
         assert (await classify("busy"), await classify("calm")) == (429, 200)
+        assert server.app.serving.load().refused == 1
         gate.set()
         assert (await first, await classify("busy")) == (200, 200)
