@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import select
 import socket
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 COUNT = 20
+SYN_SENT = 2
+"""Of linux/tcp_states.h."""
 
 
 @pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
@@ -28,6 +33,29 @@ def test_who_waits_to_be_accepted_is_answered_after_the_close_and_the_next_is_re
         answers, left = runner.run(close_before_any_is_accepted())
     assert answers == [b"hello"] * COUNT
     assert left == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel can't be told")
+def test_who_comes_while_it_closes_is_refused_and_never_let_in_and_then_reset() -> None:
+    listening = socket.create_server(("127.0.0.1", 0))
+    address = listening.getsockname()
+    before, within = socket.create_connection(address, timeout=5), socket.socket()
+    within.setblocking(False)
+
+    class Listener:
+        sockets = (listening,)
+
+        def close(self) -> None:
+            listening.close()
+            within.connect_ex(address)
+
+    (waiting,) = backlog.close(Listener())  # type: ignore[arg-type]
+    assert waiting.getpeername() == before.getsockname()
+    assert within.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == SYN_SENT
+    select.select([], [within], [], 10)  # until the kernel has asked once more
+    assert within.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNREFUSED
+    for one in (before, waiting, within):
+        one.close()
 
 
 @pytest.mark.parametrize("secured", [False, True], ids=["plain", "TLS"])
