@@ -19,7 +19,7 @@ from aiohttp import web
 from aiohttp.http import RawRequestMessage
 
 from foresail_runtime import contract, early, errors, logs
-from foresail_runtime.web import answers, backlog, kernel, untaken
+from foresail_runtime.web import answers, backlog, kernel, parsed, untaken
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -91,11 +91,11 @@ class Connection(web.RequestHandler):
         """Parse what came, and answer it at once if it is one small infer request."""
         at_work = self._taken or self._request_in_progress or self._messages
         if at_work and self._trip is None:  # aiohttp is, not the short way, and finds in its queue what comes
-            super().data_received(data)
+            self._parse(data)
             return
         waiter, self._waiter = self._waiter, None  # keeps aiohttp from waking its loop until we have seen what it is
         try:
-            super().data_received(data)
+            self._parse(data)
         finally:
             self._waiter = waiter
         if self._trip is None and self._messages and not self._takes_short_way() and waiter is not None:
@@ -163,6 +163,14 @@ class Connection(web.RequestHandler):
         response.headers["Server"] = "foresail"
         response.force_close()
         return response
+
+    def _parse(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._messages and not isinstance(self._messages[-1][0], RawRequestMessage):
+            broken = self._messages.pop()
+            before = parsed.take(self._parser)
+            self._request_count += len(before)
+            self._messages.extend((*before, broken))
 
     def _takes_short_way(self) -> bool:
         message, payload = self._messages[0]

@@ -11,7 +11,10 @@ import orjson
 import pytest
 from aiohttp import web
 from aiohttp.http import RawRequestMessage
+from aiohttp.http_exceptions import BadHttpMessage
 from aiohttp.streams import EMPTY_PAYLOAD
+
+from foresail_runtime.web import parsed
 
 if TYPE_CHECKING:
     import pathlib
@@ -77,6 +80,15 @@ def test_a_message_has_what_the_short_way_reads(name: str) -> None:
 @pytest.mark.parametrize("name", PAYLOAD)
 def test_a_body_has_what_the_short_way_reads(name: str) -> None:
     assert hasattr(EMPTY_PAYLOAD, name), advice(f"StreamReader.{name} is gone")
+
+
+async def test_the_parser_keeps_what_is_whole_before_what_is_broken() -> None:
+    parser: Any = (await connection())._parser
+    with pytest.raises(BadHttpMessage):
+        parser.feed_data(b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGARBAGE\r\n\r\n")
+    found = [message.path for message, _ in parsed.take(parser)]
+    assert found == ["/"], advice("what HttpParser has read before it raises is not found any more (web/parsed.py)")
+    assert parsed.take(parser) == []
 
 
 def test_a_server_makes_its_requests_by_a_factory_of_five() -> None:

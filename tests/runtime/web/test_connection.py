@@ -114,6 +114,44 @@ async def test_short_and_long_way_keep_the_order_of_one_connection(server: Serve
     await wire.close()
 
 
+BROKEN = {
+    "no HTTP": b"GARBAGE\r\n\r\n",
+    "two lengths": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+    "a body of no chunks": in_chunks(b"abc").replace(b"\r\n0\r\n", b"\r\nzz\r\n"),
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN.keys())
+@pytest.mark.parametrize("count", [0, 1, 3])
+async def test_requests_before_a_broken_one_are_answered_first(server: Server, count: int, broken: bytes) -> None:
+    wire = await Wire.open(server)
+    await wire.send(b"".join(post(body(str(number))) for number in range(count)) + broken)
+    answers = [await wire.answer() for _ in range(count + 1)]
+    assert [status for status, _, _ in answers] == [200] * count + [400]
+    assert [document["id"] for _, _, document in answers[:count]] == [str(number) for number in range(count)]
+    assert await wire.ended()
+
+
+async def test_what_comes_behind_a_broken_request_brings_nothing_back(server: Server) -> None:
+    gate = Gate(server)
+    wire = await Wire.open(server)
+    await wire.send(post(body("1")) + b"GARBAGE\r\n\r\n")
+    await until(lambda: gate.runs == 1)
+    await wire.send(post(body("2")))
+    await until(lambda: pipelined(server) == 2)
+    gate.gate.set()
+    answers = [await wire.answer() for _ in range(2)]
+    assert [status for status, _, _ in answers] == [200, 400]
+    assert await wire.ended()
+
+
+async def test_a_client_that_wants_to_end_is_told_nothing_of_what_is_broken_behind(server: Server) -> None:
+    wire = await Wire.open(server)
+    await wire.send(post(body("1"), "Connection: close") + b"GARBAGE\r\n\r\n")
+    assert (await wire.answer())[2]["id"] == "1"
+    assert await wire.ended()
+
+
 @pytest.mark.parametrize("cut", [1, 10, 30, 60, 90, 120, 400])
 async def test_a_request_may_come_in_pieces(server: Server, cut: int) -> None:
     wire = await Wire.open(server)
