@@ -122,7 +122,7 @@ class Reconciler:
         try:
             model = v1alpha1.parse(raw)
         except pydantic.ValidationError as error:
-            await self._standby.wake(key, seen)
+            await self._standby.wake_as_it_was(key, seen)
             await self._standby.take_back(key, seen)
             return await self._speaker.say_unreadable(raw, seen, checks.explain(error))
         if violations := checks.check(model, activator=self._standby.installed):
@@ -164,8 +164,12 @@ class Reconciler:
         if (wait := self._too_soon(model, planned, seen)) is not None:
             return wait
         proved = say.proved(raw, planned.revision)
-        await self._standby.act(model, seen, idle=self._scaling.idle(model.key), proved=proved)
-        problem = await self._write(model, planned, seen, proxied=proxied)
+        turn = self._standby.turn(model, seen, idle=self._scaling.idle(model.key), proved=proved)
+        if turn is zero.Turn.WAKE:  # first of all, as someone waits
+            await self._standby.wake(model.key)
+        problem = await self._write(model, planned, seen, proxied=proxied, sleeps=turn is zero.Turn.SLEEP)
+        if turn is zero.Turn.SLEEP:  # last, as the activator has to be known everywhere
+            await self._standby.sleep(model.key, self._cache.observe(model.key), proxied=proxied)
         await self._standby.take_back(model.key, seen)
         if new and problem is None and self._crowded():
             return 0.0  # others have no children yet; the next look says at once how far this one has come
@@ -175,14 +179,17 @@ class Reconciler:
 
     async def _keep_reachable(self, model: ModelDeployment, seen: Observed) -> None:
         """Let the last good revision be reached, and woken, though this one is refused."""
-        await self._standby.wake(model.key, seen)
+        await self._standby.wake_as_it_was(model.key, seen)
         # that one is held for where it has a slice, whatever this one says
         held = model.model_copy(update={"spec": model.spec.model_copy(update={"hold_requests": True})})
+        name, kept = model.metadata.name, set[str]()
         for proxied in (False, True):
-            found = seen.of(kinds.ENDPOINT_SLICE, names.activator_slice(model.metadata.name, proxied=proxied))
-            wanted = self._stand_in(held, seen, proxied=proxied)[0] if found and zero.held(held) else None
-            if wanted is not None:
-                await self._ensure(wanted, found)
+            found = seen.of(kinds.ENDPOINT_SLICE, names.activator_slice(name, proxied=proxied))
+            for wanted in self._stand_in(held, seen, proxied=proxied)[0] if found and zero.held(held) else ():
+                kept.add(wanted["metadata"]["name"])
+                await self._ensure(wanted, seen.of(kinds.ENDPOINT_SLICE, wanted["metadata"]["name"]))
+        if kept and names.ready_slice(name) not in kept:
+            await self._remove(kinds.ENDPOINT_SLICE, model, seen, names.ready_slice(name))
         await self._standby.take_back(model.key, seen)
 
     def _too_soon(self, model: ModelDeployment, planned: Plan, seen: Observed) -> float | None:
@@ -196,11 +203,13 @@ class Reconciler:
             self._paces[model.key] = pace.Pace(planned.revision, now)
         return None
 
-    async def _write(self, model: ModelDeployment, planned: Plan, seen: Observed, *, proxied: bool) -> Problem | None:
+    async def _write(
+        self, model: ModelDeployment, planned: Plan, seen: Observed, *, proxied: bool, sleeps: bool
+    ) -> Problem | None:
         """Write what differs; return the first thing that stands in the way."""
         await self._remove_autoscaler(model, seen)
-        stand_in, problems = self._stand_in(model, seen, proxied=proxied)
-        seen = await self._remove_misfit(model, seen, stand_in)
+        stand_in, problems = self._stand_in(model, seen, proxied=proxied, sleeps=sleeps)
+        seen = await self._remove_misfits(model, seen, stand_in)
         for child in _in_order(model, planned, stand_in, proxied=proxied):
             if child["kind"] in _MEDDLING and any(map(_conflicts, problems)):
                 continue
@@ -212,13 +221,13 @@ class Reconciler:
         return next((problem for problem in problems if problem is not None), None)
 
     def _stand_in(
-        self, model: ModelDeployment, seen: Observed, *, proxied: bool
-    ) -> tuple[dict[str, Any] | None, list[Problem | None]]:
-        """Return the activator's slice, and what stands in its way."""
+        self, model: ModelDeployment, seen: Observed, *, proxied: bool, sleeps: bool = False
+    ) -> tuple[tuple[dict[str, Any], ...], list[Problem | None]]:
+        """Return the activator's slices, and what stands in their way."""
         try:
-            return self._standby.slice_of(model, seen, proxied=proxied), []
+            return self._standby.slices_of(model, seen, proxied=proxied, sleeps=sleeps), []
         except NoPortsLeftError as error:
-            return None, [Problem(Reason.REFUSED, f"{error}; set holdRequests to false where none has to wait")]
+            return (), [Problem(Reason.REFUSED, f"{error}; set holdRequests to false where none has to wait")]
 
     async def _ensure(self, child: dict[str, Any], found: Live | None) -> Problem | None:
         try:
@@ -235,20 +244,25 @@ class Reconciler:
         if model.spec.scaling is None:
             await self._remove(kinds.AUTOSCALER, model, seen, names.autoscaler(model.metadata.name))
 
-    async def _remove_misfit(self, model: ModelDeployment, seen: Observed, wanted: dict[str, Any] | None) -> Observed:
-        """Take a slice of the other address family away, to be made again, as that field can't be changed."""
-        found = seen.of(kinds.ENDPOINT_SLICE, wanted["metadata"]["name"]) if wanted else None
-        if wanted is None or found is None or found.read().get("addressType") == wanted["addressType"]:
-            return seen
-        await self._remove(kinds.ENDPOINT_SLICE, model, seen, wanted["metadata"]["name"])
-        return self._cache.observe(model.key)
+    async def _remove_misfits(
+        self, model: ModelDeployment, seen: Observed, wanted: tuple[dict[str, Any], ...]
+    ) -> Observed:
+        """Take slices of the other address family away, to be made again, as that field can't be changed."""
+        families = {one["metadata"]["name"]: one["addressType"] for one in wanted}
+        found = {name: seen.of(kinds.ENDPOINT_SLICE, name) for name in families}
+        misfits = [name for name, one in found.items() if one and one.read().get("addressType") != families[name]]
+        for name in misfits:
+            await self._remove(kinds.ENDPOINT_SLICE, model, seen, name)
+        return self._cache.observe(model.key) if misfits else seen
 
-    async def _remove_slices(self, model: ModelDeployment, seen: Observed, wanted: dict[str, Any] | None) -> None:
+    async def _remove_slices(self, model: ModelDeployment, seen: Observed, wanted: tuple[dict[str, Any], ...]) -> None:
         """Take the activator out of a Service in which it shall not stand in, or not any more."""
-        kept = wanted["metadata"]["name"] if wanted else None
-        for name in (names.activator_slice(model.metadata.name, proxied=proxied) for proxied in (False, True)):
-            if name != kept:
-                await self._remove(kinds.ENDPOINT_SLICE, model, seen, name)
+        kept = {one["metadata"]["name"] for one in wanted}
+        name = model.metadata.name
+        fallbacks = (names.activator_slice(name, proxied=proxied) for proxied in (False, True))
+        for found in (*fallbacks, names.ready_slice(name)):
+            if found not in kept:
+                await self._remove(kinds.ENDPOINT_SLICE, model, seen, found)
 
     async def _remove_proxies(self, model: ModelDeployment, seen: Observed) -> None:
         """Take the proxies away once the Service that leads to them has been led elsewhere; they end in peace."""
@@ -291,19 +305,19 @@ class Reconciler:
 
 
 def _in_order(
-    model: ModelDeployment, planned: Plan, stand_in: dict[str, Any] | None, *, proxied: bool
+    model: ModelDeployment, planned: Plan, stand_in: tuple[dict[str, Any], ...], *, proxied: bool
 ) -> Iterator[dict[str, Any]]:
-    """Yield the children with the activator's slice, which is past the proxies before the Service leads to those.
+    """Yield the children with the activator's slices, which are past the proxies before the Service leads to those.
 
     So whoever is held moves first, and is never sent to proxies that send him back.
     """
     leading = names.service(model.metadata.name)
     for child in planned.children:
-        if stand_in and proxied and (child["kind"], child["metadata"]["name"]) == (kinds.SERVICE.name, leading):
-            yield stand_in
+        if proxied and (child["kind"], child["metadata"]["name"]) == (kinds.SERVICE.name, leading):
+            yield from stand_in
         yield child
-    if stand_in and not proxied:
-        yield stand_in
+    if not proxied:
+        yield from stand_in
 
 
 def _ours(found: Live, model: ModelDeployment) -> bool:

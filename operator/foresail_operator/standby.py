@@ -1,8 +1,8 @@
 """The operator's side of the activator: where it is, who waits there, and models that sleep and wake.
 
-activator's pods ──EndpointSlices of its Service──> addresses ──> each model's own slice
+activator's pods ──EndpointSlices of its Service──> addresses ──> each model's own slices
 activator ──a key in the ConfigMap of wishes──> a look at the model ──> size 1
-no request for idleSeconds ──> a look at the model ──> size 0
+no request for idleSeconds ──> a look at the model ──> its slice of ready endpoints ──> size 0
 """
 
 from __future__ import annotations
@@ -120,32 +120,41 @@ class Standby:
         """Return whether someone waits for a replica of a model."""
         return not wishes(key).isdisjoint(self._wishes)
 
-    def slice_of(self, model: ModelDeployment, seen: Observed, *, proxied: bool = False) -> Manifest | None:
-        """Return the slice through which the activator stands in; None for a model that it does not hold for.
+    def slices_of(
+        self, model: ModelDeployment, seen: Observed, *, proxied: bool = False, sleeps: bool = False
+    ) -> tuple[Manifest, ...]:
+        """Return the slices through which the activator stands in; none for a model that it does not hold for.
 
-        `proxied` says whether the model's Service leads to proxies.
+        `proxied` says whether the model's Service leads to proxies, which are its ready endpoints then; `sleeps`
+        whether the model is about to: who goes to ready endpoints has to find the next one before the last is gone.
         """
         if not self.installed or not zero.held(model):
             self._ports.free(model.key)
-            return None
+            return ()
         self._ports.learn(self._live_pairs)
         pair = self._ports.take(model.key, _pair(model.key, seen))
-        found = seen.of(kinds.ENDPOINT_SLICE, names.activator_slice(model.metadata.name, proxied=proxied))
-        before = found.read().get("addressType") if found else None
-        ready = self._stands_alone(model, seen)
-        return activator.build(model, self.addresses(), pair, proxied=proxied, ready=ready, before=before)
+        name = model.metadata.name
+        alone = not proxied and self._stands_alone(model, seen, sleeps=sleeps)
+        roles = activator.assign(model, self.addresses(), sleeps=not proxied and zero.sleepy(model), alone=alone)
+        families = [
+            _family(seen, one) for one in (names.activator_slice(name, proxied=proxied), names.ready_slice(name))
+        ]
+        fallback = activator.build(model, roles, pair, proxied=proxied, before=families[0])
+        ready = activator.build_ready(model, roles, pair, before=families[1])
+        return (fallback, ready) if ready else (fallback,)
 
-    def _stands_alone(self, model: ModelDeployment, seen: Observed) -> bool:
+    def _stands_alone(self, model: ModelDeployment, seen: Observed, *, sleeps: bool) -> bool:
         """Return whether the activator is a ready endpoint, as nobody else is: of a model at zero, until a replica is.
 
         It stays for a moment beside the first ready replica, whose own endpoint Kubernetes has yet to write: too late
         costs nothing, as the activator passes on, and too early leaves nobody.
         """
         deployment = _deployment(model.key, seen)
-        if zero.sleepy(model) and deployment is not None and facts.rollout(deployment).wanted == 0:
+        asleep = zero.sleepy(model) and deployment is not None and facts.rollout(deployment).wanted == 0
+        if asleep or sleeps:
             self._relieved.pop(model.key, None)
             return True
-        if not any(map(activator.is_ready, _slices(model.key, seen))):
+        if not _is_ready_endpoint(model.key, seen):
             return False
         if not any(pod.ready and not pod.ending for pod in seen.pods):
             self._relieved.pop(model.key, None)
@@ -163,29 +172,30 @@ class Standby:
         self._ports.free(key)
         self._relieved.pop(key, None)
 
-    async def act(self, model: ModelDeployment, seen: Observed, *, idle: bool, proved: bool) -> None:
-        """Let a model sleep or wake where that is due.
+    def turn(self, model: ModelDeployment, seen: Observed, *, idle: bool, proved: bool) -> zero.Turn:
+        """Return whether it is a model's turn to sleep or to wake.
 
         One that nobody lets sleep is woken without an activator, too: an autoscaler leaves alone what is at 0.
         """
         if model.spec.scaling is None:
-            return
+            return zero.Turn.KEEP
         sleepy = self.installed and zero.sleepy(model)
-        turn = zero.decide(self._situation(model, seen, idle=idle, proved=proved), sleepy=sleepy)
-        match turn:
-            case zero.Turn.WAKE:
-                await self._resize(model.key, before=0, after=1)
-            case zero.Turn.SLEEP:
-                size = facts.rollout(_deployment(model.key, seen)).wanted
-                await self._resize(model.key, before=size, after=0)
-            case zero.Turn.KEEP:
-                pass
+        return zero.decide(self._situation(model, seen, idle=idle, proved=proved), sleepy=sleepy)
 
-    async def wake(self, key: Key, seen: Observed) -> None:
+    async def wake(self, key: Key) -> None:
+        """Let a model wake."""
+        await self._resize(key, before=0, after=1)
+
+    async def sleep(self, key: Key, seen: Observed, *, proxied: bool) -> None:
+        """Let a model sleep whose turn it is, unless not all know the activator yet, or someone has come meanwhile."""
+        if (proxied or _is_ready_endpoint(key, seen)) and not self.wished_for(key):
+            await self._resize(key, before=facts.rollout(_deployment(key, seen)).wanted, after=0)
+
+    async def wake_as_it_was(self, key: Key, seen: Observed) -> None:
         """Wake a model whose edit is refused, if someone waits for it: what it was before may answer."""
         deployment = _deployment(key, seen)
-        if self.wished_for(key) and _slices(key, seen) and deployment and facts.rollout(deployment).wanted == 0:
-            await self._resize(key, before=0, after=1)
+        if self.wished_for(key) and _fallbacks(key, seen) and deployment and facts.rollout(deployment).wanted == 0:
+            await self.wake(key)
 
     async def take_back(self, key: Key, seen: Observed) -> None:
         """Take a wish back once a replica is ready, or the model is gone: the key may then be but a Service's name."""
@@ -203,7 +213,7 @@ class Standby:
             settled=rollout.complete,
             wished_for=self.wished_for(model.key),
             idle=idle,
-            armed=bool(self.addresses()) and any(one.get("endpoints") for one in _slices(model.key, seen)),
+            armed=bool(self.addresses()) and any(one.get("endpoints") for one in _fallbacks(model.key, seen)),
             proved=proved,
         )
 
@@ -268,17 +278,29 @@ def _key(wish: str) -> Key:
     return namespace, name
 
 
-def _slices(key: Key, seen: Observed) -> list[Manifest]:
-    """Return the slices through which the activator stands in; two for the moment in which it moves."""
+def _fallbacks(key: Key, seen: Observed) -> list[Manifest]:
+    """Return the slices in which the activator is a fallback; two for the moment in which it moves."""
     called = (names.activator_slice(key[1], proxied=proxied) for proxied in (False, True))
     found = (seen.of(kinds.ENDPOINT_SLICE, name) for name in called)
     return [one.read() for one in found if one is not None]
 
 
 def _pair(key: Key, seen: Observed) -> int | None:
-    """Return the number of the ports that a model's slice carries."""
-    pairs = (activator.pair_of(one) for one in _slices(key, seen))
+    """Return the number of the ports that a model's fallback carries."""
+    pairs = (activator.pair_of(one) for one in _fallbacks(key, seen))
     return next((pair for pair in pairs if pair is not None), None)
+
+
+def _family(seen: Observed, name: str) -> str | None:
+    """Return the family of a slice that is there."""
+    found = seen.of(kinds.ENDPOINT_SLICE, name)
+    return found.read().get("addressType") if found else None
+
+
+def _is_ready_endpoint(key: Key, seen: Observed) -> bool:
+    """Tell whether the activator is a ready endpoint of a model: in its own slice, or as its one pod, which is all."""
+    found = seen.of(kinds.ENDPOINT_SLICE, names.ready_slice(key[1]))
+    return any(map(activator.is_ready, [*_fallbacks(key, seen), *([found.read()] if found else [])]))
 
 
 def _deployment(key: Key, seen: Observed) -> dict[str, Any] | None:

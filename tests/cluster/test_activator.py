@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.cluster, pytest.mark.windows]
 PORTS = itertools.count(18700)
-ADDRESS = "10.99.0.7"
-"""Of an activator's pod, as kube-proxy would be told."""
+ADDRESSES = ("10.99.0.7", "10.99.0.8")
+"""Of an activator's pods, as kube-proxy would be told."""
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def place(models: kit.Models) -> None:
             "kind": "EndpointSlice",
             "metadata": name | {"labels": {activator.SERVICE_NAME_LABEL: "foresail-activator"}},
             "addressType": "IPv4",
-            "endpoints": [{"addresses": [ADDRESS], "conditions": {"ready": True}}],
+            "endpoints": [{"addresses": [one], "conditions": {"ready": True}} for one in ADDRESSES],
         },
         {
             "apiVersion": "v1",
@@ -82,14 +82,27 @@ def activating(plane: Access, namespace: str, tmp_path: pathlib.Path) -> Iterato
     activator.process.stop()
 
 
-def slice_ports(models: kit.Models) -> dict[str, int]:
-    found = models.get("endpointslice", "fraud-activator") or {}
+def slice_ports(models: kit.Models, name: str = "fraud-activator") -> dict[str, int]:
+    found = models.get("endpointslice", name) or {}
     return {one["name"]: one["port"] for one in found.get("ports") or ()}
 
 
-def stands_alone(models: kit.Models) -> bool:
-    """Tell whether the activator is a ready endpoint of the model."""
-    return activator.is_ready(models.get("endpointslice", "fraud-activator") or {})
+def endpoints(models: kit.Models, selector: str = "") -> dict[str, bool]:
+    """Return which of the activator's pods are in the model's Service, and whether as ready endpoints.
+
+    Read are the slices with the Service's label that `selector` selects too.
+    """
+    labels = f"{activator.SERVICE_NAME_LABEL}=fraud{selector}"
+    found = json.loads(models.kubectl("get", "endpointslices", "-l", labels, "-o", "json"))["items"]
+    each = [one for slice_ in found for one in slice_.get("endpoints") or ()]
+    named = [(address, one["conditions"]["ready"]) for one in each for address in one["addresses"]]
+    assert len({address for address, _ in named}) == len(named), "no address is there twice"
+    return {address: ready for address, ready in named if address in ADDRESSES}
+
+
+def of_kube_proxy(models: kit.Models) -> dict[str, bool]:
+    """Return those of them that kube-proxy reads."""
+    return endpoints(models, ",!service.kubernetes.io/headless")
 
 
 def size(models: kit.Models) -> int | None:
@@ -118,21 +131,24 @@ def test_a_request_wakes_a_sleeping_model(models: kit.Models, operators: kit.Ope
     operator = operators.start(FORESAIL_ACTIVATOR_SERVICE="foresail-activator").wait_until_leading()
     models.apply(scaling={"minReplicas": 0, "maxReplicas": 3})
     models.wait_settled(operator)
-    found = models.get("endpointslice", "fraud-activator") or {}
-    assert [one["addresses"] for one in found["endpoints"]] == [[ADDRESS]]
+    awake = endpoints(models)
+    assert list(awake.values()) == [False], "one is kept for when it sleeps"
     assert models.state("Asleep") == ("False", "Awake")
 
     models.kubectl("scale", "deployment/fraud", "--replicas=0")
     kit.eventually(lambda: models.state("Asleep") == ("True", "Asleep"), "it is asleep")
     assert models.state("Ready") == ("True", "Asleep")
-    kit.eventually(lambda: stands_alone(models), "who goes to ready endpoints only finds the activator")
+    kept = {one: True for one in ADDRESSES if one not in awake}
+    kit.eventually(lambda: endpoints(models) == awake | kept, "who goes to ready endpoints only finds the activator")
+    assert of_kube_proxy(models) == awake
     autoscaler = models.get("hpa") or {}
     assert autoscaler["spec"]["minReplicas"] == 1
 
-    connection = kit.eventually(lambda: reach(slice_ports(models)["http"]), "the activator listens")
+    ports = slice_ports(models, "fraud-activator-ready")
+    connection = kit.eventually(lambda: reach(ports["http"]), "the activator listens there as well")
     kit.eventually(lambda: size(models) == 1, "it is woken")
     kit.eventually(lambda: models.state("Ready") == ("True", "Ready"), "it answers again")
-    kit.eventually(lambda: not stands_alone(models), "replicas are the ready endpoints again")
+    kit.eventually(lambda: endpoints(models) == awake, "replicas are the ready endpoints again")
     kit.eventually(lambda: not (models.get("configmap", "foresail-wake") or {}).get("data"), "the wish is taken back")
     connection.close()
 
@@ -247,7 +263,8 @@ def test_a_new_revision_wakes_a_sleeping_model_and_switching_off_takes_the_activ
     models.apply(scaling={"minReplicas": 0, "maxReplicas": 3}, serving={"maxQueueSize": 7})
     kit.eventually(lambda: size(models) == 1, "it is woken to prove the new revision")
     models.apply(holdRequests=False)
-    kit.eventually(lambda: models.get("endpointslice", "fraud-activator") is None, "its slice is gone")
+    gone = ("fraud-activator", "fraud-activator-ready")
+    kit.eventually(lambda: not any(models.get("endpointslice", one) for one in gone), "its slices are gone")
 
 
 def test_a_model_that_would_sleep_is_refused_where_nothing_can_wake_it(

@@ -43,6 +43,15 @@ HPA_SECONDS = 15.0
 PLURALS = {kind.plural: kind for kind in kinds.BY_NAME.values()}
 
 
+class Scaling(Autoscaling):
+    """Autoscaling of which a test says whether a model is idle, which takes minutes of load to know."""
+
+    is_idle = False
+
+    def idle(self, key: tuple[str, str]) -> bool:
+        return self.is_idle
+
+
 @dataclasses.dataclass
 class Bench:
     """A reconciler, its API and its clock."""
@@ -60,7 +69,7 @@ class Bench:
     def restart(self, cpu: str = "runtime:1") -> None:
         """Forget everything, as a new process does, and see what is there."""
         self.cache = Cache()
-        self.scaling = Autoscaling(
+        self.scaling = Scaling(
             self.kube,
             self.cache,
             metrics=Metrics(),
@@ -69,7 +78,7 @@ class Bench:
             endpoint=None,
             clock=lambda: self.seconds,
         )
-        self.standby = Standby(self.kube, self.cache, self.place, lambda _: None)
+        self.standby = Standby(self.kube, self.cache, self.place, lambda _: None, lambda: self.seconds)
         self.reconciler = Reconciler(
             self.kube,
             self.cache,
@@ -90,6 +99,15 @@ class Bench:
             kind = PLURALS.get(path.rsplit("/", 2)[1])
             if kind is not None:
                 self.cache.note(kind, manifest)
+
+    def size(self, replicas: int) -> None:
+        """Let the Deployment have a size, and no replica ready yet."""
+        asked = self.api.objects[DEPLOYMENT] | {"status": {"observedGeneration": 99}}
+        self.api.put(DEPLOYMENT, asked | {"spec": asked["spec"] | {"replicas": replicas}})
+        self.api.put(SCALE, {"metadata": {"name": "fraud", "namespace": "team"}, "spec": {"replicas": replicas}})
+        if (pod := self.api.objects.pop("/api/v1/namespaces/team/pods/p", None)) is not None:
+            self.cache.forget(pod["metadata"]["uid"])
+        self.watch()
 
     def model(self, **spec: Any) -> None:
         """Write the user's object."""
@@ -688,7 +706,7 @@ async def test_a_bug_at_an_edit_is_no_ready_model() -> None:
 
 async def test_a_slice_of_the_other_address_family_is_made_again() -> None:
     """A model may be there before the activator is, and with it the family that its slice has to have."""
-    path = "/apis/discovery.k8s.io/v1/namespaces/team/endpointslices/fraud-activator"
+    path = f"{SLICES}/fraud-activator"
     async with bench() as b:
         b.place = Place("system", "foresail-activator", "foresail-wake")
         b.restart()
@@ -707,6 +725,22 @@ async def test_a_slice_of_the_other_address_family_is_made_again() -> None:
         b.standby.sink(kinds.ENDPOINT_SLICE, "DELETED", {"metadata": {"uid": "s"}})
         await b.look()
         assert [method for method, sent in b.api.writes[count:] if sent == path] == ["PATCH"], "of none it stays"
+
+
+async def test_of_a_sleeping_model_both_slices_follow_the_activator_into_the_other_address_family() -> None:
+    async with bench() as b:
+        await fall_asleep(b)
+        before = slices(b)
+        move_activator(b, "fd00::1", "fd00::2")
+        b.api.requests.clear()
+        await b.look()
+        moved = [b.api.objects[f"{SLICES}/{name}"] for name in before]
+        assert {one["addressType"] for one in moved} == {"IPv6"}
+        assert {one["addresses"][0] for each in moved for one in each["endpoints"]} == {"fd00::1", "fd00::2"}
+        assert slices(b) == before
+        assert sorted(b.api.writes) == sorted(
+            (method, f"{SLICES}/{name}") for name in before for method in ("DELETE", "PATCH")
+        )
 
 
 async def test_a_model_for_which_the_activator_has_no_port_left_gets_everything_else() -> None:
@@ -770,25 +804,125 @@ TORN = {"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}
 
 
 async def fall_asleep(b: Bench) -> None:
-    """Let the model be asleep, with the activator at 10.0.0.8 in its place."""
+    """Let the model be asleep, with two pods of the activator in its place."""
     b.place = Place("system", "foresail-activator", "foresail-wake")
     b.restart()
-    move_activator(b, "10.0.0.8")
+    move_activator(b, "10.0.0.7", "10.0.0.8")
     b.model(scaling=ZERO)
     await b.look()
     b.pod()
     await b.settle()
-    asleep = b.api.objects[DEPLOYMENT] | {"status": {"observedGeneration": 99}}
-    b.api.put(DEPLOYMENT, asleep | {"spec": asleep["spec"] | {"replicas": 0}})
-    b.api.put(SCALE, {"metadata": {"name": "fraud", "namespace": "team"}, "spec": {"replicas": 0}})
-    b.cache.forget(b.api.objects.pop("/api/v1/namespaces/team/pods/p")["metadata"]["uid"])
+    b.size(0)
     await b.settle()
     assert b.condition("Ready")[:2] == ("True", "Asleep")
 
 
-def move_activator(b: Bench, address: str) -> None:
-    endpoints = [{"addresses": [address], "conditions": {"ready": True}}]
+def move_activator(b: Bench, *addresses: str) -> None:
+    endpoints = [{"addresses": [one], "conditions": {"ready": True}} for one in addresses]
     b.standby.sink(kinds.ENDPOINT_SLICE, "ADDED", {"metadata": {"uid": "s"}, "endpoints": endpoints})
+
+
+def slices(b: Bench) -> set[str]:
+    """Return the names of the activator's slices."""
+    return {path.rpartition("/")[2] for path in b.api.objects if path.startswith(SLICES)}
+
+
+async def test_who_goes_to_ready_endpoints_knows_the_activator_from_before_the_model_sleeps_until_after_it_woke() -> (
+    None
+):
+    """And what kube-proxy reads is not written: it would take the activator out a second after the replica came."""
+    ready = f"{SLICES}/fraud-activator-ready"
+    async with bench() as b:
+        b.place = Place("system", "foresail-activator", "foresail-wake")
+        b.restart()
+        move_activator(b, "10.0.0.7", "10.0.0.8")
+        b.model(scaling=ZERO)
+        await b.look()
+        b.api.put(DEPLOYMENT, b.api.objects[DEPLOYMENT] | {"spec": b.api.objects[DEPLOYMENT]["spec"] | {"replicas": 1}})
+        b.api.put(SCALE, {"metadata": {"name": "fraud", "namespace": "team"}, "spec": {"replicas": 1}})
+        b.pod()
+        await b.settle()
+        assert slices(b) == {"fraud-activator"}
+
+        b.api.requests.clear()
+        b.scaling.is_idle = True
+        await b.look()
+        assert [one for one in b.api.writes if "events" not in one[1]] == [("PATCH", ready), ("PUT", SCALE)]
+        b.scaling.is_idle = False
+        for size in (0, 1):
+            b.size(size)
+            await b.settle()
+        b.pod()
+        await b.look()
+        assert slices(b) == {"fraud-activator", "fraud-activator-ready"}, "Kubernetes may have yet to write the replica"
+        b.seconds += 0.5
+        await b.look()
+        assert [one for one in b.api.writes if "slices" in one[1]] == [("PATCH", ready), ("DELETE", ready)]
+        await b.settle()
+
+
+async def test_a_model_stays_awake_while_the_activator_can_not_be_made_a_ready_endpoint() -> None:
+    def refuse(request: wire.Request) -> web.Response | None:
+        return wire.failure(403, "Forbidden") if request.path.endswith("-ready") else None
+
+    async with bench() as b:
+        b.place = Place("system", "foresail-activator", "foresail-wake")
+        b.restart()
+        move_activator(b, "10.0.0.7", "10.0.0.8")
+        b.model(scaling=ZERO)
+        await b.look()
+        b.size(1)
+        b.pod()
+        await b.settle()
+        b.api.answer = refuse
+        b.scaling.is_idle = True
+        await b.look()
+        assert b.api.objects[SCALE]["spec"]["replicas"] == 1
+        assert b.condition("Stalled")[:2] == ("True", "Refused")
+        b.api.answer = lambda _: None
+        await b.look()
+        assert b.api.objects[SCALE]["spec"]["replicas"] == 0
+
+
+@pytest.mark.parametrize(
+    "spec", [{"scaling": ZERO, "holdRequests": False}, {"replicas": 1}], ids=["switched off", "fixed"]
+)
+async def test_a_model_that_may_not_sleep_any_more_keeps_no_ready_endpoint(spec: dict[str, Any]) -> None:
+    async with bench() as b:
+        await fall_asleep(b)
+        b.model(**spec)
+        b.size(1)
+        b.pod()
+        for _ in range(3):
+            b.seconds += 1
+            await b.look()
+        assert "fraud-activator-ready" not in slices(b)
+
+
+async def test_behind_proxies_no_ready_endpoint_of_the_activator_is_beside_them() -> None:
+    async with bench() as b:
+        await fall_asleep(b)
+        assert slices(b) == {"fraud-activator", "fraud-activator-ready"}
+        b.model(scaling=ZERO, loadBalancing="request")
+        await b.settle()
+        b.proxy(ready=True)
+        await b.settle()
+        assert slices(b) == {"fraud-direct-activator"}
+        b.proxy(ready=False)
+        await b.settle()
+        assert slices(b) == {"fraud-activator", "fraud-activator-ready"}
+
+
+async def test_a_ready_endpoint_goes_too_where_the_model_woke_as_it_was_before_an_edit_that_was_refused() -> None:
+    async with bench() as b:
+        await fall_asleep(b)
+        b.model(scaling=ZERO, resources=TORN)
+        b.size(1)
+        b.pod()
+        for _ in range(2):
+            b.seconds += 1
+            await b.look()
+        assert slices(b) == {"fraud-activator"}
 
 
 def wish(b: Bench) -> None:

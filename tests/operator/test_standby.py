@@ -13,6 +13,7 @@ from aiohttp.test_utils import TestServer
 
 from foresail_operator.api import kinds
 from foresail_operator.desired import activator
+from foresail_operator.desired.zero import Turn
 from foresail_operator.kube import Kube
 from foresail_operator.metrics import Metrics
 from foresail_operator.observe import Cache
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 KEY, CATS = ("team", "fraud"), ("team", "cats")
 OURS = {"foresail.dev/model": "fraud"}
+READY = "fraud-activator-ready"
+"""The slice in which the activator is a ready endpoint."""
 SCALE = "/apis/apps/v1/namespaces/team/deployments/fraud/scale"
 WISHES = "/api/v1/namespaces/system/configmaps/foresail-wake"
 ZERO = {"minReplicas": 0, "maxReplicas": 3}
@@ -64,11 +67,28 @@ class Bench:
         self.api.put(SCALE, {"metadata": NAMED, "spec": {"replicas": replicas}})
 
     async def act(self, model: ModelDeployment, *, idle: bool = False, proved: bool = True) -> int:
-        """Act once; return the size after it."""
-        seen = self.cache.observe(KEY)
-        await self.standby.act(model, seen, idle=idle, proved=proved)
+        """Act once, as a look does around its writes; return the size after it."""
+        turn = self.standby.turn(model, self.cache.observe(KEY), idle=idle, proved=proved)
+        if turn is Turn.WAKE:
+            await self.standby.wake(KEY)
+        if turn is Turn.SLEEP:
+            self.stand_in(model, sleeps=True)
+            await self.standby.sleep(KEY, self.cache.observe(KEY), proxied=False)
         size: int = self.api.objects[SCALE]["spec"]["replicas"]
         return size
+
+    def stand_in(self, model: ModelDeployment, *, sleeps: bool = False) -> set[str]:
+        """Let the activator's slices be as they shall; return their names."""
+        wanted = {one["metadata"]["name"]: one for one in self.slices(model, sleeps=sleeps)}
+        for name in {"fraud-activator", READY} - wanted.keys():
+            self.cache.forget(f"uid-{name}", next(self.versions))
+        for name, one in wanted.items():
+            self.cache.note(kinds.ENDPOINT_SLICE, one | child(next(self.versions), name))
+        return set(wanted)
+
+    def slices(self, model: ModelDeployment, **how: bool) -> tuple[dict[str, Any], ...]:
+        """Return the activator's slices."""
+        return self.standby.slices_of(model, self.cache.observe(KEY), **how)
 
 
 def child(version: int, name: str) -> dict[str, Any]:
@@ -183,11 +203,46 @@ async def test_an_idle_model_sleeps_once_the_activator_stands_by(make_model: Mak
         model = make_model(scaling=ZERO)
         assert await b.act(model, idle=True) == 1
         b.standby.sink(kinds.ENDPOINT_SLICE, "ADDED", endpoints("10.0.0.8"))
-        slice_ = b.standby.slice_of(model, b.cache.observe(KEY))
-        assert slice_ is not None
+        (slice_,) = b.slices(model)
         assert [one["addresses"] for one in slice_["endpoints"]] == [["10.0.0.8"]]
-        b.cache.note(kinds.ENDPOINT_SLICE, slice_ | child(50, "fraud-activator"))
+        b.cache.note(kinds.ENDPOINT_SLICE, slice_ | child(next(b.versions), "fraud-activator"))
         assert await b.act(model, idle=True) == 0
+
+
+async def test_a_model_whose_turn_it_is_does_not_sleep_before_the_activator_is_a_ready_endpoint(
+    make_model: MakeModel,
+) -> None:
+    model = make_model(scaling=ZERO)
+    async with bench() as b:
+        b.size(1)
+        b.standby.sink(kinds.ENDPOINT_SLICE, "ADDED", endpoints("10.0.0.8", "10.0.0.9"))
+        assert b.stand_in(model) == {"fraud-activator"}
+        assert b.standby.turn(model, b.cache.observe(KEY), idle=True, proved=True) is Turn.SLEEP
+        sizes = []
+        for step in (
+            lambda: None,  # that slice could not be written
+            lambda: b.stand_in(model, sleeps=True),
+            lambda: b.standby.sink(kinds.CONFIG_MAP, "MODIFIED", WISH),
+        ):
+            b.api.put(SCALE, {"metadata": NAMED, "spec": {"replicas": 1}})
+            step()
+            await b.standby.sleep(KEY, b.cache.observe(KEY), proxied=False)
+            sizes.append(b.api.objects[SCALE]["spec"]["replicas"])
+        assert sizes == [1, 0, 1]
+
+
+async def test_behind_proxies_a_model_sleeps_with_the_fallback_alone_as_they_are_its_ready_endpoints(
+    make_model: MakeModel,
+) -> None:
+    model = make_model(scaling=ZERO, loadBalancing="request")
+    async with bench() as b:
+        b.size(1)
+        b.standby.sink(kinds.ENDPOINT_SLICE, "ADDED", endpoints("10.0.0.8"))
+        (slice_,) = b.slices(model, proxied=True, sleeps=True)
+        b.cache.note(kinds.ENDPOINT_SLICE, slice_ | child(next(b.versions), "fraud-direct-activator"))
+        assert b.standby.turn(model, b.cache.observe(KEY), idle=True, proved=True) is Turn.SLEEP
+        await b.standby.sleep(KEY, b.cache.observe(KEY), proxied=True)
+        assert b.api.objects[SCALE]["spec"]["replicas"] == 0
 
 
 async def test_someone_elses_newer_size_is_left_alone(make_model: MakeModel) -> None:
@@ -197,7 +252,7 @@ async def test_someone_elses_newer_size_is_left_alone(make_model: MakeModel) -> 
         b.standby.sink(kinds.CONFIG_MAP, "MODIFIED", WISH)
         assert await b.act(make_model(scaling=ZERO)) == 5
         del b.api.objects[SCALE]
-        await b.standby.act(make_model(scaling=ZERO), b.cache.observe(KEY), idle=False, proved=True)
+        await b.standby.wake(KEY)
 
 
 async def test_where_the_activator_is_asks_for_a_look_only_when_it_changes() -> None:
@@ -224,12 +279,11 @@ async def test_a_wish_is_taken_back_once_a_replica_is_ready_and_others_stay() ->
 
 async def test_the_ports_of_a_slice_are_kept_by_the_next_process(make_model: MakeModel) -> None:
     async with bench() as b:
-        recorded = activator.build(make_model(), (), 77)
+        recorded = activator.build(make_model(), activator.Roles((), ()), 77)
         b.cache.note(kinds.ENDPOINT_SLICE, recorded | child(50, "fraud-activator"))
-        slice_ = b.standby.slice_of(make_model(), b.cache.observe(KEY))
-        assert slice_ is not None
+        (slice_,) = b.slices(make_model())
         assert activator.pair_of(slice_) == 77
-        assert b.standby.slice_of(make_model(holdRequests=False), b.cache.observe(KEY)) is None
+        assert b.slices(make_model(holdRequests=False)) == ()
 
 
 async def test_the_ports_that_another_leader_gave_are_given_to_nobody_else(make_model: MakeModel) -> None:
@@ -237,15 +291,13 @@ async def test_the_ports_that_another_leader_gave_are_given_to_nobody_else(make_
     cats = make_raw("cats")
     cats["metadata"]["uid"] = "cats"
     async with bench() as b:
-        first = b.standby.slice_of(make_model(), b.cache.observe(KEY))
-        assert first is not None
+        (first,) = b.slices(make_model())
         theirs = child(50, "cats-activator")
         theirs["metadata"]["ownerReferences"][0]["name"] = "cats"
         b.cache.note(kinds.MODEL_DEPLOYMENT, cats)
         b.cache.note(kinds.ENDPOINT_SLICE, {"ports": first["ports"]} | theirs)
         b.standby.begin()
-        second = b.standby.slice_of(make_model(), b.cache.observe(KEY))
-        assert second is not None
+        (second,) = b.slices(make_model())
         assert activator.pair_of(second) not in {None, activator.pair_of(first)}
 
 
@@ -253,7 +305,7 @@ async def test_an_install_without_activator_holds_nothing_and_lets_nothing_stay_
     async with bench(place=None) as b:
         b.size(0)
         assert not b.standby.installed
-        assert b.standby.slice_of(make_model(), b.cache.observe(KEY)) is None
+        assert b.slices(make_model()) == ()
         assert await b.act(make_model(scaling={"minReplicas": 1, "maxReplicas": 3})) == 1
 
 
@@ -273,10 +325,9 @@ async def test_a_wish_at_the_service_past_the_proxies_wakes_the_model_and_is_tak
 
 async def test_the_activator_keeps_its_ports_when_proxies_come_between(make_model: MakeModel) -> None:
     async with bench() as b:
-        before = activator.build(make_model(), (), 77)
+        before = activator.build(make_model(), activator.Roles((), ()), 77)
         b.cache.note(kinds.ENDPOINT_SLICE, before | child(50, "fraud-activator"))
-        after = b.standby.slice_of(make_model(), b.cache.observe(KEY), proxied=True)
-        assert after is not None
+        (after,) = b.slices(make_model(), proxied=True)
         assert after["metadata"]["labels"][activator.SERVICE_NAME_LABEL] == "fraud-direct"
         assert activator.pair_of(after) == 77
 
@@ -295,16 +346,13 @@ async def test_a_ready_proxy_takes_no_wish_back() -> None:
 async def test_of_a_model_at_zero_the_activator_is_a_ready_endpoint_until_a_replica_is(make_model: MakeModel) -> None:
     model = make_model(scaling=ZERO)
     async with bench() as b:
-        b.standby.sink(kinds.ENDPOINT_SLICE, "ADDED", endpoints("10.0.0.8"))
+        b.standby.sink(kinds.ENDPOINT_SLICE, "ADDED", endpoints("10.0.0.8", "10.0.0.9"))
 
         def is_ready(size: int, *, pod_ready: bool) -> bool:
             b.size(size)
             status = {"conditions": [{"type": "Ready", "status": str(pod_ready)}]}
             b.cache.note(kinds.POD, child(next(b.versions), "p") | {"spec": {}, "status": status})
-            slice_ = b.standby.slice_of(model, b.cache.observe(KEY))
-            assert slice_ is not None
-            b.cache.note(kinds.ENDPOINT_SLICE, slice_ | child(next(b.versions), "fraud-activator"))
-            return activator.is_ready(slice_)
+            return READY in b.stand_in(model)
 
         assert not is_ready(1, pod_ready=False)  # a first start: kube-proxy falls back by itself
         assert not is_ready(1, pod_ready=True)
@@ -317,15 +365,45 @@ async def test_of_a_model_at_zero_the_activator_is_a_ready_endpoint_until_a_repl
         assert not is_ready(1, pod_ready=False)
         assert is_ready(0, pod_ready=False)
         b.size(1)
-        awake = b.standby.slice_of(make_model(scaling=STEADY), b.cache.observe(KEY))
-        assert awake is not None
-        assert activator.is_ready(awake)  # it may not sleep any more, and wakes as another does
+        assert READY in b.stand_in(make_model(scaling=STEADY))  # it may not sleep any more, and wakes as another does
 
 
 async def test_a_model_that_never_sleeps_has_its_activator_as_kube_proxys_fallback_only(make_model: MakeModel) -> None:
     async with bench() as b:
-        b.standby.sink(kinds.ENDPOINT_SLICE, "ADDED", endpoints("10.0.0.8"))
+        b.standby.sink(kinds.ENDPOINT_SLICE, "ADDED", endpoints("10.0.0.8", "10.0.0.9"))
         b.size(0)
-        slice_ = b.standby.slice_of(make_model(scaling=STEADY), b.cache.observe(KEY))
-        assert slice_ is not None
-        assert not activator.is_ready(slice_)
+        assert b.stand_in(make_model(scaling=STEADY)) == {"fraud-activator"}
+
+
+async def test_what_kube_proxy_reads_of_the_activator_is_written_once_whether_the_model_sleeps_or_not(
+    make_model: MakeModel,
+) -> None:
+    """It leaves with the very sync in which kube-proxy learns of the first replica: a write would wait for the next."""
+    model = make_model(scaling=ZERO)
+    async with bench() as b:
+        b.standby.sink(kinds.ENDPOINT_SLICE, "ADDED", endpoints("10.0.0.8", "10.0.0.9"))
+        read = []
+        for size in (1, 0, 1):
+            b.size(size)
+            b.stand_in(model)
+            read += [one for one in b.slices(model) if activator.HEADLESS_LABEL not in one["metadata"]["labels"]]
+        assert read == [read[0]] * 3
+        assert {tuple(one["conditions"].values()) for one in read[0]["endpoints"]} == {(False, True, True)}
+
+
+async def test_the_one_pod_of_an_activator_is_ready_endpoint_and_fallback_by_turns(make_model: MakeModel) -> None:
+    model = make_model(scaling=ZERO)
+    async with bench() as b:
+        b.standby.sink(kinds.ENDPOINT_SLICE, "ADDED", endpoints("10.0.0.8"))
+        b.size(1)
+        assert b.stand_in(model) == {"fraud-activator"}
+        assert not activator.is_ready(b.slices(model)[0])
+        assert await b.act(model, idle=True) == 0
+        assert activator.is_ready(b.slices(model)[0])
+        b.standby.sink(kinds.ENDPOINT_SLICE, "MODIFIED", endpoints("10.0.0.8", "10.0.0.9"))
+        b.size(0)
+        assert b.stand_in(model) == {"fraud-activator", READY}
+        b.size(1)
+        b.standby.sink(kinds.ENDPOINT_SLICE, "MODIFIED", endpoints("10.0.0.9"))
+        assert b.stand_in(model) == {"fraud-activator"}
+        assert activator.is_ready(b.slices(model)[0]), "it wakes"

@@ -28,6 +28,8 @@ _MERGE_KEYS: Final = {
 _WHOLE_MAPS: Final = frozenset({"nodeSelector", "selector", "matchLabels", "data"})
 _KINDS_OF_VOLUME: Final = frozenset({"emptyDir"})
 """Maps that say something by being there, empty as they are."""
+_SAID_BY_KEY: Final = frozenset({"labels", "annotations"})
+"""Maps in which an empty value is one: what reads them may only ask for the key."""
 _IDENTITY: Final = frozenset({"apiVersion", "kind"})
 _QUANTITIES: Final = frozenset({"limits", "requests"})
 _QUANTITY_FIELDS: Final = frozenset({"averageValue", "value", "sizeLimit"})
@@ -52,7 +54,7 @@ def _value(live: Any, wanted: Any, field: str, parent: str) -> str | None:
         return _list(live, wanted, field)
     if live == wanted and isinstance(live, bool) is isinstance(wanted, bool):
         return None
-    if wanted == "" and live is None:
+    if wanted == "" and live is None and parent not in _SAID_BY_KEY:
         return None
     is_quantity = parent in _QUANTITIES or field in _QUANTITY_FIELDS
     return None if is_quantity and _same_quantity(live, wanted) else ""

@@ -81,6 +81,11 @@ def activator_slice(name: str, *, proxied: bool = False) -> str:
     return f"{direct_service(name) if proxied else base(name)}-activator"
 
 
+def ready_slice(name: str) -> str:
+    """Return the name of the EndpointSlice in which the activator is a ready endpoint."""
+    return f"{activator_slice(name)}-ready"
+
+
 def description(name: str, content: str) -> str:
     """Return the name of the ConfigMap that holds this content; other content has another name."""
     return f"{base(name)}{_DESCRIPTION}{digests.short(content, 8)}"

@@ -111,6 +111,12 @@ def test_empty_values_that_the_server_leaves_out_are_no_difference() -> None:
     assert compare.difference({"spec": {"a": 1}}, wanted) == "spec.a"
 
 
+def test_a_label_that_says_by_being_there_is_missed_when_it_is_not() -> None:
+    wanted = {"metadata": {"labels": {"service.kubernetes.io/headless": ""}}}
+    assert compare.difference(wanted, wanted) is None
+    assert compare.difference({"metadata": {"labels": {}}}, wanted) == "metadata.labels.service.kubernetes.io/headless"
+
+
 def test_a_volume_of_another_kind_is_a_difference() -> None:
     wanted = {"volumes": [{"name": "scratch", "emptyDir": {}}]}
     assert compare.difference({"volumes": [{"name": "scratch", "emptyDir": {}}]}, wanted) is None

@@ -123,7 +123,7 @@ def test_names_end_as_the_clusters_do(make_model: MakeModel) -> None:
 
 
 def test_behind_proxies_the_activator_stands_in_past_them(make_model: MakeModel) -> None:
-    made = activator.build(make_model(loadBalancing="request"), ("10.0.0.9",), 3, proxied=True)
+    made = activator.build(make_model(loadBalancing="request"), activator.Roles(("10.0.0.9",), ()), 3, proxied=True)
     assert made["metadata"]["name"] == "fraud-direct-activator"
     assert made["metadata"]["labels"][activator.SERVICE_NAME_LABEL] == "fraud-direct"
 
