@@ -104,8 +104,8 @@ bench-balance: install ## How evenly connections and requests are spread over re
 	@$(BIN)/python -m bench.balance $(if $(PART),--parts $(PART))
 
 .PHONY: bench-operator
-bench-operator: install ## Many models at once beside KServe's controller; SIZES="100 250 500"; bench-output/operator.json
-	@$(BIN)/python -m bench.operator --sizes $(or $(SIZES),100 250 500)
+bench-operator: install ## Many models at once beside KServe's controller; SIZES="100 250 500" EACH_NAMESPACE=100; bench-output/operator.json
+	@$(BIN)/python -m bench.operator --sizes $(or $(SIZES),100 250 500) --each-namespace $(or $(EACH_NAMESPACE),0)
 
 .PHONY: bench-scaling
 bench-scaling: install ## A step, wake-ups and noise on real kubelets beside an HPA on cpu (PART="step wake noise latency simulate")

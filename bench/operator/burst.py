@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 TEMPLATE: Final = string.Template((Path(__file__).parent / "model.yaml").read_text())
 NAMESPACE: Final = "bench"
+"""The first one; others have a number behind it."""
 _PARALLEL: Final = 4
 """Create calls under way at a time, as the other operator was given them."""
 _TICK_SECONDS: Final = 0.1
@@ -52,9 +53,9 @@ class Watcher:
     async def run(self) -> None:
         """Watch until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self.client.watch(kinds.MODEL_DEPLOYMENT, NAMESPACE, self._model, whole=True))
+            group.create_task(self.client.watch(kinds.MODEL_DEPLOYMENT, self._model, whole=True))
             for kind in kinds.CHILDREN:
-                group.create_task(self.client.watch(kind, NAMESPACE, self._seer(kind), whole=False))
+                group.create_task(self.client.watch(kind, self._seer(kind), whole=False))
 
     def _model(self, event: str, raw: dict[str, Any], now: float) -> None:
         self.events += 1
@@ -98,17 +99,25 @@ class Watcher:
         return True
 
 
-async def create(watcher: Watcher, count: int, children: int, seconds: float) -> dict[str, Any]:
-    """Create so many models and wait until all of them have their children and are Ready."""
+def namespaces(count: int, each: int) -> list[str]:
+    """Return the namespaces of so many models, of which each takes so many; one takes all of them where `each` is 0."""
+    more = math.ceil(count / each) - 1 if each else 0
+    return [NAMESPACE, *(f"{NAMESPACE}-{number}" for number in range(1, more + 1))]
+
+
+async def create(watcher: Watcher, count: int, each: int, children: int, seconds: float) -> dict[str, Any]:
+    """Create so many models, so many in each namespace, and wait until all have their children and are Ready."""
+    places = namespaces(count, each)
     free = asyncio.Semaphore(_PARALLEL)
     answered: dict[str, float] = {}
 
     async def one(index: int) -> None:
         name = f"m{index:04d}"
-        manifest = yaml.safe_load(TEMPLATE.substitute(NAME=name, NAMESPACE=NAMESPACE))
+        namespace = places[index // each if each else 0]
+        manifest = yaml.safe_load(TEMPLATE.substitute(NAME=name, NAMESPACE=namespace))
         async with free:
             watcher.born[name] = time.monotonic()
-            await watcher.client.call("POST", kinds.MODEL_DEPLOYMENT.path(NAMESPACE), manifest)
+            await watcher.client.call("POST", kinds.MODEL_DEPLOYMENT.path(namespace), manifest)
             answered[name] = time.monotonic()
 
     begun = time.monotonic()
@@ -122,6 +131,7 @@ async def create(watcher: Watcher, count: int, children: int, seconds: float) ->
     born = watcher.born
     return {
         "count": count,
+        "namespaces": len(places),
         "all_ready": done,
         "all_created_s": round(made, 2),
         "create_call": spread(answered[name] - born[name] for name in answered),

@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from bench.operator.audit import Requests
-from bench.operator.burst import NAMESPACE, spread
+from bench.operator.burst import spread
 from foresail_operator.api import kinds
 from foresail_operator.desired import meta
 
@@ -70,7 +70,7 @@ async def _deleted(watcher: Watcher, kind: Kind, name: str) -> float:
     where = kind.name, name
     uid = watcher.live[where]["uid"]
     begun = time.monotonic()
-    await watcher.client.call("DELETE", kind.path(NAMESPACE, name))
+    await watcher.client.call("DELETE", kind.path(watcher.live[where]["namespace"], name))
     back = await watcher.seen(lambda: watcher.live.get(where, {"uid": uid})["uid"] != uid, _REPAIR_SECONDS)
     return time.monotonic() - begun if back else float("inf")
 
@@ -87,7 +87,8 @@ async def _edited(watcher: Watcher, kind: Kind, name: str) -> float:
     right = watcher.live[where]["labels"][meta.MODEL_LABEL]
     begun = time.monotonic()
     patch = {"metadata": {"labels": {meta.MODEL_LABEL: "edited-by-hand"}}}
-    edited = await watcher.client.call("PATCH", kind.path(NAMESPACE, name), patch, content=_MERGE)
+    path = kind.path(watcher.live[where]["namespace"], name)
+    edited = await watcher.client.call("PATCH", path, patch, content=_MERGE)
     version = int(edited["metadata"]["resourceVersion"])
 
     def back() -> bool:

@@ -54,11 +54,9 @@ class Client:
             found: dict[str, Any] = orjson.loads(text)
             return found
 
-    async def watch(
-        self, kind: Kind, namespace: str, see: Callable[[str, dict[str, Any], float], None], *, whole: bool
-    ) -> None:
+    async def watch(self, kind: Kind, see: Callable[[str, dict[str, Any], float], None], *, whole: bool) -> None:
         """Call `see` with type, object (its metadata only, unless `whole`) and time of every change until cancelled."""
-        path = kind.path(namespace)
+        path = kind.path(None)
         first = await self.call("GET", f"{path}?limit=1", accept=JSON if whole else METADATA_LIST)
         query = {"watch": "1", "resourceVersion": first["metadata"]["resourceVersion"], "timeoutSeconds": "7200"}
         headers = {"Accept": JSON if whole else METADATA}
