@@ -131,7 +131,7 @@ _TRITON: Final[dict[str, Callable[[metrics.ModelMetrics], float]]] = {
     "nv_inference_request_success": _good,
     "nv_inference_count": lambda model: model.rows.total - model.failed_rows,
     "nv_inference_exec_count": lambda model: model.rows.count,
-    "nv_inference_request_duration_us": lambda model: model.total.total * 1e6,
+    "nv_inference_request_duration_us": lambda model: model.good_seconds * 1e6,
     "nv_inference_queue_duration_us": lambda model: model.queue.total * 1e6,
     "nv_inference_compute_input_duration_us": lambda model: model.pre.total * 1e6,
     "nv_inference_compute_infer_duration_us": lambda model: model.compute.total * 1e6,

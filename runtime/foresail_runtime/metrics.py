@@ -92,6 +92,10 @@ class ModelMetrics:
         """Requests that were in a run."""
         self.outcomes: collections.Counter[tuple[str, int]] = collections.Counter()
         """Answered requests by way in (`infer`, `detect`, `grpc`, …) and HTTP status."""
+        self.good_seconds = 0.0
+        """What `total` adds up to over the requests that ended well."""
+        self.bad_seconds = 0.0
+        """And over the others. Two sums: a difference of one with `total` could fall, which no counter does."""
         self.pending: Callable[[], int] = int
         """Returns how many requests wait for the engine."""
         self.last_request_seconds = 0.0
@@ -125,6 +129,10 @@ class ModelMetrics:
         self.total.observe(seconds)
         if refused:
             self.refused.observe(seconds)
+        if status < 400:
+            self.good_seconds += seconds
+        else:
+            self.bad_seconds += seconds
         self.outcomes[way, status] += 1
 
 

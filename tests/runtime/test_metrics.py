@@ -80,26 +80,33 @@ def test_tritons_names_are_there_if_asked_for() -> None:
     made = metrics.Metrics(triton_names=True)
     model = made.model("m", "1")
     model.ran(8, 3, 0.002)
+    model.waited(0.003)
+    model.decoded(0.00001)
+    model.encoded(0.00002)
     for status in (200, 200, 429):
         model.answered("grpc", status, 0.001)
-    labels = (("model", "m"), ("version", "1"))
-    model.answered("infer", 400, 0.001)
+    model.answered("infer", 400, 2.0)  # no success, and its time is none of theirs
     model.pending = lambda: 5
+    labels = (("model", "m"), ("version", "1"))
     found = samples(made)
     reasons = {
         reason: found["nv_inference_request_failure", (labels[0], ("reason", reason), labels[1])] for reason in REASONS
     }
     assert reasons == {"REJECTED": 1, "CANCELED": 0, "BACKEND": 0, "OTHER": 1}
-    names = (
-        "request_success",
-        "pending_request_count",
-        "count",
-        "exec_count",
-        "request_duration_us",
-        "compute_infer_duration_us",
+    told = {name: value for (name, of), value in found.items() if name.startswith("nv_") and of == labels}
+    assert told == pytest.approx(
+        {
+            "nv_inference_request_success": 2,
+            "nv_inference_count": 8,
+            "nv_inference_exec_count": 1,
+            "nv_inference_request_duration_us": 2000,
+            "nv_inference_queue_duration_us": 3000,
+            "nv_inference_compute_input_duration_us": 10,
+            "nv_inference_compute_infer_duration_us": 2000,
+            "nv_inference_compute_output_duration_us": 20,
+            "nv_inference_pending_request_count": 5,
+        }
     )
-    values = [found[f"nv_inference_{name}", labels] for name in names]
-    assert values == pytest.approx([2, 5, 8, 1, 4000, 2000])
     assert not [name for name, _ in samples(metrics.Metrics()) if name.startswith("nv_")]
 
 

@@ -45,8 +45,6 @@ def statistics(counts: ModelMetrics) -> dict[str, Any]:
     """
     good = sum(count for (_, status), count in counts.outcomes.items() if status < 400)
     bad = sum(count for (_, status), count in counts.outcomes.items() if status >= 400)
-    total = good + bad
-    mean = counts.total.total / total if total else 0.0
     return {
         "name": counts.name,
         "version": counts.version,
@@ -54,8 +52,8 @@ def statistics(counts: ModelMetrics) -> dict[str, Any]:
         "inference_count": round(counts.rows.total - counts.failed_rows),
         "execution_count": counts.rows.count,
         "inference_stats": {
-            "success": _duration(good, good * mean),
-            "fail": _duration(bad, bad * mean),
+            "success": _duration(good, counts.good_seconds),
+            "fail": _duration(bad, counts.bad_seconds),
             "queue": _duration(good, counts.queue.total),
             "compute_input": _duration(counts.compute.count, counts.pre.total),
             "compute_infer": _duration(counts.compute.count, counts.compute.total),

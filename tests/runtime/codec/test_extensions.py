@@ -48,14 +48,14 @@ def test_statistics_tell_requests_rows_and_runs_apart() -> None:
     counts = metrics.ModelMetrics("m", "1")
     counts.ran(rows=5, requests=2, seconds=0.25)
     counts.waited(0.001)
-    for status, seconds in ((200, 0.5), (200, 0.5), (400, 0.5)):
+    for status, seconds in ((200, 0.25), (200, 0.75), (400, 2.0)):
         counts.answered("infer", status, seconds)
     document = extensions.statistics(counts)
     assert (document["name"], document["version"]) == ("m", "1")
     assert (document["inference_count"], document["execution_count"]) == (5, 1)
     stats = document["inference_stats"]
     assert stats["success"] == {"count": 2, "ns": 1_000_000_000}
-    assert stats["fail"] == {"count": 1, "ns": 500_000_000}
+    assert stats["fail"] == {"count": 1, "ns": 2_000_000_000}
     assert stats["queue"] == {"count": 2, "ns": 1_000_000}  # the request that ran at once waited no time
     assert stats["compute_infer"] == {"count": 1, "ns": 250_000_000}
     counts.ran(rows=3, requests=1, seconds=0.25)
