@@ -6,6 +6,7 @@ module until the server is ready, or is asked.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 import prometheus_client
@@ -15,6 +16,9 @@ from foresail_runtime import metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+
+_UNTYPED: Final = re.compile(rb"^(# TYPE nv_\w+) untyped$", re.MULTILINE)
 
 
 class Exposition:
@@ -28,7 +32,8 @@ class Exposition:
 
     def render(self) -> bytes:
         """Return the text."""
-        return prometheus_client.generate_latest(self)
+        text = prometheus_client.generate_latest(self)
+        return _UNTYPED.sub(rb"\1 counter", text) if self._metrics.triton_names else text
 
     def collect(self) -> Iterator[core.Metric]:
         """Yield every metric family."""
@@ -55,7 +60,7 @@ class Exposition:
     def _triton(self) -> Iterator[core.Metric]:
         """Yield the counters that Triton has, so that its dashboards show this server."""
         for name, value in _TRITON.items():
-            # Untyped, since the library writes `_total` behind a counter's name, and Triton does not.
+            # Untyped until `render`: the library writes `_total` behind a counter's name, and Triton does not.
             family = core.UnknownMetricFamily(name, "As Triton has it.", labels=["model", "version"])
             for model in self._metrics.models.values():
                 family.add_metric([model.name, model.version], value(model))

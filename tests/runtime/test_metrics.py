@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from foresail_runtime import contract, errors, exposition, metrics
+from foresail_runtime import contract, errors, exposition, metrics, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -108,6 +108,30 @@ def test_tritons_names_are_there_if_asked_for() -> None:
         }
     )
     assert not [name for name, _ in samples(metrics.Metrics()) if name.startswith("nv_")]
+
+
+async def test_a_server_that_is_asked_for_tritons_names_tells_them_with_their_types(
+    serve: Callable[..., Any], mlp: pathlib.Path
+) -> None:
+    server = await serve(mlp, triton_metrics=settings.read({"FORESAIL_TRITON_METRICS": "1"}).triton_metrics)
+    async with server.client.get(f"{server.address}{contract.METRICS_PATH}") as response:
+        text = await response.text()
+    types = dict(line.split()[2:] for line in text.splitlines() if line.startswith("# TYPE nv_"))
+    counters = (
+        "request_success",
+        "request_failure",
+        "count",
+        "exec_count",
+        "request_duration_us",
+        "queue_duration_us",
+        "compute_input_duration_us",
+        "compute_infer_duration_us",
+        "compute_output_duration_us",
+    )
+    gauges = {"nv_inference_pending_request_count": "gauge"}
+    assert types == {f"nv_inference_{name}": "counter" for name in counters} | gauges
+    told = {line.split("{")[0] for line in text.splitlines() if line.startswith("nv_")}
+    assert told == set(types)
 
 
 def test_a_models_counts_are_made_once() -> None:
