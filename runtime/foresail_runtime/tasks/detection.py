@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from PIL import Image
 
-from foresail_runtime import errors, tensors
+from foresail_runtime import errors, logs, tensors
 from foresail_runtime.tasks import (
     doubts,
     finished,
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from foresail_runtime.room import Budget
+
+log = logging.getLogger(__name__)
 
 SCALING: Final = pixels.Scaling((0.0,), (255.0,), "bilinear")
 DEFAULT_SIDE: Final = 640
@@ -51,7 +54,7 @@ class Prepared:
 
 
 class Detector:
-    """What is known of one loaded detector; made once, used by every request, never changed."""
+    """What is known of one loaded detector; made once, used by every request."""
 
     way: Final = "detect"
     """The last part of the path that its pictures are sent to."""
@@ -87,6 +90,8 @@ class Detector:
         known, self._head = self._fitting(signature, shape, (own,) if own else (dict(names or {}), {}))
         self._points = None if self._finished else _points(signature, self._head.class_count)
         self._named_by = "the model's metadata" if own else f"the labels file {file}"
+        self._misnamed = False
+        """Whether the log has said that they are too few."""
         layout = layouts.choose(shape, self._head)
         self._is_open = layout is None
         if layout is None and own and layouts.choose(shape, self._head.with_classes(None)) is not None:
@@ -176,7 +181,7 @@ class Detector:
         found = layouts.read(output, layout, self._head, wanted.confidence)
         if words := doubts.contradiction(output, layout, self._head, found):
             raise errors.ModelFailed(f"{words}: export it otherwise, or set the task to tensors")
-        self._check_names(found)
+        names = self._names(found)
         found = self._in_pixels(found)
         if wanted.classes is not None:
             chosen = np.isin(found.classes, list(wanted.classes))
@@ -188,7 +193,7 @@ class Detector:
         kept = _surest(found, most) if is_done else found.pick(suppression.keep(found, wanted.iou, most))
         kept = kept._replace(boxes=box.undo(kept.boxes))
         kept = kept.pick(np.flatnonzero(_is_left(kept.boxes))[: wanted.top_k])
-        detections = self._detections(kept)
+        detections = _detections(kept, names)
         for name, values in self._parts(kept, box, outputs, wanted).items():
             for detection, value in zip(detections, values, strict=True):
                 detection[name] = value
@@ -201,34 +206,27 @@ class Detector:
         first: npt.NDArray[np.floating] = arrays[self.outputs[0]][0]
         return first
 
-    def _check_names(self, found: layouts.Candidates) -> None:
-        """Refuse a class beyond the names, since others then bear the wrong ones, too.
+    def _names(self, found: layouts.Candidates) -> labels.Labels:
+        """Return the names of an answer's classes: none where one lies beyond them, since others may be wrong, too.
 
         Where an output has classes' numbers, nothing else tells how many there are.
         """
         count, most = self._head.class_count, int(found.classes.max(initial=0))
-        if count is not None and most >= count:
-            raise errors.ModelFailed(
-                f"the model gives class {most}, and {self._named_by} names {count} classes, 0 to {count - 1}: name "
-                "all, and before them the background where that is class 0, as torchvision's is"
+        if count is None or most < count:
+            return self.labels
+        if not self._misnamed:
+            self._misnamed = True
+            log.warning(
+                "the model gives a class beyond its names: pictures with one are answered by ids; name all, and before "
+                "them the background where that is class 0, as torchvision's is",
+                extra=logs.fields(class_id=most, names=count, named_by=self._named_by),
             )
+        return labels.Labels({})
 
     def _in_pixels(self, found: layouts.Candidates) -> layouts.Candidates:
         if self._head.relative:
             return found._replace(boxes=found.boxes * np.array([*self.size, *self.size], dtype=np.float32))
         return found
-
-    def _detections(self, found: layouts.Candidates) -> list[dict[str, Any]]:
-        rows = zip(found.boxes.tolist(), found.scores.tolist(), found.classes.tolist(), strict=True)
-        return [
-            {
-                "class_id": class_id,
-                "class_name": self.labels.name(class_id),
-                "confidence": round(score, 4),
-                "box": [round(side, 2) for side in box],
-            }
-            for box, score, class_id in rows
-        ]
 
     def _parts(
         self,
@@ -274,6 +272,19 @@ def _of_three(signature: tensors.Signature) -> list[tensors.TensorSpec]:
 def _are_apart(found: Sequence[tensors.TensorSpec]) -> bool:
     """Tell whether boxes are an output of their own, [N, K, 4], beside one of scores."""
     return len(found) > 1 and any(spec.shape[2] == 4 for spec in found)
+
+
+def _detections(found: layouts.Candidates, names: labels.Labels) -> list[dict[str, Any]]:
+    rows = zip(found.boxes.tolist(), found.scores.tolist(), found.classes.tolist(), strict=True)
+    return [
+        {
+            "class_id": class_id,
+            "class_name": names.name(class_id),
+            "confidence": round(score, 4),
+            "box": [round(side, 2) for side in box],
+        }
+        for box, score, class_id in rows
+    ]
 
 
 def _is_left(boxes: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:

@@ -57,7 +57,12 @@ def signature(
 
 
 def answer(described: tensors.Signature, outputs: Outputs, **query: str) -> list[tuple[str, float, list[float]]]:
-    detector = detection.Detector(described)
+    return answer_of(detection.Detector(described), described, outputs, **query)
+
+
+def answer_of(
+    detector: detection.Detector, described: tensors.Signature, outputs: Outputs, **query: str
+) -> list[tuple[str, float, list[float]]]:
     given = tuple(
         tensors.Tensor(spec.name, spec.datatype, outputs[spec.name])
         for spec in described.outputs
@@ -275,10 +280,18 @@ def test_rows_that_may_be_pictures_are_boxes_where_they_are_called_so(
     assert choose.task(described) == task
 
 
-def test_a_class_beyond_the_names_is_refused() -> None:
+def test_a_picture_with_a_class_beyond_the_names_is_answered_by_ids_and_told_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """With names of 91 for 0 to 90, or of 80 without the background, all the others would have been wrong."""
-    with pytest.raises(errors.ModelFailed, match="class 2, and the model's metadata names 2 classes, 0 to 1: name all"):
-        answer(signature(TORCHVISION, 1, ("",), {"names": "['cat', 'dog']"}), TORCHVISION)
+    described = signature(TORCHVISION, 1, ("",), {"names": "['cat', 'dog']"})
+    detector = detection.Detector(described)
+    for confidence in ("0.1", "0.1"):
+        assert [name for name, *_ in answer_of(detector, described, TORCHVISION, confidence=confidence)] == ["2", "0"]
+    (record,) = caplog.records
+    assert "a class beyond its names" in record.message
+    within = {**TORCHVISION, "labels": np.minimum(TORCHVISION["labels"], 1)}
+    assert [name for name, *_ in answer_of(detector, described, within)] == ["dog", "cat"]
 
 
 def test_outputs_of_different_length_are_the_model_s_failure() -> None:
