@@ -89,11 +89,17 @@ def test_tritons_names_are_there_if_asked_for() -> None:
     model.pending = lambda: 5
     labels = (("model", "m"), ("version", "1"))
     found = samples(made)
+    # The parser puts `_total` behind the name of every counter.
     reasons = {
-        reason: found["nv_inference_request_failure", (labels[0], ("reason", reason), labels[1])] for reason in REASONS
+        reason: found["nv_inference_request_failure_total", (labels[0], ("reason", reason), labels[1])]
+        for reason in REASONS
     }
     assert reasons == {"REJECTED": 1, "CANCELED": 0, "BACKEND": 0, "OTHER": 1}
-    told = {name: value for (name, of), value in found.items() if name.startswith("nv_") and of == labels}
+    told = {
+        name.removesuffix("_total"): value
+        for (name, of), value in found.items()
+        if name.startswith("nv_") and of == labels
+    }
     assert told == pytest.approx(
         {
             "nv_inference_request_success": 2,
