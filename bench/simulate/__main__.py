@@ -26,7 +26,7 @@ from bench.simulate.patient import Patient
 from bench.simulate.world import Run, Setting, play
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from bench.simulate.traces import Trace
     from bench.simulate.world import Policy
@@ -37,6 +37,8 @@ PODS: Final = {
     "small": Setting(slots=4, target=2.8, service_seconds=0.3),
 }
 """Kinds of pod: how much one takes, and how long a request takes in it."""
+FULL: Final = Setting(slots=10, target=7.0, service_seconds=traces.STEP_SECONDS, room=5)
+"""A pod whose queue is short: what comes in one step is what is in flight in the mean, and of that it takes 15."""
 TUNED_SEEDS: Final = (0, 1)
 FRESH_SEEDS: Final = range(100, 200)
 POLICIES: Final = ("ideal", "patient", "cpu", "knative", "foresail")
@@ -56,6 +58,7 @@ def main() -> int:
         for pod, setting in PODS.items():
             won = _contest(name, pod, setting, options)
             lost += [] if won or name == CALM else [f"{name} with {pod} pods"]
+    _refused(options)
     if options.recorded:
         _recorded(options)
     print(f"\n{time.monotonic() - started:.0f} s; pictures in {options.out}")
@@ -97,6 +100,29 @@ def _contest(name: str, pod: str, setting: Setting, options: argparse.Namespace)
         if unlucky and name != CALM:
             print(f"{'':23}  not lowest with seed {', '.join(unlucky)}")
     return _ours_is_lowest(everything)
+
+
+def refuse(policy: Policy, seed: int) -> Run:
+    """Let a policy meet bursts of which one pod refuses most, while their mean is far below its target."""
+    load = traces.bursts(np.random.default_rng(seed))
+    return play(load, FULL, policy, np.random.default_rng(seed + 1000))
+
+
+def _refused(options: argparse.Namespace) -> None:
+    """Print how often a request is refused that comes in a burst, and the replicas that each policy keeps meanwhile."""
+    policies: dict[str, Callable[[], Policy]] = {
+        "cpu": lambda: CpuAutoscaler(FULL),
+        "knative": lambda: Knative(FULL.target),
+        "foresail": lambda: Foresail(FULL),
+    }
+    print(
+        f"\nbursts, of which a pod takes {FULL.slots} and {FULL.room} may wait: refusals a request, replicas, changes"
+    )
+    for name, make in policies.items():
+        runs = [refuse(make(), seed) for seed in FRESH_SEEDS[: 6 * options.seeds]]
+        share = sum(run.refused.sum() for run in runs) / sum(run.load.sum() for run in runs)
+        replicas = sum(run.paid.mean() for run in runs) / len(runs)
+        print(f"{name:9}{share:8.2f}{replicas:8.1f}{sum(run.changes for run in runs) / len(runs):8.1f}")
 
 
 def _recorded(options: argparse.Namespace) -> None:

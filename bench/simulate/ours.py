@@ -49,12 +49,16 @@ class Foresail:
         if before is None:
             return
         seconds = view.now - before.now
+        refused = (view.refused - before.refused) / seconds
+        requests = (view.requests - before.requests) / seconds
         sample = signal.Sample(
             at=view.now,
             concurrency=(view.load_seconds - before.load_seconds) / seconds,
             queued=view.queued,
-            requests_per_second=(view.requests - before.requests) / seconds,
+            requests_per_second=requests,
             pods=view.ready,
+            refused_per_second=refused,
+            refusals=(signal.Refusal("", refused, requests - refused),) if refused else (),
         )
         self.scaler.take(sample, view.wanted, view.now)
 

@@ -68,6 +68,16 @@ def noise(rng: np.random.Generator) -> Trace:
     return np.full_like(_seconds(600), rng.uniform(12, 40))
 
 
+def bursts(rng: np.random.Generator) -> Trace:
+    """Ten minutes of which five bring a burst each second, of 25 to 35 at once: three in flight in the mean."""
+    at = _seconds(600)
+    size = rng.uniform(25, 35)
+    early = np.arange(len(at)) % round(1 / STEP_SECONDS) == 0
+    # Within one step all of it comes: the trace is what would be in flight if it came evenly at that rate.
+    load: Trace = np.where(early & (at >= 120) & (at < 420), size, 0.0) + 0.5
+    return load
+
+
 SHAPES: Final[dict[str, Callable[[np.random.Generator], Trace]]] = {
     "step": step,
     "ramp": ramp,

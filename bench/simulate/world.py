@@ -14,6 +14,7 @@ import numpy as np
 from bench.simulate.traces import STEP_SECONDS, Trace
 
 WARM_UP_SECONDS: Final = 120.0
+_RETRY_STEPS: Final = round(1.0 / STEP_SECONDS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Setting:
     target: float = 7.0
     """Requests in flight a replica should have: 70 % of its slots, Knative's default."""
     service_seconds: float = 0.1
+    room: int | None = None
+    """Requests that may wait for a ready pod, as `serving.maxQueueSize`; the next one is refused. None: all may."""
     start_seconds: float = 3.0
     """From the moment a replica is asked for until it serves."""
     minimum: int = 1
@@ -49,6 +52,9 @@ class View:
     busy_seconds: float
     """Total of occupied slots over time: what cpu usage follows."""
     requests: int
+    """Total of those that were answered, refused ones among them."""
+    refused: int = 0
+    """Total of those for which there was no room."""
 
 
 class Policy(Protocol):
@@ -68,6 +74,8 @@ class Run:
     paid: Trace
     """Replicas asked for, those that are still starting included."""
     waiting: Trace
+    refused: Trace
+    """Requests that came when there was no room, those that had been refused before among them."""
 
     @property
     def under(self) -> float:
@@ -98,7 +106,8 @@ class Run:
 def play(load: Trace, setting: Setting, policy: Policy, rng: np.random.Generator) -> Run:
     """Let the load run against the policy and return what happened.
 
-    Everyone first gets WARM_UP_SECONDS of the first moment's load, which don't count: windows must fill.
+    Everyone first gets WARM_UP_SECONDS of the first moment's load, which don't count: windows must fill. Who is refused
+    comes again a second later, as the answer says.
     """
     warm_up = round(WARM_UP_SECONDS / STEP_SECONDS)
     load = np.concatenate([np.full(warm_up, load[0]), load])
@@ -107,25 +116,31 @@ def play(load: Trace, setting: Setting, policy: Policy, rng: np.random.Generator
     need = setting.need(load)
     first = int(need[0])
     finish_share = min(1.0, STEP_SECONDS / setting.service_seconds)
-    ready, starting, present, answered = first, list[float](), 0, 0
+    ready, starting, present, answered, refused = first, list[float](), 0, 0, 0
+    again = [0] * (steps + _RETRY_STEPS)
     load_seconds = busy_seconds = 0.0
-    ready_log, paid_log, waiting_log = np.zeros(steps), np.zeros(steps), np.zeros(steps)
+    ready_log, paid_log, waiting_log, refused_log = (np.zeros(steps) for _ in range(4))
     for index in range(steps):
         now = index * STEP_SECONDS
         while starting and starting[0] <= now:
             starting.pop(0)
             ready += 1
         busy = min(present, ready * setting.slots)
-        view = View(now, ready, ready + len(starting), busy, present - busy, load_seconds, busy_seconds, answered)
+        wanted, waiting = ready + len(starting), present - busy
+        view = View(now, ready, wanted, busy, waiting, load_seconds, busy_seconds, answered + refused, refused)
         ready, starting = _resize(policy.look(view), ready, starting, now + setting.start_seconds, setting)
-        present += arrivals[index]
+        present += arrivals[index] + again[index]
+        if setting.room is not None:
+            too_many = max(0, present - ready * (setting.slots + setting.room))
+            present, refused, again[index + _RETRY_STEPS] = present - too_many, refused + too_many, too_many
+            refused_log[index] = too_many
         busy = min(present, ready * setting.slots)
         done = int(rng.binomial(busy, finish_share)) if busy else 0
         load_seconds += present * STEP_SECONDS
         busy_seconds += busy * STEP_SECONDS
         present, answered = present - done, answered + done
         ready_log[index], paid_log[index], waiting_log[index] = ready, ready + len(starting), present - done
-    return Run(*(log[warm_up:] for log in (load, need, ready_log, paid_log, waiting_log)))
+    return Run(*(log[warm_up:] for log in (load, need, ready_log, paid_log, waiting_log, refused_log)))
 
 
 def _resize(

@@ -126,7 +126,7 @@ class Backlog:
         lately = [one for one in self._samples if one.at >= last.at - 2 * SLOPE_SECONDS - 1e-6]
         first = lately[0]
         middle = min(lately, key=lambda one: abs(one.at - last.at + SLOPE_SECONDS))
-        answered = sum(one.requests_per_second for one in lately) / len(lately)
+        answered = sum(one.answered_per_second for one in lately) / len(lately)
         if not first.at < middle.at < last.at or answered <= 0:
             return None
         late = (last.queued - middle.queued) / (last.at - middle.at)

@@ -233,11 +233,11 @@ class Control:
         held = round(at_proxies.queued)
         if not model.pods and model.replicas > 0 and not held:
             return None
-        return self._combined(model.pods, now, held)
+        return self._combined(model.pods, now, held, at_proxies.refused_per_second)
 
-    def _combined(self, pods: tuple[Pod, ...], now: float, held: int = 0) -> signal.Sample | None:
+    def _combined(self, pods: tuple[Pod, ...], now: float, held: int = 0, refused: float = 0.0) -> signal.Sample | None:
         keys = [pod.key for pod in pods]
-        return signal.combine(self._scraper.rates(keys), now, held, self._scraper.new(keys, now))
+        return signal.combine(self._scraper.rates(keys), now, held, self._scraper.new(keys, now), refused)
 
     def _part(self, key: Key, model: Scaled, scaler: ModelScaler, now: float) -> None:
         """Say of the pods that are about to go which go first; one model's costs are written by one task at a time."""

@@ -27,6 +27,12 @@ class Reading:
     target: float
     seen: float | None = None
     """What is really there, where `value` is held above it so that the size stays; None: the value is."""
+    refused: float = 0.0
+    """Requests a second for which there was no room."""
+    full: int = 0
+    """How many replicas that asks for, which are in `value` and not in `seen`."""
+    kept: int = 0
+    """How many there are to be since fewer of them refused requests a while ago; they are in `value`, too."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -66,7 +72,7 @@ def advise(readings: Sequence[Reading], current: int, bounds: Bounds, tolerance:
     most, reading = max(wanted, key=lambda pair: pair[0])
     replicas = min(max(most, bounds.minimum), bounds.maximum)
     held = dataclasses.replace(reading, value=reading.value if reading.seen is None else reading.seen)
-    fewer = max(replicas_wanted(held, current, tolerance), bounds.minimum)
+    fewer = max(replicas_wanted(held, current, tolerance), reading.full, bounds.minimum)
     return Advice(replicas, _reason(replicas, most, fewer, held, bounds), reading.kind)
 
 
@@ -91,12 +97,16 @@ def _reason(replicas: int, wanted: int, fewer: int, reading: Reading, bounds: Bo
         case Kind.LATENCY:
             load = _number(reading.value / reading.target)
             seen = f"the load of {load} replicas that answer with a p95 of {_number(reading.target)} ms"
+    if reading.full:
+        seen += f", and {_number(reading.refused)} a second refused"
     limit = ""
     if wanted > bounds.maximum:
         limit = f"; {wanted} would be needed, maxReplicas is {bounds.maximum}"
     elif wanted < bounds.minimum:
         why = "it sleeps once idle for idleSeconds" if bounds.sleeps else f"minReplicas is {bounds.minimum}"
         limit = f"; {wanted} would do, {why}"
+    elif fewer < replicas <= reading.kept:
+        limit = f"; {fewer} would do, but so few have refused requests of a load like this one"
     elif fewer < replicas:
         limit = f"; {fewer} would do, the size is held until scaleDownDelaySeconds have passed"
     return f"{replicas} of {bounds.maximum}: {seen}{limit}"

@@ -15,6 +15,7 @@ from foresail_operator.scaling.backlog import Backlog
 from foresail_operator.scaling.decide import Advice, Bounds, Reading
 from foresail_operator.scaling.growth import DEFAULT, DEFAULT_DOWN, Pace
 from foresail_operator.scaling.latency import LatencyAllowance
+from foresail_operator.scaling.refusals import Refusals
 from foresail_operator.scaling.signal import Kind, Sample
 from foresail_operator.scaling.steady import CALM_DEVIATIONS, CALM_SECONDS, Steady
 from foresail_operator.scaling.window import Window
@@ -66,6 +67,7 @@ class ModelScaler:
         self._stay_seconds = 1.0
         self._before: Sample | None = None
         self._backlog = Backlog()
+        self._refusals = Refusals(plan.scale_down_delay_seconds)
         self._sizes = Window(plan.memory_seconds)
         self._wanted = Window(plan.growth.wait_seconds)
         self._rose_at: float | None = None
@@ -81,6 +83,8 @@ class ModelScaler:
             self._sizes = Window(plan.memory_seconds)
         if plan.growth.wait_seconds != before.growth.wait_seconds:
             self._wanted = Window(plan.growth.wait_seconds)
+        if plan.scale_down_delay_seconds != before.scale_down_delay_seconds:
+            self._refusals = Refusals(plan.scale_down_delay_seconds)
         kept = {} if plan.scale_down_delay_seconds != before.scale_down_delay_seconds else self._steady
         old = {goal.kind: goal.target for goal in before.goals}
         for goal in plan.goals:
@@ -102,6 +106,7 @@ class ModelScaler:
             return
         self._sampled_at = now
         self._backlog.add(sample)
+        self._refusals.take(sample)
         if sample.silent or sample.concurrency > 0 or sample.requests_per_second > 0:
             self._busy_at = now  # one of them that can't be asked may have had a request too
         for goal in self.plan.goals:
@@ -121,13 +126,14 @@ class ModelScaler:
         """
         if self._sampled_at is None or self._sampled_at < now - SILENCE_SECONDS or kind not in self._steady:
             return None
-        steady, present = self._steady[kind], self._present(kind, replicas)
+        steady, present = self._steady[kind], self._asked(kind, replicas, now)
         young = self._since + self.plan.scale_down_delay_seconds > now + ahead_seconds
         kept = self._target(kind) * replicas
         rose = self._rose_at is not None and self._rose_at > now + ahead_seconds - CALM_SECONDS
         if self._chance(kind, now):
             present = min(present, kept)
-        return max(present, kept if young else min(steady.held(now, ahead_seconds, calm=rose), kept))
+        refused = self._target(kind) * self._refusals.held(now, ahead_seconds)
+        return max(present, kept if young else min(max(steady.held(now, ahead_seconds, calm=rose), refused), kept))
 
     def advise(self, replicas: int, now: float) -> Advice:
         """Return the size that the HPA would reckon from what it is served, and why; it lets a size of 0 alone."""
@@ -153,7 +159,7 @@ class ModelScaler:
             return None
         known = [reading.kind for reading in self._readings(replicas, now)]
         goals = [goal for goal in self.plan.goals if goal.kind in known and not self._chance(goal.kind, now)]
-        readings = [Reading(goal.kind, self._present(goal.kind, replicas), goal.target) for goal in goals]
+        readings = [self._reading(goal, self._asked(goal.kind, replicas, now), replicas, now) for goal in goals]
         advice = decide.advise(readings, replicas, self.plan.bounds, tolerance=0.0)
         allowed = growth.limit(self.plan.growth, self._sizes, replicas, now)
         size = min(advice.replicas, allowed)
@@ -173,6 +179,10 @@ class ModelScaler:
         seconds = self.plan.idle_seconds
         return known and seconds is not None and now - self._busy_at >= seconds
 
+    def _asked(self, kind: Kind, replicas: int, now: float) -> float:
+        """Return the present level, or what the replicas carry that refusals ask for, if that is more."""
+        return max(self._present(kind, replicas), self._target(kind) * self._refusals.needed(now))
+
     def _present(self, kind: Kind, replicas: int) -> float:
         """Return the present level, without what a queue adds that came of having had too few replicas."""
         level = self._steady[kind].level
@@ -180,15 +190,22 @@ class ModelScaler:
 
     def _readings(self, replicas: int, now: float, ahead_seconds: float = 0.0) -> Sequence[Reading]:
         served = ((goal, self.served(goal.kind, replicas, now, ahead_seconds)) for goal in self.plan.goals)
-        return [
-            Reading(goal.kind, value, goal.target, seen=self._present(goal.kind, replicas))
-            for goal, value in served
-            if value is not None
-        ]
+        return [self._reading(goal, value, replicas, now) for goal, value in served if value is not None]
+
+    def _reading(self, goal: Goal, value: float, replicas: int, now: float) -> Reading:
+        return Reading(
+            goal.kind,
+            value,
+            goal.target,
+            seen=self._present(goal.kind, replicas),
+            refused=self._refusals.per_second(now),
+            full=self._refusals.needed(now),
+            kept=self._refusals.held(now),
+        )
 
     def _chance(self, kind: Kind, now: float) -> bool:
         """Return whether a rise so soon after a fall could be noise: the load is what it was when it was let go."""
-        if self._fell is None or self._fell[0] < now - CALM_SECONDS:
+        if self._fell is None or self._fell[0] < now - CALM_SECONDS or self._refusals.needed(now):
             return False
         steady = self._steady[kind]
         before = self._fell[1].get(kind, math.inf)
@@ -204,7 +221,7 @@ class ModelScaler:
 
     def _take(self, goal: Goal, sample: Sample, replicas: int, now: float) -> None:
         steady = self._steady[goal.kind]
-        rate = sample.requests_per_second
+        rate = sample.answered_per_second
         if rate > 0:
             self._stay_seconds = sample.concurrency / rate  # Little's law
         stay = self._stay_seconds
@@ -214,7 +231,9 @@ class ModelScaler:
             case Kind.QUEUE:
                 steady.add(now, sample.queued, stay)
             case Kind.REQUESTS_PER_SECOND:
-                steady.add(now, rate, 0.5)  # a count over T has the variance of one that stays half a second
+                # Who is refused tries again: no more of that is believed than as many again as are answered. A count
+                # over T has the variance of one that stays half a second.
+                steady.add(now, rate + min(rate, sample.refused_per_second), 0.5)
             case Kind.LATENCY:
                 allowance, pods = self._allowance[goal.kind], max(1, sample.pods)
                 allowance.learn(now, sample.pods, sample.concurrency / pods, rate / pods, sample.latency)
@@ -225,9 +244,9 @@ class ModelScaler:
         """Return how many requests a second come: those that are answered, and those by which more are there."""
         before, self._before = self._before, sample
         if before is None or sample.at <= before.at:
-            return sample.requests_per_second
+            return sample.answered_per_second
         grown = (sample.concurrency - before.concurrency) / (sample.at - before.at)
-        return max(0.0, sample.requests_per_second + grown)
+        return max(0.0, sample.answered_per_second + grown)
 
     def _target(self, kind: Kind) -> float:
         return next(goal.target for goal in self.plan.goals if goal.kind is kind)

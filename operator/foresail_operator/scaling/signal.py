@@ -43,8 +43,22 @@ class PodRate:
     """Mean of in flight plus queued."""
     queued: float
     requests_per_second: float
+    """Refused ones among them."""
     latency: tuple[int, ...] = ()
-    """Requests answered in between, by bucket of LATENCY_BUCKETS_SECONDS."""
+    """Requests answered in between, by bucket of LATENCY_BUCKETS_SECONDS; without those that were refused."""
+    refused_per_second: float = 0.0
+    """Those for which there was no room."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Refusal:
+    """A pod that had no room for requests between two looks."""
+
+    pod: str
+    """Its key; "" for those refused in front of the pods, which stand for all of them."""
+    refused_per_second: float
+    answered_per_second: float
+    """Those that it did take."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -59,6 +73,15 @@ class Sample:
     silent: int = 0
     """How many of the pods did not answer."""
     latency: tuple[int, ...] = ()
+    refused_per_second: float = 0.0
+    """Those of `requests_per_second` for which there was no room."""
+    refusals: tuple[Refusal, ...] = ()
+    """Who refused them, silent pods apart."""
+
+    @property
+    def answered_per_second(self) -> float:
+        """Requests a second that were taken."""
+        return max(0.0, self.requests_per_second - self.refused_per_second)
 
 
 def compare(before: Load | None, after: Load, seconds: float, now: float) -> PodRate:
@@ -71,6 +94,7 @@ def compare(before: Load | None, after: Load, seconds: float, now: float) -> Pod
         queued=after.queued,
         requests_per_second=(after.requests - before.requests) / seconds,
         latency=_difference(before.latency, after.latency),
+        refused_per_second=max(0, after.refused - before.refused) / seconds,
     )
 
 
@@ -97,7 +121,9 @@ class Meter:
         return compare(before, load, now - at, now)
 
 
-def combine(rates: Mapping[str, PodRate | None], now: float, held: int = 0, new: Collection[str] = ()) -> Sample | None:
+def combine(
+    rates: Mapping[str, PodRate | None], now: float, held: int = 0, new: Collection[str] = (), refused: float = 0.0
+) -> Sample | None:
     """Add the pods of a model up.
 
     Args:
@@ -105,6 +131,7 @@ def combine(rates: Mapping[str, PodRate | None], now: float, held: int = 0, new:
         now: The time, on the clock of the rates.
         new: Those of the pods that are asked since a moment only; they count if there are no others.
         held: Requests that wait elsewhere for the model to wake; they want a replica as any other does.
+        refused: Requests a second for which there was no room in front of the pods.
 
     Returns:
         None when there are pods and none of them answers: unknown is not zero.
@@ -114,14 +141,24 @@ def combine(rates: Mapping[str, PodRate | None], now: float, held: int = 0, new:
     silent = [rate for key, rate in rates.items() if key not in heard and key not in new]
     if rates and not fresh:
         return None
+    refusals = [
+        Refusal(key, rate.refused_per_second, max(0.0, rate.requests_per_second - rate.refused_per_second))
+        for key, rate in heard.items()
+        if rate.refused_per_second > 0
+    ]
+    answered = _total(fresh, silent, "requests_per_second") - _total(fresh, silent, "refused_per_second")
+    if refused > 0:
+        refusals.append(Refusal("", refused, max(0.0, answered)))
     return Sample(
         at=now,
         concurrency=held + _total(fresh, silent, "concurrency"),
         queued=held + _total(fresh, silent, "queued"),
-        requests_per_second=_total(fresh, silent, "requests_per_second"),
+        requests_per_second=refused + _total(fresh, silent, "requests_per_second"),
         pods=len(rates),
         silent=len(silent),
         latency=add_counts(rate.latency for rate in fresh),
+        refused_per_second=refused + _total(fresh, silent, "refused_per_second"),
+        refusals=tuple(refusals),
     )
 
 

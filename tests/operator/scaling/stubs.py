@@ -19,6 +19,7 @@ class StubPod:
         self.tls = tls
         self.in_flight = in_flight
         self.queued = 0
+        self.refused_per_second = 0.0
         self.answer = answer
         self.batch_size: int | None = None
         self.batch_seconds: float | None = None
@@ -43,9 +44,11 @@ class StubPod:
         if self.answer is not None:
             return self.answer
         carried = self.in_flight * time.monotonic()
+        refused = round(self.refused_per_second * time.monotonic())
         load = Load(
-            "ready", self.in_flight, self.queued, len(self.questions), carried, self.batch_size, self.batch_seconds
-        )
+            "ready", self.in_flight, self.queued, len(self.questions) + refused, carried, self.batch_size,
+            self.batch_seconds, refused=refused,
+        )  # fmt: skip
         body = load.encode().encode()
         return b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)
 

@@ -170,6 +170,20 @@ async def test_what_waits_at_a_proxy_counts_as_load(stage: Stage) -> None:
     await proxy.stop()
 
 
+async def test_what_a_proxy_refuses_asks_for_replicas(stage: Stage) -> None:
+    stage.pod.in_flight = 2
+    proxy = StubPod()
+    proxy.refused_per_second = 400.0
+    proxies = (Pod("proxy", "127.0.0.1", await proxy.start()),)
+    stage.models = [dataclasses.replace(stage.models[0], proxies=proxies)]
+    await stage.until(lambda: stage.raised)
+    assert stage.raised[-1][1] == 2 * len(stage.models[0].pods)
+    outlook = stage.control.outlook(KEY)
+    assert outlook is not None
+    assert outlook.reason.endswith(" a second refused")
+    await proxy.stop()
+
+
 async def test_while_no_proxy_answers_nobody_moves(stage: Stage) -> None:
     silent = StubPod()
     silent.silent = True

@@ -37,6 +37,8 @@ def test_the_largest_of_several_wins_and_gives_the_reason() -> None:
     assert advice.reason == "5 of 10: 250 requests a second, 50 a replica wanted"
 
 
+KNOWN = "1 would do, but so few have refused requests of a load like this one"
+LIMIT = "; 20 would be needed, maxReplicas is 10"
 HELD = "1 would do, the size is held until scaleDownDelaySeconds have passed"
 
 
@@ -50,6 +52,18 @@ HELD = "1 would do, the size is held until scaleDownDelaySeconds have passed"
         (flight(0), "1 of 10: 0 requests in flight, 16 a replica wanted; 0 would do, minReplicas is 1"),
         (Reading(Kind.CONCURRENCY, 48, 16, seen=0.4), f"3 of 10: 0.4 requests in flight, 16 a replica wanted; {HELD}"),
         (Reading(Kind.CONCURRENCY, 46, 16, seen=40), "3 of 10: 40 requests in flight, 16 a replica wanted"),
+        (
+            Reading(Kind.CONCURRENCY, 32, 16, seen=0.4, refused=12.4, full=2),
+            "2 of 10: 0.4 requests in flight, 16 a replica wanted, and 12 a second refused",
+        ),
+        (
+            Reading(Kind.CONCURRENCY, 320, 16, seen=0.4, refused=9.5, full=20),
+            f"10 of 10: 0.4 requests in flight, 16 a replica wanted, and 9.5 a second refused{LIMIT}",
+        ),
+        (
+            Reading(Kind.CONCURRENCY, 48, 16, seen=0.4, kept=3),
+            f"3 of 10: 0.4 requests in flight, 16 a replica wanted; {KNOWN}",
+        ),
         (flight(200), "10 of 10: 200 requests in flight, 16 a replica wanted; 13 would be needed, maxReplicas is 10"),
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 
 from foresail_operator.scaling import decide, growth
 from foresail_operator.scaling.model import Goal, ModelScaler, Plan
-from foresail_operator.scaling.signal import Kind, Sample
+from foresail_operator.scaling.signal import Kind, Refusal, Sample
 from foresail_runtime.contract import LATENCY_BUCKETS_SECONDS, LATENCY_COUNTS
 
 PLAN = Plan((Goal(Kind.CONCURRENCY, 7.0),), decide.Bounds(1, 10), scale_down_delay_seconds=30.0, idle_seconds=60.0)
@@ -296,3 +296,90 @@ def test_a_lower_objective_asks_for_more_in_a_minute_and_not_for_all_there_are()
 def test_replicas_of_which_nothing_is_known_but_that_they_answer_late_are_joined_by_others() -> None:
     scaler = ModelScaler(Plan((Goal(Kind.LATENCY, 50.0),), decide.Bounds(1, 50), 300.0), 0.0)
     assert rises(scaler, 0.0, 1.0)[0] == 8
+
+
+def refuse(clock: Clock, refused: float, seconds: float) -> None:
+    """Let bursts come of which the replicas answer ten a second, holding 0.3 in the mean, and refuse some."""
+    until = clock.now + seconds
+    while clock.now < until:
+        clock.now += 0.5
+        refusals = (Refusal("", refused, 10.0),) if refused else ()
+        seen = Sample(
+            clock.now, 0.3, 0.0, 10.0 + refused, clock.replicas, refused_per_second=refused, refusals=refusals
+        )
+        clock.scaler.take(seen, clock.replicas, clock.now)
+
+
+def test_bursts_of_which_most_is_refused_add_replicas_while_the_mean_is_far_below_the_target() -> None:
+    clock = Clock()
+    refuse(clock, 0.0, 60.0)
+    refuse(clock, 30.0, 1.5)
+    assert clock.rise() is None
+    refuse(clock, 30.0, 0.5)
+    assert clock.served == 14.0, "the HPA is served what two replicas carry"
+    advice = clock.scaler.advise(1, clock.now)
+    assert (advice.replicas, advice.reason) == (
+        2,
+        "2 of 10: 0.3 requests in flight, 7 a replica wanted, and 30 a second refused",
+    )
+    assert clock.rise() == 2
+    refuse(clock, 30.0, 2.5)
+    assert clock.rise() == 4
+    refuse(clock, 0.0, 60.0)
+    assert clock.scaler.advise(4, clock.now).replicas == 3, "two are known to be too few for this"
+    assert clock.scaler.advise(3, clock.now).reason == (
+        "3 of 10: 0.3 requests in flight, 7 a replica wanted; 1 would do, "
+        "but so few have refused requests of a load like this one"
+    )
+    clock.carry(0.3, 40.0)
+    assert clock.scaler.advise(4, clock.now).replicas == 1, "so little comes now that it is another load"
+
+
+def test_a_hot_loop_of_one_client_doubles_what_is_there_and_no_more_until_that_is_ready() -> None:
+    clock = Clock(replicas=2)
+    refuse(clock, 0.0, 60.0)
+    refuse(clock, 100_000.0, 14.0)
+    assert clock.scaler.advise(2, clock.now).replicas == 4
+    assert clock.served == 28.0
+
+
+def test_refusals_are_no_chance_that_a_fall_keeps_from_adding_replicas() -> None:
+    clock = Clock(replicas=2)
+    refuse(clock, 0.0, 60.0)
+    clock.replicas = 1
+    refuse(clock, 0.0, 5.0)
+    refuse(clock, 30.0, 2.0)
+    assert clock.rise() == 2
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_whatever_a_model_scales_on_it_grows_when_it_refuses(kind: Kind) -> None:
+    clock = Clock(Plan((Goal(kind, 1000.0),), decide.Bounds(1, 10)))
+    refuse(clock, 0.0, 60.0)
+    refuse(clock, 30.0, 2.0)
+    assert clock.rise() == 2
+
+
+def test_refused_requests_are_requests_a_second_as_far_as_they_are_believed() -> None:
+    clock = Clock(Plan((Goal(Kind.REQUESTS_PER_SECOND, 5.0),), decide.Bounds(1, 50)), replicas=2)
+    refuse(clock, 0.0, 60.0)
+    assert clock.scaler.advise(2, clock.now).replicas == 2
+    refuse(clock, 5.0, 1.0)
+    refuse(clock, 5.0, 6.0)
+    assert clock.scaler.advise(2, clock.now).replicas == 3
+    refuse(clock, 5000.0, 8.0)
+    assert clock.scaler.advise(2, clock.now).replicas == 4
+
+
+def test_who_waits_before_it_grows_grows_for_refusals_too_once_they_have_lasted() -> None:
+    plan = dataclasses.replace(PLAN, growth=growth.Pace(growth.DEFAULT.policies, wait_seconds=10.0))
+    clock = Clock(plan)
+    refuse(clock, 0.0, 60.0)
+    for _ in range(10):
+        refuse(clock, 30.0, 0.5)  # a burst a second
+        refuse(clock, 0.0, 0.5)
+    assert (clock.rise(), clock.allowed()) == (None, 1)
+    for _ in range(4):
+        refuse(clock, 30.0, 0.5)
+        refuse(clock, 0.0, 0.5)
+    assert clock.allowed() == 2

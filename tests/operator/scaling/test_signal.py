@@ -120,3 +120,32 @@ def test_a_pod_that_has_only_just_become_ready_counts_once_it_was_heard_twice_or
     alone = signal.combine({"young": first_look}, now=10.0, new={"young"})
     assert alone is not None
     assert alone.concurrency == 4.0
+
+
+def test_what_was_refused_between_two_looks_is_told_apart_from_what_was_answered() -> None:
+    before, after = (
+        Load("ready", 0, 0, requests=100, load_seconds=50.0, refused=10),
+        Load("ready", 0, 0, requests=160, load_seconds=50.2, refused=50),
+    )
+    compared = signal.compare(before, after, seconds=0.5, now=7.0)
+    assert (compared.requests_per_second, compared.refused_per_second) == (120.0, 80.0)
+    sample = signal.combine({"full": compared, "other": rate(7.0, 3, 30)}, now=7.0)
+    assert sample is not None
+    assert (sample.requests_per_second, sample.refused_per_second, sample.answered_per_second) == (150.0, 80.0, 70.0)
+    assert sample.refusals == (signal.Refusal("full", 80.0, 40.0),)
+    first = signal.compare(None, after, seconds=0.0, now=7.0)
+    assert first.refused_per_second == 0.0, "of what was before the first look nothing is known"
+
+
+def test_what_is_refused_in_front_of_the_pods_are_requests_too_and_say_that_all_are_full() -> None:
+    sample = signal.combine({"a": rate(9.8, 3, 10), "b": rate(9.9, 5, 20)}, now=10.0, held=2, refused=15.0)
+    assert sample is not None
+    assert (sample.requests_per_second, sample.refused_per_second, sample.answered_per_second) == (45.0, 15.0, 30.0)
+    assert sample.refusals == (signal.Refusal("", 15.0, 30.0),)
+
+
+def test_a_silent_pod_refuses_nobody_that_anyone_knows_of() -> None:
+    gone = signal.PodRate(1.0, 8.0, 4.0, 50.0, refused_per_second=40.0)
+    sample = signal.combine({"a": rate(10, 4, 10), "gone quiet": gone}, now=10.0)
+    assert sample is not None
+    assert (sample.silent, sample.refusals) == (1, ())

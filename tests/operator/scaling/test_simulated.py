@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bench.simulate import traces
-from bench.simulate.__main__ import PODS, compete, load_of
+from bench.simulate.__main__ import FULL, PODS, compete, load_of, refuse
 from bench.simulate.ours import Foresail
 from bench.simulate.world import play
 
@@ -71,3 +71,16 @@ def test_it_beats_the_hpa_on_cpu_and_knatives_algorithm(shape: str) -> None:
     runs = compete(load_of(shape, setting, 301), setting, 301)
     assert runs["foresail"].score < min(runs["cpu"].score, runs["knative"].score)
     assert runs["ideal"].under == 0
+
+
+@pytest.mark.parametrize("seed", range(300, 304))
+def test_bursts_that_are_refused_get_replicas_within_seconds_and_those_go_when_the_bursts_have(seed: int) -> None:
+    seen = refuse(Foresail(FULL), seed)  # refused to the end, more than a hundred times each, while that was no load
+    begin, end = round(120 / traces.STEP_SECONDS), round(420 / traces.STEP_SECONDS)
+    assert set(seen.paid[: begin - 1]) == {1}
+    assert seen.paid[begin + round(5 / traces.STEP_SECONDS)] >= 2
+    assert seen.refused[begin:].sum() > 0
+    assert seen.refused[begin + round(20 / traces.STEP_SECONDS) :].sum() < 0.001 * seen.load[begin:end].sum()
+    assert seen.paid.max() <= 6, "of twenty"
+    assert seen.paid[end + round(60 / traces.STEP_SECONDS) :].max() == 1
+    assert seen.changes <= 6
