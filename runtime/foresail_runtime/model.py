@@ -54,6 +54,8 @@ class Model:
     """Requests that found this version and are not answered yet; counted by the door."""
     preparing: int = 0
     """Pictures for it that are being decoded, or wait for a worker to decode them; counted by who answers them."""
+    answers_large: bool = False
+    """Whether a small request got an answer that is better packed on another thread than on the loop's."""
     drained: asyncio.Event | None = None
     """Set once the last of them is answered; None: it does not leave."""
 

@@ -19,7 +19,7 @@ import orjson
 
 from foresail_runtime import errors, serving
 from foresail_runtime.codec import rest
-from foresail_runtime.web import answers, infer, routes
+from foresail_runtime.web import answers, bodies, infer, routes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 MAX_PATHS: Final = 1024
 HTTP_1_1: Final = (1, 1)
 SMALL: Final = 1024
-"""Requests from this size on may have an answer worth packing; if the client takes that, they go the long way."""
+"""Requests from this size on may have a large answer; if the client takes one packed, they go the long way."""
 
 _TRACE: Final = b"\r\ntraceresponse: %s\r\n"
 _HEAD: Final = b"HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %d\r\nDate: %s\r\nServer: foresail\r\n%s\r\n"
@@ -113,9 +113,10 @@ class Express:
         if not found[0]:
             return None
         try:
-            return self._serving.model(*found)
+            model = self._serving.model(*found)
         except errors.ForesailError:
             return None  # the long way has the words for it
+        return None if model.answers_large and "Accept-Encoding" in message.headers else model
 
     def begin(
         self,
@@ -181,7 +182,10 @@ class Express:
             if not isinstance(outcome, list) or trip.request is None:
                 raise outcome  # noqa: TRY301  # one place makes answers of errors
             data, length = rest.encode(trip.model.respond(trip.request, outcome), trip.form)
-            response = self._response(data, length)
+            if len(data) < bodies.WORTH_PACKING or "Accept-Encoding" not in trip.message.headers:
+                response = self._response(data, length)
+            else:
+                response = self._packed(trip, data, length)
         except errors.ForesailError as failure:
             status, response = self._failure(failure)
             data = b""
@@ -205,10 +209,20 @@ class Express:
             response = self._write_down(trip, status, seconds, response)
         trip.finish(response)
 
-    def _response(self, data: bytes, header_length: int | None) -> bytes:
+    def _packed(self, trip: Trip, data: bytes, header_length: int | None) -> bytes:
+        if len(data) >= bodies.LARGE:
+            trip.model.answers_large = True
+        more = b"Vary: Accept-Encoding\r\n"
+        name = bodies.choose(trip.message.headers["Accept-Encoding"])
+        if name is not None:
+            data = bodies.deflate(data, name)
+            more += b"Content-Encoding: %s\r\n" % name.encode()
+        return self._response(data, header_length, more)
+
+    def _response(self, data: bytes, header_length: int | None, more: bytes = b"") -> bytes:
         if header_length is None:
-            return _HEAD % (b"200 OK", b"application/json", len(data), self._now(), b"") + data
-        more = b"Inference-Header-Content-Length: %d\r\n" % header_length
+            return _HEAD % (b"200 OK", b"application/json", len(data), self._now(), more) + data
+        more += b"Inference-Header-Content-Length: %d\r\n" % header_length
         return _HEAD % (b"200 OK", b"application/octet-stream", len(data), self._now(), more) + data
 
     def _failure(self, failure: errors.ForesailError) -> tuple[int, bytes]:

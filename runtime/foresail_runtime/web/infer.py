@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from aiohttp import web
-
 from foresail_runtime import errors
 from foresail_runtime.codec import rest
-from foresail_runtime.web import answers, bodies
+from foresail_runtime.web import answers, bodies, packing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from aiohttp import web
     from multidict import CIMultiDictProxy
 
     from foresail_runtime.model import Model
@@ -66,11 +65,7 @@ class InferHandler:
         more: dict[str, str] = {}
         if head_size is not None:
             more[answers.HEADER_LENGTH] = str(head_size)
-        accepted = headers.get("Accept-Encoding")
-        if accepted is not None and len(data) >= bodies.WORTH_PACKING:
-            data, name = await bodies.pack(data, accepted)
-            more |= {"Vary": "Accept-Encoding"} | ({} if name is None else {"Content-Encoding": name})
-        return web.Response(body=data, content_type=answers.JSON if head_size is None else answers.BINARY, headers=more)
+        return await packing.response(request, data, answers.JSON if head_size is None else answers.BINARY, more)
 
     async def _elsewhere(self, function: Callable[..., Any], *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._serving.large, function, *arguments)

@@ -6,9 +6,11 @@ import contextlib
 import urllib.parse
 from typing import TYPE_CHECKING, Any, Final
 
+import orjson
+
 import foresail_runtime
 from foresail_runtime import contract, errors
-from foresail_runtime.web import answers
+from foresail_runtime.web import answers, packing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,10 +43,11 @@ class OpenApiHandler:
         self._serving = serving
         self._secured = settings.tokens is not None
 
-    async def __call__(self, _request: web.BaseRequest, _values: Mapping[str, str]) -> web.Response:
+    async def __call__(self, request: web.BaseRequest, _values: Mapping[str, str]) -> web.Response:
         """Answer with the document."""
         loading = self._serving.library is not None and self._serving.keys is not None
-        return answers.json(document(self._serving, secured=self._secured, loading=loading))
+        made = orjson.dumps(document(self._serving, secured=self._secured, loading=loading))
+        return await packing.response(request, made, answers.JSON)
 
 
 def document(serving: Serving, *, secured: bool, loading: bool) -> dict[str, Any]:

@@ -6,12 +6,13 @@ import asyncio
 import functools
 from typing import TYPE_CHECKING, Any, Final
 
+import orjson
 from aiohttp import web
 
 from foresail_runtime import errors, room
 from foresail_runtime.tasks import options
 from foresail_runtime.tensors import InferRequest
-from foresail_runtime.web import answers, bodies, infer, multipart
+from foresail_runtime.web import answers, bodies, infer, multipart, packing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -70,11 +71,11 @@ class PictureHandlers:
         model.metrics.encoded(self._serving.clock() - begun)
         if is_drawn:
             png = await self._work(_draw, prepared.picture, answer["detections"])
-            made = web.Response(body=png, content_type="image/png")
-        else:
-            made = answers.json({"model_name": model.name, "model_version": model.version, **answer})
-        self._serving.metrics.sent_bytes += made.content_length or 0
-        return made
+            self._serving.metrics.sent_bytes += len(png)
+            return web.Response(body=png, content_type="image/png")
+        data = orjson.dumps({"model_name": model.name, "model_version": model.version, **answer})
+        self._serving.metrics.sent_bytes += len(data)
+        return await packing.response(request, data, answers.JSON)
 
     async def _form(self, request: web.BaseRequest) -> multipart.Form:
         settings = self._settings

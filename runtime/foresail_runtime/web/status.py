@@ -12,7 +12,7 @@ from aiohttp import web
 import foresail_runtime
 from foresail_runtime.codec import extensions
 from foresail_runtime.health import REASONS, State
-from foresail_runtime.web import answers
+from foresail_runtime.web import answers, packing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,10 +80,10 @@ class StatusHandlers:
         """Answer with a model's metadata."""
         return answers.json(describe(self._serving.model_info(values["name"], values.get("version", ""))))
 
-    async def metrics(self, _request: web.BaseRequest, _values: Mapping[str, str]) -> web.Response:
+    async def metrics(self, request: web.BaseRequest, _values: Mapping[str, str]) -> web.Response:
         """Answer with Prometheus' text."""
         made = self._exposition
-        return web.Response(body=made.render(), headers={"Content-Type": made.content_type})
+        return await packing.response(request, made.render(), made.content_type)
 
     @functools.cached_property
     def _exposition(self) -> Exposition:

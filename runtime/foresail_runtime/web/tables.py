@@ -10,7 +10,7 @@ import orjson
 from foresail_runtime import errors
 from foresail_runtime.codec import check, parsing
 from foresail_runtime.tensors import InferRequest
-from foresail_runtime.web import answers, bodies, infer
+from foresail_runtime.web import answers, bodies, infer, packing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,12 +57,12 @@ class TableHandler:
         wanted = InferRequest(inputs)
         response = await model.infer(wanted, max(len(body), wanted.nbytes))
         begun = clock()
-        answer = answers.json(
+        data = orjson.dumps(
             {"model_name": model.name, "model_version": model.version, **model.table.answer(response.outputs)}
         )
         model.metrics.encoded(clock() - begun)
-        self._serving.metrics.sent_bytes += answer.content_length or 0
-        return answer
+        self._serving.metrics.sent_bytes += len(data)
+        return await packing.response(request, data, answers.JSON)
 
 
 def _read(signature: Signature, table: Table, body: bytes) -> tuple[Tensor, ...]:

@@ -11,6 +11,7 @@ import time
 import zlib
 from typing import TYPE_CHECKING, Any
 
+import onnx
 import orjson
 import pytest
 
@@ -18,6 +19,7 @@ import foresail_runtime
 from foresail_runtime import contract
 from foresail_runtime.codec import rest
 from foresail_runtime.web import bodies
+from tests.runtime.conftest import save_model
 
 if TYPE_CHECKING:
     import pathlib
@@ -311,6 +313,59 @@ async def test_a_large_answer_is_packed_if_the_client_takes_it(server: Server, a
         size = int(response.headers["Inference-Header-Content-Length"])  # of the unpacked body
         assert len(body) - size == 50 * 8 * 4
         assert orjson.loads(body[:size])["outputs"][0]["shape"] == [50, 8]
+
+
+@pytest.fixture
+async def wide(serve: Start, tmp_path: pathlib.Path) -> Server:
+    """A server of a model that answers one number with as many as it says."""
+    kind = onnx.TensorProto.INT64
+    nodes = [
+        onnx.helper.make_node("Range", ["zero", "x", "one"], ["y"]),
+        onnx.helper.make_node("Constant", [], ["zero"], value_int=0),
+        onnx.helper.make_node("Constant", [], ["one"], value_int=1),
+    ]
+    path = save_model(tmp_path / "wide.onnx", nodes[::-1], {"x": (kind, [])}, {"y": (kind, ["N"])})
+    made: Server = await serve(path)
+    return made
+
+
+@pytest.mark.parametrize("accepted", ["gzip", "deflate", None])
+@pytest.mark.parametrize("binary", [False, True])
+async def test_a_small_request_has_its_large_answer_packed_too(
+    wide: Server, accepted: str | None, binary: bool
+) -> None:
+    path = f"{wide.address}/v2/models/m/infer"
+    headers = {} if accepted is None else {"Accept-Encoding": accepted}
+    for count in (100_000, 500, 40, 500):  # what is large once has the model's later requests go the long way
+        given = {"name": "x", "shape": [], "datatype": "INT64", "data": [count]}
+        body = {"inputs": [given], "parameters": {"binary_data_output": binary}}
+        async with wide.client.post(path, json=body, headers=headers) as response:
+            data = await response.read()
+        is_packed = accepted is not None and count > 40
+        assert response.headers.get("Content-Encoding") == (accepted if is_packed else None)
+        if is_packed:
+            assert response.headers["Vary"] == "Accept-Encoding"
+            data = zlib.decompress(data, 47)
+        if binary:
+            size = int(response.headers["Inference-Header-Content-Length"])
+            assert data[size:] == b"".join(number.to_bytes(8, "little") for number in range(count))
+        else:
+            assert orjson.loads(data)["outputs"][0]["data"] == list(range(count))
+
+
+@pytest.mark.parametrize("path", ["/openapi.json", "/metrics"])
+async def test_documents_are_packed_if_the_client_takes_it(server: Server, path: str) -> None:
+    async with server.client.get(server.address + path) as response:
+        plain, kind = await response.read(), response.headers["Content-Type"]
+        assert response.headers["Vary"] == "Accept-Encoding"
+    async with server.client.get(server.address + path, headers={"Accept-Encoding": "gzip"}) as response:
+        packed = await response.read()
+    assert (response.headers["Content-Encoding"], response.headers["Vary"]) == ("gzip", "Accept-Encoding")
+    assert response.headers["Content-Type"] == kind
+    assert zlib.decompress(packed, 47)[:500] == plain[:500]
+    assert len(packed) < len(plain) / 2
+    async with server.client.head(server.address + path, headers={"Accept-Encoding": "gzip"}) as response:
+        assert (response.status, response.headers["Content-Encoding"]) == (200, "gzip")
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import onnx
+import orjson
 import pytest
 
 if TYPE_CHECKING:
@@ -35,6 +37,17 @@ async def test_rows_are_scored_as_their_tensor_is(serve: Callable[..., Any], fra
     assert [row["label"] for row in answer["rows"]] == label
     flat = [number for row in answer["rows"] for number in row["probabilities"]]
     assert flat == pytest.approx(probabilities, abs=1e-6)
+
+
+async def test_many_rows_are_answered_packed_if_the_client_takes_it(
+    serve: Callable[..., Any], fraud: pathlib.Path
+) -> None:
+    server = await serve(fraud)
+    path, rows = f"{server.address}/v2/models/m/predict", {"rows": [[1] * 9] * 100}
+    async with server.client.post(path, json=rows, headers={"Accept-Encoding": "gzip"}) as response:
+        packed = await response.read()
+    assert (response.headers["Content-Encoding"], response.headers["Vary"]) == ("gzip", "Accept-Encoding")
+    assert len(orjson.loads(zlib.decompress(packed, 47))["rows"]) == 100
 
 
 async def test_a_row_that_does_not_fit_is_refused_by_its_number(serve: Callable[..., Any], fraud: pathlib.Path) -> None:
