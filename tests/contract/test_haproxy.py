@@ -123,6 +123,13 @@ async def queued(client: aiohttp.ClientSession, stage: Stage) -> int:
     return loads.decode(body).queued
 
 
+async def counters(client: aiohttp.ClientSession, stage: Stage) -> tuple[int, int]:
+    """Return what the proxy says of requests and of those that it refused."""
+    async with client.get(stage.load_url()) as answer:
+        load = loads.decode(await answer.read())
+    return load.requests, load.refused
+
+
 async def test_without_a_replica_requests_take_the_way_past_the_proxy(tmp_path: pathlib.Path) -> None:
     async with haproxies.stage(model(), tmp_path, "127.0.0.9") as stage, session() as client:
         stage.replicas["127.0.0.9"].answering.set()
@@ -201,13 +208,17 @@ async def test_what_is_over_the_replicas_share_waits_at_the_proxy_and_is_counted
 
         await until(three_wait, "three requests wait")
         assert replica.holding == haproxy.share(small) == 2
-        async with client.post(stage.infer_url, json=BODY) as refused:
-            assert (refused.status, refused.headers["Retry-After"]) == (429, "1")
-            assert "too many requests" in (await refused.json())["error"]
+        assert await counters(client, stage) == (0, 0)
+        for _ in range(2):
+            async with client.post(stage.infer_url, json=BODY) as refused:
+                assert (refused.status, refused.headers["Retry-After"]) == (429, "1")
+                assert "too many requests" in (await refused.json())["error"]
+        assert await counters(client, stage) == (2, 2)
         replica.answering.set()
         assert haproxies.shares(await asyncio.gather(*asking)) == {replica.address: 5}
         assert replica.most == 2
         assert await queued(client, stage) == 0
+        assert await counters(client, stage) == (2, 2), "they are no load, and never fall"
 
 
 async def test_a_replica_that_begins_to_end_gets_no_more_and_loses_nothing(tmp_path: pathlib.Path) -> None:

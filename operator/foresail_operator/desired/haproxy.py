@@ -25,6 +25,8 @@ STATUS_PORT: Final = 8082
 READY_PATH: Final = "/readyz"
 """Answers 200 while there is somewhere to send a request."""
 LIVE_PATH: Final = "/livez"
+PROXIES: Final = 2
+"""So that a node's end takes one of them only; each has all of the model's replicas."""
 FEWEST_SLOTS: Final = 16
 SHARE: Final = 16
 """Requests that a replica is given at once where no size of its batches is written: it finds work for its cores and
@@ -63,6 +65,8 @@ _HTTP: Final = _Side(contract.HTTP_PORT_NAME, contract.HTTP_PORT, service.HTTP_S
 _GRPC: Final = _Side(contract.GRPC_PORT_NAME, contract.GRPC_PORT, contract.GRPC_PORT, "h2", "never")
 
 
+_REFUSED: Final = "refused"
+"""A table of one entry, whose counter counts the requests that were refused here: HAProxy's own are none to ask for."""
 _BIND: Final = "bind :%d"
 _BIND_BOTH: Final = "bind [::]:%d v4v6"
 
@@ -85,9 +89,14 @@ def build(model: ModelDeployment, cluster_domain: str, *, hold_seconds: int = 0,
 
 
 def share(model: ModelDeployment) -> int:
-    """Return how many requests a replica is given at once: those of one batch that runs and one that fills."""
+    """Return how many requests a replica is given at once by each proxy: of a batch that runs and one that fills.
+
+    Never more than it takes from all proxies together, which is one that runs and those that may wait: what is over
+    that it would refuse, while here there is room and the next replica may be free.
+    """
     size = model.spec.serving.batching.max_size
-    return SHARE if size is None else 2 * size
+    taken = (1 + model.spec.serving.max_queue_size) // PROXIES
+    return max(1, min(SHARE if size is None else 2 * size, taken))
 
 
 def slots(model: ModelDeployment) -> int:
@@ -179,7 +188,10 @@ backend {side.name}
     option httpchk
     http-check connect port {contract.HTTP_PORT} proto h1
     http-check send meth GET uri {path} ver HTTP/1.1 hdr Host {names.service(name)}
-    http-request return {refusal} if {{ queue({side.name}) ge {model.spec.serving.max_queue_size} }}
+    acl full queue({side.name}) ge {model.spec.serving.max_queue_size}
+    http-request track-sc0 int(1) table {_REFUSED} if full
+    http-request sc-inc-gpc0(0) if full
+    http-request return {refusal} if full
 {_patience(model, side, hold_seconds)}\
     default-server proto {side.protocol} resolvers cluster resolve-prefer ipv4 init-addr none
     default-server inter 1s fastinter 500ms downinter 500ms fall 2 rise 1
@@ -201,8 +213,13 @@ def _patience(model: ModelDeployment, side: _Side, hold_seconds: int) -> str:
 
 def _status(bind: str) -> str:
     """Answer probes, Prometheus, and the operator's question what is carried, in a replica's words."""
-    load = '{"state":"ready","in_flight":0,"queued":%[queue(http),add(txn.grpc)],"requests":0,"load_seconds":0}'
+    refused = f"%[int(1),table_gpc0({_REFUSED})]"
+    waiting = '"in_flight":0,"queued":%[queue(http),add(txn.grpc)],"load_seconds":0'
+    load = f'{{"state":"ready",{waiting},"requests":{refused},"refused":{refused}}}'
     return f"""\
+backend {_REFUSED}
+    stick-table type integer size 1 store gpc0
+
 frontend status
     {bind % STATUS_PORT}
     option dontlog-normal

@@ -17,8 +17,6 @@ from foresail_runtime import contract
 if TYPE_CHECKING:
     from foresail_operator.api.v1alpha1 import ModelDeployment
 
-REPLICAS: Final = 2
-"""So that a node's end takes one of them only."""
 CONTAINER: Final = "haproxy"
 CONFIGURATION_VOLUME: Final = "configuration"
 _FOLDER: Final = "/etc/foresail/haproxy"
@@ -66,7 +64,7 @@ def _configuration(model: ModelDeployment, setup: Setup) -> Manifest:
 
 def _deployment(model: ModelDeployment, setup: Setup, configuration: str) -> Manifest:
     spec: Manifest = {
-        "replicas": REPLICAS,
+        "replicas": haproxy.PROXIES,
         "selector": {"matchLabels": meta.proxy_selector(model.metadata.name)},
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
         "revisionHistoryLimit": 2,

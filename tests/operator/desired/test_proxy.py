@@ -112,6 +112,13 @@ def test_a_replicas_share_is_two_batches(make_model: MakeModel) -> None:
     assert haproxy.share(make_model()) == haproxy.SHARE
 
 
+@pytest.mark.parametrize(("queue", "share"), [(1, 1), (4, 2), (15, 8), (31, 16), (1000, 16)])
+def test_both_proxies_together_give_a_replica_no_more_than_it_takes(
+    make_model: MakeModel, queue: int, share: int
+) -> None:
+    assert haproxy.share(make_model(serving={"maxQueueSize": queue})) == share
+
+
 def test_health_is_asked_by_the_models_name_unless_that_takes_a_token(make_model: MakeModel) -> None:
     open_, guarded = make_model(), make_model(serving={"auth": {"secretName": "tokens"}})
     assert "uri /v2/models/fraud/ready " in haproxy.build(open_, "cluster.local")
