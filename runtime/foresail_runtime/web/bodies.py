@@ -59,7 +59,9 @@ async def read(request: web.BaseRequest, limit: int, timeout_seconds: float) -> 
         async with asyncio.timeout(timeout_seconds):
             return await _collect(request, limit)
     except web.RequestPayloadError as error:
-        raise errors.BrokenBody("the body is not as its Transfer-Encoding says, or ends early") from error
+        raise errors.BrokenBody(
+            "the body is not as its Content-Length or Transfer-Encoding says, or ends early"
+        ) from error
     except TimeoutError as error:
         raise errors.RequestTimeout(f"the body did not arrive within {timeout_seconds:g} s") from error
 

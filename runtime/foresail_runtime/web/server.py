@@ -48,6 +48,7 @@ class Connection(web.RequestHandler):
     """
 
     __slots__ = (
+        "_body",
         "_ends",
         "_express",
         "_listener",
@@ -66,6 +67,8 @@ class Connection(web.RequestHandler):
         self._trip: express.Trip | None = None
         self._taken = False
         """aiohttp's loop took a request from its queue and has not begun to answer it."""
+        self._body: Any = None
+        """That of the last request that it took; None: it took none yet."""
         self._opened = self._loop.time()
         self._ends = self._opened + listener.lifetime_seconds()
         self._wire: asyncio.Transport | None = None
@@ -101,9 +104,10 @@ class Connection(web.RequestHandler):
         if self._trip is None and self._messages and not self._takes_short_way() and waiter is not None:
             _wake(waiter)
 
-    def take(self) -> None:
+    def take(self, body: Any) -> None:
         """Note that aiohttp's loop has a request in hand."""
         self._taken = True
+        self._body = body
 
     def begin_answer(self) -> None:
         """Note that the request in hand is being answered."""
@@ -113,8 +117,16 @@ class Connection(web.RequestHandler):
         """Keep the connection open for an answer that is about to be sent."""
         if self.is_idle() or self.transport is None or self.transport.get_extra_info("sslcontext"):
             return False
+        self._cut_short()
         self._loop.call_later(HALF_CLOSED_SECONDS, self.transport.close)
         return True
+
+    def _cut_short(self) -> None:
+        """Tell whoever reads the last body that its rest will not come; aiohttp would wait for it."""
+        payload = self._messages[-1][1] if self._messages else self._body
+        if payload is not None and not payload.is_eof():
+            payload.set_exception(web.RequestPayloadError("the client sends no more"))
+            self._lingering_time = 0.0  # nothing is left to be read behind the answer
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Take what the client waited for off the queue."""
@@ -257,7 +269,7 @@ class _Listener(web.Server):
         return Connection(self, loop=self._loop, **self._options)
 
     def _request(self, message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
-        protocol.take()
+        protocol.take(payload)
         return web.BaseRequest(message, payload, protocol, writer, task, self._loop)
 
 

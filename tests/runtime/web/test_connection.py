@@ -266,7 +266,7 @@ async def test_a_client_that_hangs_up_in_its_body_is_no_failure_of_ours(
     await wire.close()
     await until(lambda: server.app.serving.in_flight == 0)
     (model,) = server.app.serving.models()
-    assert dict(model.metrics.outcomes) == {("infer", 499): 1}
+    assert dict(model.metrics.outcomes) == {("infer", 400): 1}  # it may have closed its sending half only
     ours = [record for record in caplog.records if record.name.startswith(("foresail", "aiohttp", "asyncio"))]
     assert ours == []  # an exporter of another test's traces may still be trying
 

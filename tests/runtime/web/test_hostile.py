@@ -344,3 +344,25 @@ async def test_a_client_that_sends_no_more_still_gets_its_answers(server: Server
     """As `nc -N` and `socat` do it: half of the connection is closed, the answers are wanted all the same."""
     answers = await said_and_closed(server.port, data)
     assert answers.count(b"HTTP/1.1 ") == data.count(b"HTTP/1.1\r\n")
+
+
+IN_CHUNKS = b"POST /v2/models/m/infer HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+CUT = {
+    "of a length": post(JSON)[:-10],
+    "in a chunk": IN_CHUNKS + b"64\r\nabc",
+    "between chunks": IN_CHUNKS + b"3\r\nabc\r\n",
+    "behind others": post(JSON) + get("/v2") + post(JSON)[:-10],
+    "that is not read": post(JSON)[:-10].replace(b"/infer", b"/nothing"),
+}
+
+
+@pytest.mark.parametrize("data", CUT.values(), ids=CUT.keys())
+async def test_a_body_that_is_cut_short_is_answered_where_the_client_still_listens(
+    server: Server, caplog: pytest.LogCaptureFixture, data: bytes
+) -> None:
+    answers = await said_and_closed(server.port, data)
+    assert answers.count(b"HTTP/1.1 ") == data.count(b"HTTP/1.1\r\n")
+    body = answers.rpartition(b"\r\n\r\n")[2]
+    words = "there is nothing at" if b"/nothing" in data else "the body is not as its"
+    assert words in orjson.loads(body)["error"]
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
