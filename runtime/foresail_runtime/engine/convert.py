@@ -49,6 +49,8 @@ def run(
     inputs: Mapping[str, npt.NDArray[Any]],
     outputs: Sequence[str],
     classes: dict[str, list[Any]],
+    *,
+    how: ort.RunOptions | None = None,
 ) -> list[npt.NDArray[Any]]:
     """Run the model once, its BYTES as text or its BF16 as OrtValues; `classes` learns what columns of scores are.
 
@@ -64,12 +66,12 @@ def run(
             )
             for spec in signature.inputs
         }
-        return [_from_value(value) for value in session.run_with_ort_values(list(outputs), feed)]
+        return [_from_value(value) for value in session.run_with_ort_values(list(outputs), feed, how)]
     texts = {
         spec.name: _to_text(spec.name, inputs[spec.name]) if spec.datatype is tensors.BYTES else inputs[spec.name]
         for spec in signature.inputs
     }
-    given = session.run(list(outputs), texts)
+    given = session.run(list(outputs), texts, how)
     return [_to_array(name, value, classes) for name, value in zip(outputs, given, strict=True)]
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
 from typing import TYPE_CHECKING, Any, Final
@@ -16,7 +17,7 @@ from foresail_runtime import errors
 from foresail_runtime.engine import convert, devices, division, memory, providers, recurrent, signature
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -26,6 +27,8 @@ RUN_ERRORS: Final[tuple[type[Exception], ...]] = tuple(
 )
 """Every exception class of ONNX Runtime; they have no base class of their own."""
 LOAD_ERRORS: Final[tuple[type[Exception], ...]] = (*RUN_ERRORS, RuntimeError, ValueError)
+SILENT: Final = 4
+"""ONNX Runtime's severity above errors."""
 DATA_ERRORS: Final = (ort_errors.InvalidArgument, ort_errors.RuntimeException, ort_errors.Fail)
 """What a node raises that can't work on the values or sizes it was given: the request's fault, once warmed up."""
 _DEVICE: Final = re.compile(r"\b(CUDA|CUDNN|CUBLAS|CURAND|CUFFT|TensorRT)\w* (failure|error)\b", re.IGNORECASE)
@@ -76,6 +79,7 @@ class Engine:
         """What the device said when it failed; a process can't use it again after that."""
         self.classes: Final[dict[str, list[Any]]] = {}
         """Of outputs that are maps in the model: what their columns stand for; known from the first run on."""
+        self._how: ort.RunOptions | None = None
         self._plain: Final = not convert.is_needed(session, self.signature)
 
     def run(self, inputs: Mapping[str, npt.NDArray[Any]], outputs: Sequence[str]) -> list[npt.NDArray[Any]]:
@@ -91,11 +95,40 @@ class Engine:
         if self._open_divisors:
             division.check(inputs)
         try:
-            if self._plain:
-                return self._run(outputs, inputs, None)
-            return convert.run(self._session, self.signature, inputs, outputs, self.classes)
+            return self._call(inputs, outputs, self._how)
         except RUN_ERRORS as error:
+            if _ASKED.search(str(error)):
+                self._forget(inputs, outputs)
             raise self._explain(error) from error
+
+    def _call(
+        self, inputs: Mapping[str, npt.NDArray[Any]], outputs: Sequence[str], how: ort.RunOptions | None
+    ) -> list[npt.NDArray[Any]]:
+        if self._plain:
+            return self._run(outputs, inputs, how)
+        return convert.run(self._session, self.signature, inputs, outputs, self.classes, how=how)
+
+    def _forget(self, inputs: Mapping[str, npt.NDArray[Any]], outputs: Sequence[str]) -> None:
+        """Have ONNX Runtime forget how much it was asked for in vain, by the same run with its memory shrunk after it.
+
+        It would take as much as it can get for the next small tensor, and a 32nd of that for a list of it: all the
+        memory there is, where the kernel gives what it has not (`vm.overcommit_memory` 1, as kubelets set it).
+        """
+        how = ort.RunOptions()
+        how.log_severity_level = SILENT
+        how.add_run_config_entry("memory.enable_memory_arena_shrinkage", _arenas(self.providers))
+        with contextlib.suppress(*RUN_ERRORS):
+            self._call(inputs, outputs, how)
+
+    @contextlib.contextmanager
+    def quietly(self) -> Iterator[None]:
+        """Have ONNX Runtime write nothing on stderr of runs within the block that fail; for one thread at a time."""
+        self._how = ort.RunOptions()
+        self._how.log_severity_level = SILENT
+        try:
+            yield
+        finally:
+            self._how = None
 
     def _explain(self, error: Exception) -> errors.ForesailError:
         words = str(error)
@@ -152,6 +185,12 @@ def _plainest(session: ort.InferenceSession, *, allow_fallback: bool) -> Callabl
         if direct is not None:
             return direct.run  # type: ignore[no-any-return]
     return session.run  # type: ignore[no-any-return]
+
+
+def _arenas(chosen: Sequence[str]) -> str:
+    """Return the memories that ONNX Runtime keeps for these providers, as it calls them."""
+    on_gpu = any(name.startswith(("CUDA", "Tensorrt")) for name in chosen)
+    return "cpu:0;gpu:0" if on_gpu else "cpu:0"
 
 
 def _first_line(error: Exception) -> str:

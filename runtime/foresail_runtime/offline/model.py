@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 RUN_BYTES: Final = 8 * 2**20
 """A run takes as many rows as have inputs of this size."""
 MAX_RUN_ROWS: Final = 1024
-SILENT: Final = 4
-"""ONNX Runtime's severity above errors: what a row did wrong is in the side file."""
 _UNKNOWN_BYTES: Final = 8
 """What an element of no fixed size counts for."""
 
@@ -106,7 +104,7 @@ def open_model(description: ModelDescription, folder: Path, threads: int | None)
         threads or cores.available(),
         description.execution_providers,
         bool(os.environ.get("FORESAIL_ALLOW_FALLBACK")),
-        log_severity=SILENT,
+        log_severity=session.SILENT,  # what a row did wrong is in the side file
         operators=operators,
         open_divisors=divisors.are_open(path, operators),
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
+import resource
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -116,14 +118,21 @@ def test_a_device_that_fails_is_no_fault_of_the_request(mlp: pathlib.Path, words
     assert bool(engine.broken) is broken
 
 
+def resident() -> int:
+    """Return the bytes of memory that this process holds."""
+    return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
 def test_sizes_that_no_memory_has_room_for_are_the_requests_fault(tmp_path: pathlib.Path) -> None:
     node = onnx.helper.make_node("ConstantOfShape", ["x"], ["y"])
     kinds = {"x": (onnx.TensorProto.INT64, [1])}, {"y": (onnx.TensorProto.FLOAT, ["N"])}
     engine = session.open_engine(save_model(tmp_path / "m.onnx", [node], *kinds), OPTIONS)
     with pytest.raises(errors.InvalidRequest, match="asks for 4503599627370496 bytes at once to run on this request"):
         engine.run({"x": np.array([2**50])}, ["y"])
-    (answer,) = engine.run({"x": np.array([3])}, ["y"])
-    assert answer.tolist() == [0, 0, 0]
+    before = resident()
+    (answer,) = engine.run({"x": np.array([3 * 2**20])}, ["y"])
+    assert answer.shape == (3 * 2**20,)
+    assert resident() - before < 64 * 2**20, "what could not be had is not asked for again"
 
 
 @pytest.mark.parametrize(("providers", "size"), [("CPUExecutionProvider", 2**20), ("CUDAExecutionProvider", 2**39)])
@@ -137,6 +146,18 @@ def test_memory_that_is_used_up_is_no_fault_of_the_request(mlp: pathlib.Path, pr
     engine._run = fail
     with pytest.raises(errors.ModelFailed, match="the model failed: "):
         engine.run({}, ["output"])
+
+
+def test_runs_that_are_only_tried_are_not_told_of_on_stderr(
+    tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    node = onnx.helper.make_node("Reshape", ["x", "x"], ["y"])
+    kinds = {"x": (onnx.TensorProto.INT64, [1])}, {"y": (onnx.TensorProto.INT64, ["N"])}
+    engine = session.open_engine(save_model(tmp_path / "m.onnx", [node], *kinds), OPTIONS)
+    for how, expected in ((engine.quietly(), False), (contextlib.nullcontext(), True)):
+        with how, pytest.raises(errors.InvalidRequest):
+            engine.run({"x": np.array([7])}, ["y"])
+        assert ("Reshape" in capfd.readouterr().err) is expected
 
 
 def test_a_session_has_as_many_threads_as_it_is_told(mlp: pathlib.Path) -> None:
