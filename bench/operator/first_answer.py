@@ -122,7 +122,7 @@ class Watcher:
         }
         async with asyncio.TaskGroup() as group:
             for kind, what in see.items():
-                group.create_task(self.client.watch(kind, NAMESPACE, self._of_model(what), whole=True))
+                group.create_task(self.client.watch(kind, self._of_model(what), whole=True))
 
     def _of_model(self, what: Callable[[dict[str, Any]], None]) -> Callable[[str, dict[str, Any], float], None]:
         def see(event: str, raw: dict[str, Any], _: float) -> None:
