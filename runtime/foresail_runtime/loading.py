@@ -202,7 +202,8 @@ def _warm(path: Path, engine: Engine, description: ModelDescription, settings: S
 
     def warm_up(runner: Warmable, together: int) -> Profile:
         sample = _sample(description, runner.signature, path)
-        return warmup.warm(runner, time.perf_counter, sample, together=together)
+        with engine.quietly():  # it tries what the model may refuse
+            return warmup.warm(runner, time.perf_counter, sample, together=together)
 
     runner, profile = fixed.warm(engine, warm_up)
     slow = profile.run_seconds is None or profile.run_seconds > batcher.INLINE_SECONDS

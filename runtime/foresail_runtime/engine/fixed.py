@@ -44,6 +44,7 @@ class Padded:
         self.rows: Final = size
         """Rows of one run."""
         self.output_names: Final = engine.output_names
+        self.providers: Final = engine.providers
         self.signature: Final = engine.signature.of_rows()
 
     def run(self, inputs: Mapping[str, npt.NDArray[Any]], outputs: Sequence[str]) -> list[npt.NDArray[Any]]:

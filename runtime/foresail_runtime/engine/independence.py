@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 
 FAR: Final = 100.0
 """The deviation from 0 of the numbers of a far row."""
+LARGER: Final = (2, 10)
+"""Whole numbers of one input are from the first to below the second."""
+LARGEST: Final = (10, 100)
+"""Whole numbers of all inputs are."""
+MOST_SINGLE: Final = 4
+"""Of more inputs none is looked at by itself: columns of a table, which share their runs."""
 _PICTURE_DIMENSIONS: Final = 4
 
 
@@ -28,8 +34,8 @@ def far(signature: Signature, row: Feed) -> list[Feed]:
     """Return two rows like this, far from it and from each other; none of a model of pictures, or without floats.
 
     A model that looks at all its rows may do so only for what is large, or negative: it tells outliers, or divides by
-    the largest if that is over 1. Pictures are neither, and take long. Whole numbers and text stay as they are: what
-    lies far from a key is none, and on a GPU nobody checks an index.
+    the largest if that is over 1. Pictures are neither, and take long. Text stays as it is, and so do whole numbers, of
+    which `larger` has some.
     """
     floats = [spec for spec in signature.inputs if _is_float(spec.datatype)]
     if _are_pictures(signature) or not floats:
@@ -38,6 +44,31 @@ def far(signature: Signature, row: Feed) -> list[Feed]:
     numbers = {spec: random.standard_normal(row[spec.name].shape) * FAR for spec in floats}
     return [
         {**row, **{spec.name: _of(spec.datatype, array * sign) for spec, array in numbers.items()}} for sign in (1, -1)
+    ]
+
+
+def larger(signature: Signature, row: Feed) -> list[Feed]:
+    """Return rows like this with larger whole numbers; none of a model of pictures, or without whole numbers.
+
+    A model may look at all its rows for the largest of them only: the longest text, say. Those of one input each, since
+    what lies beyond the least table is refused and tells nothing; and all of them, larger still. Nobody may be shown
+    them who does not check an index, as GPUs do not.
+    """
+    whole = [spec for spec in signature.inputs if spec.datatype.dtype.kind in "iu" and not _is_float(spec.datatype)]
+    if _are_pictures(signature) or not whole:
+        return []
+    random = np.random.default_rng(3)
+    single = [[spec] for spec in whole] if len(whole) <= MOST_SINGLE else []
+    shown = [*((specs, LARGER) for specs in single), (whole, LARGEST)]
+    return [
+        {
+            **row,
+            **{
+                spec.name: random.integers(low, high, row[spec.name].shape).astype(spec.datatype.dtype)
+                for spec in specs
+            },
+        }
+        for specs, (low, high) in shown
     ]
 
 

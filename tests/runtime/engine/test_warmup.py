@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from foresail_runtime import errors, tensors
-from foresail_runtime.engine import session, warmup
+from foresail_runtime.engine import independence, session, warmup
 from foresail_runtime.tensors import Signature, TensorSpec
 
 if TYPE_CHECKING:
@@ -90,6 +90,57 @@ MIXING: dict[str, Callable[[Any], Any]] = {
     "rows in order": lambda x: np.sort(x, axis=0),
     "rows in order, the largest first": lambda x: -np.sort(-x, axis=0),
 }
+
+
+WHOLE = Signature((TensorSpec("x", tensors.DATATYPES["INT64"], (-1, 2)),), ROWS.outputs)
+MIXING_BY_WHOLE_NUMBERS: dict[str, Callable[[Any], Any]] = {
+    "a scale over all rows, 1 at least": lambda x: x / max(x.max(), 1),
+    "the same, 9 at least": lambda x: x / max(x.max(), 9),
+    "as long as the longest": lambda x: np.zeros((len(x), max(x.max(), 1)), np.float32),
+}
+
+
+@pytest.mark.parametrize("run", MIXING_BY_WHOLE_NUMBERS.values(), ids=MIXING_BY_WHOLE_NUMBERS.keys())
+def test_a_model_whose_rows_change_each_other_by_larger_whole_numbers_is_never_batched(
+    run: Callable[[Any], Any],
+) -> None:
+    assert not warm(run, lambda _: 0.001, WHOLE).batchable
+
+
+def test_whole_numbers_beyond_a_table_tell_nothing() -> None:
+    def looked_up(x: Any) -> Any:
+        if x.max() > 1:
+            raise errors.InvalidRequest("index out of range")
+        return x * 2
+
+    assert warm(looked_up, lambda _: 0.001, WHOLE).batchable
+
+
+def test_no_device_that_checks_no_index_is_shown_large_ones() -> None:
+    largest: list[int] = []
+
+    def look(x: Any) -> Any:
+        largest.append(x.max())
+        return x
+
+    fake: Any = Fake(WHOLE, look, lambda _: 0.001)
+    fake.providers = ("CUDAExecutionProvider", "CPUExecutionProvider")
+    assert warmup.warm(fake, fake.clock).batchable
+    assert max(largest) == 1
+
+
+PAIR = Signature(
+    tuple(TensorSpec(name, tensors.DATATYPES["INT64"], (-1, 3)) for name in ("ids", "kinds")), ROWS.outputs
+)
+
+
+def test_each_input_of_few_has_larger_whole_numbers_by_itself() -> None:
+    row = warmup.example(PAIR, 1, seed=0)
+    ids, kinds, every = independence.larger(PAIR, row)
+    assert (ids["ids"].min() > 1, kinds["kinds"].min() > 1, every["ids"].min() > 9) == (True, True, True)
+    np.testing.assert_array_equal(ids["kinds"], row["kinds"])
+    columns = Signature(tuple(TensorSpec(str(n), tensors.DATATYPES["INT8"], (-1,)) for n in range(9)), ROWS.outputs)
+    assert len(independence.larger(columns, warmup.example(columns, 1, seed=0))) == 1
 
 
 @pytest.mark.parametrize("run", MIXING.values(), ids=MIXING.keys())
