@@ -53,6 +53,7 @@ from foresail_runtime import (
     watchdog,
 )
 from foresail_runtime.drift import export as drift
+from foresail_runtime.engine import cores
 from foresail_runtime.web import dispatch, server
 
 if TYPE_CHECKING:
@@ -107,7 +108,12 @@ class App:
         self._workers = concurrent.futures.ThreadPoolExecutor(4, "worker")
         self._large = concurrent.futures.ThreadPoolExecutor(1, "large")
         self.serving: Final = serving.Serving(
-            self.health, self.metrics, self._workers, large=self._large, overload_status=settings.overload_status
+            self.health,
+            self.metrics,
+            self._workers,
+            large=self._large,
+            overload_status=settings.overload_status,
+            cores=cores.limited(),
         )
         self.identity: Final = None if settings.tls_cert is None else _identity(settings)
         self.guard: Final = auth.Guard(settings.tokens, certificates=settings.tls_ca is not None)

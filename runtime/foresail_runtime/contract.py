@@ -175,7 +175,7 @@ class Load:
     batch_size: int | None = None
     """Rows of the batch with the best throughput seen; None until measured."""
     batch_seconds: float | None = None
-    """How long a run of `batch_size` rows takes; None until measured."""
+    """How long a run of `batch_size` rows takes where no limit holds it up; None until measured."""
     latency: tuple[int, ...] = ()
     """Counters: requests by latency, one a bucket of LATENCY_BUCKETS_SECONDS and one for what took longer."""
     age_seconds: float | None = None
@@ -185,6 +185,8 @@ class Load:
     refused: int = 0
     """Counter: those of `requests` for which there was no room, in the queue or in memory, so that nothing of them was
     begun; `latency` is without them. A runtime that does not say it counts none."""
+    cores: float | None = None
+    """CPU cores that the container may use, parts of one too; None: as many as there are, or the runs are a GPU's."""
 
     def encode(self) -> str:
         """Return one line of JSON; what is None or empty is left out."""
@@ -204,7 +206,9 @@ class Load:
             data: dict[str, Any] = json.loads(text)
             latency = tuple(data.pop("latency", ()))
             load = cls(**_known(cls, data), latency=latency if len(latency) == LATENCY_COUNTS else ())
-            optional = (one for one in (load.batch_size, load.batch_seconds, load.age_seconds) if one is not None)
+            optional = (
+                one for one in (load.batch_size, load.batch_seconds, load.age_seconds, load.cores) if one is not None
+            )
             counters = (load.in_flight, load.queued, load.requests, load.load_seconds, load.refused)
             numbers = (*counters, *load.phases.values())
             if any(isinstance(one, bool) or not 0 <= one < NUMBERS_END for one in (*numbers, *optional, *load.latency)):

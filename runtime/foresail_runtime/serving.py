@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 _LOAD_STATES: Final = {State.READY: "ready", State.DRAINING: "draining", State.STOPPED: "draining"}
 _PHASES: Final = (State.STARTING, State.FETCHING, State.VERIFYING, State.LOADING, State.WARMING)
+_ON_CPU: Final = (("CPUExecutionProvider",), ("OpenVINOExecutionProvider",))
 CLIENT_GONE: Final = 499
 """Counted for a request whose client did not wait for the answer; the number that nginx has for it."""
 
@@ -65,6 +66,7 @@ class Serving:
         *,
         large: Executor | None = None,
         overload_status: int = errors.QueueFull.http_status,
+        cores: float | None = None,
     ) -> None:
         self.health: Final = health
         self.metrics: Final = metrics
@@ -75,6 +77,7 @@ class Serving:
         times its size of memory while it is read."""
         self.clock: Final = clock
         self._overload_status: Final = overload_status
+        self._cores: Final = cores
         self._in_flight = 0
         self._changed = clock()
         self._load_seconds = 0.0
@@ -151,6 +154,7 @@ class Serving:
             phases=_phases(self.health) if told else {},
             latency=tuple(map(sum, zip(self._past_latency, *counts, strict=True))) if counts else (),
             refused=refused,
+            cores=self._cores if models and models[0].metrics.providers[:1] in _ON_CPU else None,
         )
 
     def expect(self, name: str, problem: str = "") -> None:

@@ -287,7 +287,7 @@ class Control:
         if model.target is not None and not self._leads():
             used = model.target
         elif (best := self._best(model)) is not None:
-            found = target.concurrency(best.batch_size, best.batch_seconds, model.queue_size)
+            found = target.concurrency(best.batch_size, best.batch_seconds, model.queue_size, best.cores)
             used = found if abs(found - used) > TARGET_CHANGE * used else used
         self._targets[model.key] = used
         goals = tuple(Goal(goal.kind, used) if goal.kind is Kind.CONCURRENCY else goal for goal in model.plan.goals)

@@ -36,13 +36,14 @@ def decode(body: bytes) -> Load:
         latency = _counts(data["latency"]) if "latency" in data else ()
         age = _seconds(data["age_seconds"]) if "age_seconds" in data else None
         phases = {str(name): _seconds(took) for name, took in data["phases"].items()} if "phases" in data else {}
+        cores = _seconds(data["cores"]) if "cores" in data else None
         refused = _counter(data["refused"]) if "refused" in data else 0
         state, counters = str(data["state"]), (int(in_flight), int(queued), int(requests))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ContractError(f"this is no load: {body[:200]!r}") from error
     if not sane:
         raise ContractError(f"a load has no negative numbers and no immense ones: {body[:200]!r}")
-    return Load(state, *counters, float(load_seconds), size, seconds, latency, age, phases, refused)
+    return Load(state, *counters, float(load_seconds), size, seconds, latency, age, phases, refused, cores)
 
 
 def _counts(counts: Any) -> tuple[int, ...]:

@@ -37,8 +37,19 @@ def limit(root: Path, own: Path, affinity: int) -> int:
 
     `own` is /proc/self/cgroup: every group from ours up to the root can have a limit, and the tightest holds.
     """
+    found = share(root, own)
+    return max(1, affinity if found is None else min(affinity, math.ceil(found)))
+
+
+def limited() -> float | None:
+    """Return the cores that this process's cgroup leaves it, parts of one too; None where nothing limits it."""
+    return share(CGROUP_ROOT, OWN_CGROUP)
+
+
+def share(root: Path, own: Path) -> float | None:
+    """Return the least that the cgroup files leave, as `limit` reads them, not rounded; None: no limit."""
     shares = [share for folder in folders(root, own, "cpu") if (share := _share(folder)) is not None]
-    return max(1, min([affinity, *(math.ceil(share) for share in shares)]))
+    return min(shares, default=None)
 
 
 def folders(root: Path, own: Path, controller: str) -> list[Path]:

@@ -173,7 +173,7 @@ def test_loads_are_read_as_the_contract_writes_them(latency: tuple[int, ...]) ->
     assert loads.decode(load.encode().encode()) == load == Load.decode(load.encode())
     young = Load("ready", 3, 1, 9, 4.5, age_seconds=2.5, phases={"start": 0.5, "warm": 0.25})
     assert loads.decode(young.encode().encode()) == young == Load.decode(young.encode())
-    full = Load("ready", 3, 1, 900, 4.5, refused=17)
+    full = Load("ready", 3, 1, 900, 4.5, refused=17, cores=0.25)
     assert loads.decode(full.encode().encode()) == full == Load.decode(full.encode())
     bare = Load("starting", 0, 0, 0, 0.0)
     assert loads.decode(bare.encode().encode()) == bare
@@ -223,6 +223,9 @@ def said(**fields: object) -> bytes:
         said(refused=2**53),
         said(refused='"a"'),
         said(refused="null"),
+        said(cores="-1"),
+        said(cores="1e999"),
+        said(cores='"a"'),
         said(latency="7"),
         said(latency=f'"{"1" * LATENCY_COUNTS}"'),
         said(latency=["1"] * LATENCY_COUNTS),

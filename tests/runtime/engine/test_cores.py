@@ -50,6 +50,12 @@ def test_the_tightest_limit_holds(tmp_path: pathlib.Path, case: tuple[dict[str, 
     assert cores.limit(tmp_path / "cgroup", group, 8) == expected
 
 
+def test_parts_of_a_core_are_told_where_there_is_a_limit(tmp_path: pathlib.Path) -> None:
+    assert cores.share(tmp_path, tmp_path / "self") is None
+    (tmp_path / "cpu.max").write_text("25000 100000\n")
+    assert cores.share(tmp_path, tmp_path / "self") == 0.25
+
+
 def test_this_machine_has_at_least_one() -> None:
     assert cores.available() >= 1
 
