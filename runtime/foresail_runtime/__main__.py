@@ -82,12 +82,15 @@ def _serve(options: argparse.Namespace) -> int:
     gc.disable()  # what is imported stays: looking for garbage in it would be a tenth of the start
     # Imported here, so that --help and mistakes on the command line, and in a pod probes, are answered at once.
     from foresail_runtime import app, logs, termination  # noqa: PLC0415
+    from foresail_runtime.engine import devices  # noqa: PLC0415
 
     gc.freeze()
     gc.enable()
 
-    if memory.available() is not None:  # else there is nobody who would end the process for it
+    if (limit := memory.available()) is not None:  # else there is nobody who would end the process for it
         memory.give_back_large()
+        if not devices.may_be_used():  # their libraries ask for addresses as far as their own memory reaches
+            memory.refuse_absurd(limit)
     logs.configure(chosen.log_format, chosen.log_level)
     # Pillow warns of broken pictures in ever new words; what matters of it is answered to whoever sent one.
     warnings.filterwarnings("ignore", module=r"PIL\.")

@@ -31,6 +31,11 @@ _LIBRARIES: Final = {
 _DRIVER: Final = "libcuda.so.1"
 
 
+def may_be_used() -> bool:
+    """Tell whether this build of ONNX Runtime has providers that are not the CPU's own."""
+    return not _LIBRARIES.keys().isdisjoint(ort.get_available_providers())
+
+
 def load_libraries(chosen: Sequence[str]) -> None:
     """Load CUDA's libraries if one of these providers needs them; what is not there is told by `missing`, later."""
     if not _ON_NVIDIA.isdisjoint(chosen):

@@ -1,9 +1,10 @@
-"""How much memory this process may use, the cgroup's limit, and how what was large is given back."""
+"""How much memory this process may use, the cgroup's limit; how what was large is given back, the absurd refused."""
 
 from __future__ import annotations
 
 import ctypes
 import os
+import resource
 from typing import TYPE_CHECKING, Final
 
 from foresail_runtime.engine import cores
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 _M_MMAP_THRESHOLD: Final = -3
 """mallopt(3)."""
 LARGE_BYTES: Final = 8 * 2**20
+BESIDE_BYTES: Final = 2**30
+"""What stacks and reserves come to, however small the limit."""
 
 
 def give_back_large() -> bool:
@@ -27,6 +30,18 @@ def give_back_large() -> bool:
         return bool(ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, LARGE_BYTES))
     except (AttributeError, OSError):  # another libc
         return False
+
+
+def refuse_absurd(limit: int) -> None:
+    """Have the system refuse this process more than a bit over twice the limit, untouched memory included.
+
+    Kubelets have the kernel promise whatever is asked for (`vm.overcommit_memory` 1), and end who uses it. A request
+    whose values ask for a terabyte is refused then, and does not end the server. What fits into the limit comes
+    nowhere near: stacks of threads and what allocators keep in reserve count here, and are hardly touched.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    wanted = 2 * limit + BESIDE_BYTES
+    resource.setrlimit(resource.RLIMIT_DATA, (wanted if most == resource.RLIM_INFINITY else min(wanted, most), most))
 
 
 def available() -> int | None:

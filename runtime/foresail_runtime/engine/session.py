@@ -166,8 +166,9 @@ def open_engine(path: Path, options: Options) -> Engine:
     try:
         session = ort.InferenceSession(str(path), settings, providers=list(chosen))
     except LOAD_ERRORS as error:
+        advice = "; there is too little memory for it, so raise the limit" if "alloc" in str(error) else ""
         raise errors.ModelUnusable(
-            "ModelInvalid", f"ONNX Runtime {ort.__version__} can't load {path.name}: {_first_line(error)}"
+            "ModelInvalid", f"ONNX Runtime {ort.__version__} can't load {path.name}: {_first_line(error)}{advice}"
         ) from error
     providers.check(chosen, session.get_providers(), devices.missing, allow_fallback=options.allow_fallback)
     return Engine(session, options)

@@ -84,3 +84,14 @@ def test_what_onnx_runtime_does_not_find_of_cuda_is_logged_with_its_words(
     devices._load_cuda.cache_clear()
     (record,) = caplog.records
     assert record.__dict__["fields"] == {"because": "Failed to load libcufft.so.12"}
+
+
+@pytest.mark.parametrize(
+    ("available", "expected"),
+    [(["CPUExecutionProvider"], False), (["CUDAExecutionProvider", "CPUExecutionProvider"], True)],
+)
+def test_a_build_says_whether_it_is_for_devices(
+    monkeypatch: pytest.MonkeyPatch, available: list[str], expected: bool
+) -> None:
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: available)
+    assert devices.may_be_used() is expected

@@ -55,3 +55,18 @@ def test_what_is_large_is_given_back_to_the_system_with_glibc() -> None:
     )
     pages = int(subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True).stdout)
     assert pages * resource.getpagesize() < 64 * 2**20, "of 160 MiB that were held"
+
+
+def test_what_is_absurd_is_refused_whatever_the_kernel_promises() -> None:
+    program = (
+        "import resource, sys\n"
+        "from foresail_runtime.engine import memory\n"
+        "memory.refuse_absurd(2**28)\n"
+        "bytearray(2**28)\n"
+        "print(resource.getrlimit(resource.RLIMIT_DATA)[0])\n"
+        "import numpy\n"
+        "numpy.empty(2**31, numpy.uint8)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False, text=True)
+    assert int(done.stdout) == 2**29 + memory.BESIDE_BYTES
+    assert "MemoryError" in done.stderr

@@ -71,6 +71,15 @@ def test_a_truncated_model_says_so(tmp_path: pathlib.Path, mlp: pathlib.Path) ->
         session.open_engine(path, OPTIONS)
 
 
+def test_a_model_that_memory_has_no_room_for_says_so(mlp: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("std::bad_alloc")
+
+    monkeypatch.setattr("onnxruntime.InferenceSession", fail)
+    with pytest.raises(errors.ModelUnusable, match="can't load mlp.onnx: std::bad_alloc; there is too little memory"):
+        session.open_engine(mlp, OPTIONS)
+
+
 def test_text_that_is_no_text_is_the_requests_fault(identity: Callable[..., pathlib.Path]) -> None:
     engine = session.open_engine(identity(tensors.BYTES.onnx_number), OPTIONS)
     array = np.empty((1, 2), object)
