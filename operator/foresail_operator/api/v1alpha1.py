@@ -129,7 +129,10 @@ class Serving(Resource):
         default=1000,
         ge=1,
         le=100_000,
-        description="Requests that may wait in one replica; the next one is answered 429 with Retry-After.",
+        description=(
+            "Requests that may wait in one replica; the next one is answered 429 with Retry-After, "
+            "and asks for a further replica where scaling goes by the load."
+        ),
     )
     instances: int = Field(
         default=1,
