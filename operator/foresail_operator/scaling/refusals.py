@@ -135,7 +135,8 @@ class Refusals:
             return math.ceil(self._pods * max(one.times for one in (everywhere, *full)))
         share = min(1.0, sum(one.share for one in full))
         beside = min(self._pods - len(full), len(full) * (1 - share) / share) if share else 0.0
-        return math.ceil(round(sum(one.times for one in full) + beside, 6))
+        needed = sum(one.times for one in full) + max(0.0, beside)
+        return math.ceil(round(min(needed, MOST_TIMES * self._pods), 6))  # one of them may have been replaced meanwhile
 
 
 def _full(refusal: Refusal, sample: Sample) -> _Full:

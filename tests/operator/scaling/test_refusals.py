@@ -93,6 +93,12 @@ def test_a_replica_that_is_full_a_little_before_the_others_asks_for_one_more() -
     assert watch.see(10, 3.0, 100.0, slow=0.5) == 11
 
 
+def test_replicas_that_were_replaced_are_not_asked_for_twice() -> None:
+    watch = Watch()
+    watch.see(2, 3.0, 20.0, a=90.0, b=90.0)
+    assert watch.see(2, 3.0, 20.0, c=90.0, d=90.0) == 4
+
+
 def test_a_replica_that_answers_nothing_stands_for_two() -> None:
     watch = Watch()
     assert watch.see(3, 3.0, 0.0, a=5.0, b=5.0, c=5.0) == 6
