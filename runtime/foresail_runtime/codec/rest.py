@@ -276,12 +276,10 @@ def _boolean(where: str, parameters: dict[str, Any], key: str, *, default: bool)
 
 
 def _timeout(parameters: dict[str, Any]) -> float | None:
-    microseconds = parameters.get("timeout")
-    if microseconds is None or microseconds == 0:  # 0: the server's own limit, as in Triton
-        return None
+    microseconds = parameters.get("timeout", 0)
     if type(microseconds) is not int or microseconds < 0:
         raise errors.InvalidRequest(f"parameter timeout is {microseconds!r}, not a whole number of microseconds")
-    return microseconds * _MICROSECONDS
+    return microseconds * _MICROSECONDS if microseconds else None  # 0: the server's own limit, as in Triton
 
 
 def _priority(parameters: dict[str, Any]) -> int:

@@ -45,7 +45,10 @@ class Table:
         self._inputs = signature.inputs
         self.columns: Final = columns(signature)
         """Names in the model's order; empty where it has one input and names none of its columns."""
-        self._width = len(self.columns) or signature.inputs[0].shape[1]
+        self.width: Final = len(self.columns) or signature.inputs[0].shape[1]
+        """How many columns there are."""
+        self.specs: Final = signature.inputs if len(signature.inputs) > 1 else signature.inputs * self.width
+        """The input that each column goes to, in the model's order."""
 
     def read(self, document: object) -> tuple[tensors.Tensor, ...]:
         """Return the inputs that a request's document holds.
@@ -57,7 +60,7 @@ class Table:
         if len(self._inputs) == 1:
             spec = self._inputs[0]
             flat = list(itertools.chain.from_iterable(rows))
-            shape = (len(rows),) if len(spec.shape) == 1 else (len(rows), self._width)
+            shape = (len(rows),) if len(spec.shape) == 1 else (len(rows), self.width)
             return (tensors.Tensor(spec.name, spec.datatype, self._array(spec, flat).reshape(shape)),)
         return tuple(
             tensors.Tensor(spec.name, spec.datatype, self._array(spec, [row[i] for row in rows]).reshape(_shape(spec)))
@@ -87,10 +90,10 @@ class Table:
         if not isinstance(rows, list) or not rows:
             raise errors.InvalidRequest(f"the request has no rows: {_TOO_LITTLE}")
         if not isinstance(rows[0], dict):
-            return self._lists(rows, self._width)
+            return self._lists(rows, self.width)
         if not self.columns:
             raise errors.InvalidRequest(
-                f"the model names none of its {self._width} columns: send each row as a list of {self._width} numbers, "
+                f"the model names none of its {self.width} columns: send each row as a list of {self.width} numbers, "
                 "or write their names into the model's metadata as `columns`"
             )
         return [self._row(index, row) for index, row in enumerate(rows)]
@@ -98,7 +101,7 @@ class Table:
     def _row(self, index: int, row: object) -> list[Any]:
         if not isinstance(row, dict):
             raise errors.InvalidRequest(f"row {index} is not an object as row 0 is")
-        if len(row) == self._width:
+        if len(row) == self.width:
             try:
                 return [row[name] for name in self.columns]
             except KeyError:
@@ -146,7 +149,7 @@ class Table:
         self, spec: tensors.TensorSpec, values: list[Any], fits: Callable[[Any], bool]
     ) -> errors.InvalidRequest:
         index = next(index for index, value in enumerate(values) if not fits(value))
-        width = self._width if len(self._inputs) == 1 else 1
+        width = self.width if len(self._inputs) == 1 else 1
         row, position = divmod(index, width)
         column = spec.name if len(self._inputs) > 1 else (self.columns[position] if self.columns else str(position))
         return errors.InvalidRequest(f"row {row}, column {column!r}: {_what_is_wrong(spec.datatype, values[index])}")

@@ -10,7 +10,7 @@ import orjson
 
 import foresail_runtime
 from foresail_runtime import contract, errors
-from foresail_runtime.web import answers, packing
+from foresail_runtime.web import answers, packing, schemas
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,18 +20,16 @@ if TYPE_CHECKING:
     from foresail_runtime.model import Model
     from foresail_runtime.serving import Serving
     from foresail_runtime.settings import Settings
-    from foresail_runtime.tensors import TensorSpec
+    from foresail_runtime.tasks.classification import Classifier
+    from foresail_runtime.tasks.detection import Detector
 
 PATH: Final = "/openapi.json"
 _VERSION: Final = "3.1.0"
-_OBJECT: Final = {"type": "object"}
-_TEXT: Final = {"type": "string"}
-_SIZE: Final = {"type": "integer", "minimum": 0}
-_READY_ONLY: Final = {**_OBJECT, "properties": {"ready": {"type": "boolean"}}}
+_READY_ONLY: Final = {**schemas.OBJECT, "properties": {"ready": {"type": "boolean"}}}
 _ERROR: Final = {
     "description": "A sentence says what is wrong and what to do.",
     "content": {
-        answers.JSON: {"schema": {**_OBJECT, "required": ["error"], "properties": {"error": {"type": "string"}}}}
+        answers.JSON: {"schema": {**schemas.OBJECT, "required": ["error"], "properties": {"error": {"type": "string"}}}}
     },
 }
 
@@ -83,31 +81,32 @@ def document(serving: Serving, *, secured: bool, loading: bool) -> dict[str, Any
 
 
 def _server_paths() -> dict[str, Any]:
-    ready = _answer("Every model answers.", _OBJECT) | {"503": _body("The state, and why.", _OBJECT)}
+    ready = _answer("Every model answers.", schemas.OBJECT) | {"503": _body("The state, and why.", schemas.OBJECT)}
     return {
-        contract.LIVE_PATH: _get("Whether the process answers", _answer("It does.", _OBJECT)),
+        contract.LIVE_PATH: _get("Whether the process answers", _answer("It does.", schemas.OBJECT)),
         contract.READY_PATH: _get("Whether every model answers", ready),
-        "/v2": _get("What this server is", _answer("Name, version, extensions.", _OBJECT)),
-        "/v2/models/stats": _get("Statistics of every model in Triton's words", _answer("They.", _OBJECT)),
+        "/v2": _get("What this server is", _answer("Name, version, extensions.", schemas.OBJECT)),
+        "/v2/models/stats": _get("Statistics of every model in Triton's words", _answer("They.", schemas.OBJECT)),
         "/v2/repository/index": _post(
             "The models there are",
             {answers.JSON: {"schema": _READY_ONLY}},
-            {"type": "array", "items": _OBJECT},
+            {"type": "array", "items": schemas.OBJECT},
             required=False,
         ),
-        contract.LOAD_PATH: _get("What this replica carries now", _answer("One line.", _OBJECT)),
+        contract.LOAD_PATH: _get("What this replica carries now", _answer("One line.", schemas.OBJECT)),
         contract.METRICS_PATH: _get(
-            "Prometheus' text", {"200": {"description": "Metrics.", "content": {"text/plain": {"schema": _TEXT}}}}
+            "Prometheus' text",
+            {"200": {"description": "Metrics.", "content": {"text/plain": {"schema": schemas.TEXT}}}},
         ),
     }
 
 
 def _repository_paths() -> dict[str, Any]:
     """Return what loads and unloads; the path's model need not be loaded, so it is a parameter."""
-    name = {"name": "name", "in": "path", "required": True, "schema": _TEXT}
+    name = {"name": "name", "in": "path", "required": True, "schema": schemas.TEXT}
     paths = {}
     for verb in ("load", "unload"):
-        made = _post(f"{verb.capitalize()} a model", {answers.JSON: {"schema": _OBJECT}}, required=False)["post"]
+        made = _post(f"{verb.capitalize()} a model", {answers.JSON: {"schema": schemas.OBJECT}}, required=False)["post"]
         refused = {str(status): _ERROR for status in (401, 404)}
         more = {"parameters": [name], "security": [{"token": []}], "responses": made["responses"] | refused}
         paths[f"/v2/repository/models/{{name}}/{verb}"] = {"post": made | more}
@@ -116,108 +115,44 @@ def _repository_paths() -> dict[str, Any]:
 
 def _model_paths(prefix: str, model: Model) -> dict[str, Any]:
     name = model.name
-    ready = _answer("It answers.", _OBJECT) | {"503": _body("It does not yet.", _OBJECT)}
+    ready = _answer("It answers.", schemas.OBJECT) | {"503": _body("It does not yet.", schemas.OBJECT)}
     paths = {
-        prefix: _get(f"Metadata of {name}", _answer("What it takes and gives.", _OBJECT)),
+        prefix: _get(f"Metadata of {name}", _answer("What it takes and gives.", schemas.OBJECT)),
         f"{prefix}/ready": _get(f"Whether {name} answers", ready),
-        f"{prefix}/config": _get(f"Configuration of {name} in Triton's words", _answer("It.", _OBJECT)),
-        f"{prefix}/stats": _get(f"Statistics of {name} in Triton's words", _answer("They.", _OBJECT)),
+        f"{prefix}/config": _get(f"Configuration of {name} in Triton's words", _answer("It.", schemas.OBJECT)),
+        f"{prefix}/stats": _get(f"Statistics of {name} in Triton's words", _answer("They.", schemas.OBJECT)),
         f"{prefix}/infer": _infer(model),
     }
     if model.drift is not None:
-        paths[f"{prefix}/drift"] = _get(f"How far {name}'s requests are from its reference", _answer("It.", _OBJECT))
+        paths[f"{prefix}/drift"] = _get(
+            f"How far {name}'s requests are from its reference", _answer("It.", schemas.OBJECT)
+        )
     if model.picture is not None:
-        paths[f"{prefix}/{model.picture.way}"] = _picture(name, model.picture.way)
+        paths[f"{prefix}/{model.picture.way}"] = _picture(name, model.picture)
     if model.table is not None:
-        rows = {**_OBJECT, "required": ["rows"], "properties": {"rows": {"type": "array"}}}
-        paths[f"{prefix}/predict"] = _post(f"Rows of a table through {name}", {answers.JSON: {"schema": rows}})
+        content = {answers.JSON: {"schema": schemas.rows(model.table)}}
+        paths[f"{prefix}/predict"] = _post(f"Rows of a table through {name}", content)
     return paths
 
 
 def _infer(model: Model) -> dict[str, Any]:
-    inputs = [_input(spec) for spec in model.signature.inputs]
-    wanted = {"type": "string", "enum": [spec.name for spec in model.signature.outputs]}
-    request = {
-        **_OBJECT,
-        "required": ["inputs"],
-        "properties": {
-            "id": {"type": ["string", "null"]},
-            "inputs": {
-                "type": "array",
-                "minItems": len(inputs),
-                "maxItems": len(inputs),
-                "items": {"anyOf": inputs} if inputs else {},
-            },
-            "outputs": {
-                "type": ["array", "null"],
-                "items": {**_OBJECT, "required": ["name"], "properties": {"name": wanted}},
-            },
-        },
-    }
-    answer = {
-        **_OBJECT,
-        "required": ["model_name", "outputs"],
-        "properties": {
-            "model_name": {"const": model.name},
-            "model_version": {"const": model.version},
-            "id": _TEXT,
-            "outputs": {"type": "array", "items": {"anyOf": [_tensor(spec) for spec in model.signature.outputs]}},
-        },
-    }
-    return _post(f"Tensors through {model.name}", {answers.JSON: {"schema": request}}, answer)
-
-
-def _input(spec: TensorSpec) -> dict[str, Any]:
-    made = _tensor(spec)
-    if spec.shape:
-        sizes = [_SIZE if size == -1 else {"const": size} for size in spec.shape]
-        made["properties"]["shape"] = {**made["properties"]["shape"], "prefixItems": sizes}
+    made = _post(
+        f"Tensors through {model.name}", {answers.JSON: {"schema": schemas.request(model)}}, schemas.answer(model)
+    )
+    made["post"]["responses"]["200"]["content"][answers.BINARY] = {"schema": schemas.FILE}
     return made
 
 
-def _tensor(spec: TensorSpec) -> dict[str, Any]:
-    shape = {"type": "array", "minItems": len(spec.shape), "maxItems": len(spec.shape), "items": _SIZE}
-    element = _element(spec.datatype.name)
-    return {
-        **_OBJECT,
-        "required": ["name", "shape", "datatype", "data"],
-        "properties": {
-            "name": {"const": spec.name},
-            "shape": shape,
-            "datatype": {"const": spec.datatype.name},
-            # Flat, or nested as the shape is.
-            "data": {"type": "array", "items": {"anyOf": [element, {"type": "array"}]}},
-        },
-    }
-
-
-def _element(datatype: str) -> dict[str, Any]:
-    if datatype == "BOOL":
-        return {"type": "boolean"}
-    if datatype == "BYTES":
-        return _TEXT
-    if datatype.startswith("INT"):
-        half = 2 ** (int(datatype[3:]) - 1)
-        return {"type": "integer", "minimum": -half, "maximum": half - 1}
-    if datatype.startswith("UINT"):
-        return {"type": "integer", "minimum": 0, "maximum": 2 ** int(datatype[4:]) - 1}
-    return {"type": "number"}
-
-
-def _picture(name: str, way: str) -> dict[str, Any]:
-    kinds = ("image/jpeg", "image/png", answers.BINARY)
-    content = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in kinds}
-    made = _post(f"A picture through {name}", content)
-    made["post"]["parameters"] = [
-        {"name": "confidence", "in": "query", "schema": {"type": "number", "minimum": 0, "maximum": 1}},
-        {"name": "top_k", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 10_000}},
-    ]
+def _picture(name: str, picture: Detector | Classifier) -> dict[str, Any]:
+    way = picture.way
+    known = schemas.picture_options(way, has_masks=getattr(picture, "part", None) == "mask")
+    form = {**schemas.OBJECT, "required": ["image"], "properties": {"image": schemas.FILE, **known}}
+    kinds = ("image/jpeg", "image/png", "image/webp", "image/bmp", "image/gif", answers.BINARY)
+    content: dict[str, Any] = {kind: {"schema": schemas.FILE} for kind in kinds}
+    made = _post(f"A picture through {name}", content | {"multipart/form-data": {"schema": form}})
+    made["post"]["parameters"] = [{"name": key, "in": "query", "schema": schema} for key, schema in known.items()]
     if way == "detect":
-        made["post"]["responses"]["200"]["content"]["image/png"] = {"schema": {"type": "string", "format": "binary"}}
-        made["post"]["parameters"] += [
-            {"name": "iou", "in": "query", "schema": {"type": "number", "minimum": 0, "maximum": 1}},
-            {"name": "format", "in": "query", "schema": {"type": "string", "enum": ["json", "png"]}},
-        ]
+        made["post"]["responses"]["200"]["content"]["image/png"] = {"schema": schemas.FILE}
     return made
 
 
@@ -226,7 +161,7 @@ def _get(summary: str, responses: dict[str, Any]) -> dict[str, Any]:
 
 
 def _post(
-    summary: str, content: dict[str, Any], answer: Mapping[str, Any] = _OBJECT, *, required: bool = True
+    summary: str, content: dict[str, Any], answer: Mapping[str, Any] = schemas.OBJECT, *, required: bool = True
 ) -> dict[str, Any]:
     """Return a path that takes a body, which may be left out where it is not `required`."""
     responses = _answer("What it gives.", answer)
