@@ -18,6 +18,8 @@ What a model's file may say about itself (its ONNX metadata), all of it optional
   127 and 128 for classification.
 - `foresail.crop`: side of the centre crop as a part of the short side, over 0 up to 1; else 0.875. It is cut in
   whole pixels, rounded down.
+- `foresail.fit`: letterbox or stretch, how a picture of another shape fits a detector's input; else stretch for
+  RT-DETR as Ultralytics exports it (`description`), letterbox for all others.
 - `foresail.interpolation`: nearest, bilinear, bicubic or lanczos; else bilinear (detection) or bicubic.
 - `foresail.activation`: none, softmax or sigmoid, what makes confidences of a classifier's outputs; else softmax,
   unless they are from 0 to 1 and, where there are two, sum to one.

@@ -1,4 +1,4 @@
-"""Detection: a picture into a letterboxed tensor, a detector's output into boxes in the picture's own pixels."""
+"""Detection: a picture into a letterboxed tensor, or a stretched one; its output into boxes in the picture's pixels."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 
 SCALING: Final = pixels.Scaling((0.0,), (255.0,), "bilinear")
 DEFAULT_SIDE: Final = 640
+_STRETCH: Final = "stretch"
+_FITS: Final = ("letterbox", _STRETCH)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ class Detector:
         """Names of the outputs to ask the model for."""
         own = labels.from_metadata(signature.metadata)
         known, self._head = self._fitting(signature, shape, (own,) if own else (dict(names or {}), {}))
+        self._stretch = _is_stretched(signature.metadata)
         self._points = None if self._finished else _points(signature, self._head.class_count)
         self._named_by = "the model's metadata" if own else f"the labels file {file}"
         self._misnamed = False
@@ -160,7 +163,7 @@ class Detector:
     ) -> Prepared:
         """Return a picture's bytes as the model's input; see `images.decoded` for what is refused, and the budget."""
         with images.decoded(data, max_pixels, budget) as picture:
-            box = letterbox.Letterbox.fit(picture.size, self.size)
+            box = letterbox.Letterbox.fit(picture.size, self.size, stretch=self._stretch)
             canvas = box.draw(picture, self.size, images.resampling(self._input.scaling.interpolation))
             return Prepared((self._input.tensor(canvas),), box, picture if keep_picture else None)
 
@@ -319,6 +322,19 @@ def _end_to_end(metadata: Mapping[str, str]) -> bool:
 
 def _is_relative(metadata: Mapping[str, str]) -> bool:
     return "rt-detr" in metadata.get("description", "").lower().replace("rtdetr", "rt-detr")
+
+
+def _is_stretched(metadata: Mapping[str, str]) -> bool:
+    """Tell whether pictures fill the input, whatever their shape: what the metadata says, else what Ultralytics does.
+
+    Its RT-DETR is trained and used so, its others are not.
+    """
+    name = metadata.get("foresail.fit", "").strip().lower()
+    if name and name not in _FITS:
+        raise errors.ModelUnusable(
+            "TaskMismatch", f"the model's metadata foresail.fit is {name!r}: one of {', '.join(_FITS)}"
+        )
+    return name == _STRETCH if name else _is_relative(metadata)
 
 
 def _misnamed(shape: tuple[int, ...], named: int) -> errors.ModelUnusable:

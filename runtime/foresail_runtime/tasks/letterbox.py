@@ -1,4 +1,4 @@
-"""Fit a picture into a rectangle without distorting it: scaled, centred, grey around it; and back again."""
+"""Fit a picture into a rectangle and find the way back: scaled alike and centred with grey around it, or stretched."""
 
 from __future__ import annotations
 
@@ -17,24 +17,32 @@ GREY: Final = (114, 114, 114)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Letterbox:
-    """Where a picture of `width` x `height` lies in the rectangle: its scale and its left upper corner."""
+    """Where a picture of `width` x `height` lies in the rectangle: its scales and its left upper corner."""
 
     width: int
     height: int
-    scale: float
+    across: float
+    """Scale of what goes from left to right."""
+    down: float
+    """Scale of what goes from top to bottom: the same, but for a picture that is stretched."""
     left: int
     top: int
 
     @classmethod
-    def fit(cls, size: tuple[int, int], into: tuple[int, int]) -> Letterbox:
-        """Return how a picture of `size` (width, height) lies in a rectangle of `into` (width, height)."""
-        scale = min(into[0] / size[0], into[1] / size[1])
-        inner = _inner(size, scale)
-        return cls(size[0], size[1], scale, (into[0] - inner[0]) // 2, (into[1] - inner[1]) // 2)
+    def fit(cls, size: tuple[int, int], into: tuple[int, int], *, stretch: bool = False) -> Letterbox:
+        """Return how a picture of `size` (width, height) lies in a rectangle of `into` (width, height).
+
+        Where it is not to `stretch`, its shape is kept.
+        """
+        across, down = into[0] / size[0], into[1] / size[1]
+        if not stretch:
+            across = down = min(across, down)
+        width, height = _inner(size, across, down)
+        return cls(size[0], size[1], across, down, (into[0] - width) // 2, (into[1] - height) // 2)
 
     def draw(self, picture: Image.Image, into: tuple[int, int], resampling: Image.Resampling) -> Image.Image:
         """Return the rectangle with the picture in it."""
-        inner = _inner((self.width, self.height), self.scale)
+        inner = _inner((self.width, self.height), self.across, self.down)
         scaled = picture if inner == picture.size else picture.resize(inner, resampling)
         if inner == into:
             return scaled
@@ -45,10 +53,11 @@ class Letterbox:
     def undo(self, boxes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return x1, y1, x2, y2 rows in the picture's own pixels, clipped to the picture."""
         offset = np.array([self.left, self.top, self.left, self.top], dtype=np.float32)
+        scales = np.array([self.across, self.down, self.across, self.down], dtype=np.float32)
         limit = np.array([self.width, self.height, self.width, self.height], dtype=np.float32)
-        clipped: npt.NDArray[np.float32] = np.clip((boxes - offset) / np.float32(self.scale), 0, limit)
+        clipped: npt.NDArray[np.float32] = np.clip((boxes - offset) / scales, 0, limit)
         return clipped
 
 
-def _inner(size: tuple[int, int], scale: float) -> tuple[int, int]:
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+def _inner(size: tuple[int, int], across: float, down: float) -> tuple[int, int]:
+    return max(1, round(size[0] * across)), max(1, round(size[1] * down))

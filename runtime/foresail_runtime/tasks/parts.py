@@ -61,8 +61,8 @@ def point_shape(metadata: Mapping[str, str], numbers: int | None) -> tuple[int, 
 def points(found: npt.NDArray[np.float32], shape: tuple[int, int], box: letterbox.Letterbox) -> list[list[list[float]]]:
     """Return each detection's key points in the picture's pixels: x, y, and how visible where the model says so."""
     table = found.reshape(len(found), *shape).astype(np.float64)
-    table[:, :, 0] = np.clip((table[:, :, 0] - box.left) / box.scale, 0, box.width)
-    table[:, :, 1] = np.clip((table[:, :, 1] - box.top) / box.scale, 0, box.height)
+    table[:, :, 0] = np.clip((table[:, :, 0] - box.left) / box.across, 0, box.width)
+    table[:, :, 1] = np.clip((table[:, :, 1] - box.top) / box.down, 0, box.height)
     table = np.nan_to_num(table, nan=0.0, posinf=0.0, neginf=0.0)
     return [
         [[round(x, 2), round(y, 2), *(round(one, 4) for one in more)] for x, y, *more in one] for one in table.tolist()
@@ -85,13 +85,13 @@ def masks(
         logits = (row @ flat).reshape(protos.shape[1:])
         left, top, right, bottom = _grid(corners, shrink, size)
         # Where the grid's rectangle lies among the prototypes: through the picture and the letterbox.
-        across = protos.shape[2] / input_size[0], protos.shape[1] / input_size[1]
-        scale = box.scale / shrink
+        steps = protos.shape[2] / input_size[0], protos.shape[1] / input_size[1]
+        across, down = box.across / shrink, box.down / shrink
         place = (
-            (left * scale + box.left) * across[0],
-            (top * scale + box.top) * across[1],
-            (right * scale + box.left) * across[0],
-            (bottom * scale + box.top) * across[1],
+            (left * across + box.left) * steps[0],
+            (top * down + box.top) * steps[1],
+            (right * across + box.left) * steps[0],
+            (bottom * down + box.top) * steps[1],
         )
         part = _sample(logits, place, (right - left, bottom - top))
         answers.append({"size": list(size), "counts": encode(part > 0, left, top, size)})

@@ -76,7 +76,7 @@ def test_a_model_that_memory_has_no_room_for_says_so(mlp: pathlib.Path, monkeypa
         raise RuntimeError("std::bad_alloc")
 
     monkeypatch.setattr("onnxruntime.InferenceSession", fail)
-    with pytest.raises(errors.ModelUnusable, match="can't load mlp.onnx: std::bad_alloc; there is too little memory"):
+    with pytest.raises(errors.ModelUnusable, match=r"can't load mlp\.onnx: std::bad_alloc; there is too little memory"):
         session.open_engine(mlp, OPTIONS)
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from foresail_runtime import errors, tensors
-from foresail_runtime.tasks import detection, images, layouts, suppression
+from foresail_runtime.tasks import detection, images, layouts, letterbox, suppression
 
 CLASSES, OBJECTNESS, END_TO_END = layouts.Layout.CLASSES, layouts.Layout.OBJECTNESS, layouts.Layout.END_TO_END
 ROWS = layouts.Layout.ROWS
@@ -142,12 +142,31 @@ def test_end_to_end_rows_are_read_and_not_suppressed_again() -> None:
 RT_DETR = {**NAMES, "description": "Ultralytics RT-DETR-l model trained on coco.yaml"}
 
 
-def test_boxes_of_an_rt_detr_are_parts_of_the_input_and_not_suppressed() -> None:
-    output = objectness_layout((0.125, 0.34375, 0.125, 0.125, 0.9, 0.1, 0), (0.125, 0.34375, 0.125, 0.125, 0.8, 0, 0))
-    output = output[:300]
-    assert answer(output, RT_DETR) == [("cat", 0.9, CAT_BOX), ("cat", 0.8, CAT_BOX)]
+@pytest.mark.parametrize(
+    ("fit", "down"), [({}, (0.1875, 0.25)), ({"foresail.fit": "letterbox"}, (0.34375, 0.125))], ids=["own", "letterbox"]
+)
+def test_boxes_of_an_rt_detr_are_parts_of_a_stretched_input_and_not_suppressed(
+    fit: dict[str, str], down: tuple[float, float]
+) -> None:
+    box = (0.125, down[0], 0.125, down[1])
+    output = objectness_layout((*box, 0.9, 0.1, 0), (*box, 0.8, 0, 0))[:300]
+    assert answer(output, RT_DETR | fit) == [("cat", 0.9, CAT_BOX), ("cat", 0.8, CAT_BOX)]
     with pytest.raises(errors.ModelFailed, match="its boxes are from 0 to 1, as those of RT-DETR"):
         answer(output, NAMES)
+
+
+def test_a_detector_says_that_pictures_are_stretched() -> None:
+    output = classes_layout((80, 120, 80, 160, 0.9, 0.1, 0.0))
+    assert answer(output, NAMES | {"foresail.fit": "Stretch"}) == [("cat", 0.9, CAT_BOX)]
+    with pytest.raises(errors.ModelUnusable, match=r"foresail\.fit is 'squeeze': one of letterbox, stretch"):
+        answer(output, NAMES | {"foresail.fit": "squeeze"})
+
+
+def test_a_stretched_picture_has_nothing_around_it() -> None:
+    box = letterbox.Letterbox.fit((320, 160), (640, 640), stretch=True)
+    assert (box.across, box.down, box.left, box.top) == (2, 4, 0, 0)
+    drawn = box.draw(Image.new("RGB", (320, 160), (10, 200, 30)), (640, 640), Image.Resampling.BILINEAR)
+    assert (drawn.size, drawn.getcolors()) == ((640, 640), [(640 * 640, (10, 200, 30))])
 
 
 @pytest.mark.parametrize("kept", [0, 3])

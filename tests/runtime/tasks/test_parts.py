@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from foresail_runtime import errors, tensors
-from foresail_runtime.tasks import choose, detection, parts
+from foresail_runtime.tasks import choose, detection, letterbox, parts
 
 NAMES = "{0: 'cat', 1: 'dog'}"
 
@@ -196,3 +196,12 @@ def test_an_export_without_names_is_served_with_ids_from_a_file(kind: str, tmp_p
     assert (found["class_id"], found["class_name"], found["box"]) == (1, "1", [22.0, 22.0, 42.0, 42.0])
     assert ("mask" in found) is (kind == "segment")
     assert ("keypoints" in found) is (kind == "pose")
+
+
+def test_masks_and_points_of_a_stretched_picture_are_in_its_own_pixels() -> None:
+    box = letterbox.Letterbox.fit((320, 160), (640, 640), stretch=True)
+    upper = np.where(np.arange(160) < 80, 1, -1).astype(np.float32)[:, np.newaxis].repeat(160, axis=1)
+    whole = np.array([[0, 0, 320, 160]], np.float32)
+    (mask,) = parts.masks(np.ones((1, 1), np.float32), upper[np.newaxis], whole, box, (640, 640))
+    assert mask == {"size": [160, 320], "counts": [0, *([80] * 640)]}
+    assert parts.points(np.array([[320, 320, 0.5]], np.float32), (1, 3), box) == [[[160, 80, 0.5]]]
