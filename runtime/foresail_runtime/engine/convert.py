@@ -21,26 +21,26 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from foresail_runtime.tensors import Signature
+    from foresail_runtime.tensors import Signature, TensorSpec
 
 
 def is_needed(session: ort.InferenceSession, signature: Signature) -> bool:
     """Tell whether an input or output of the model can't pass as it is.
 
     Raises:
-        ModelUnusable: The model mixes the two kinds, and no call of the binding takes both.
+        ModelUnusable: No call of the binding takes what goes in together with what comes out.
     """
-    used = {spec.datatype for spec in (*signature.inputs, *signature.outputs)}
-    if {tensors.BF16, tensors.BYTES} <= used:
-        raise errors.ModelUnusable(
-            "UnsupportedSignature", "the model mixes string and bfloat16 tensors, which ONNX Runtime can't pass at once"
-        )
+    bits = any(spec.datatype is tensors.BF16 for spec in signature.outputs)
+    texts = any(spec.datatype is tensors.BYTES for spec in signature.inputs)
     mapped = any(node.type in maps.TYPES for node in session.get_outputs())
-    if mapped and tensors.BF16 in used:
+    if bits and (texts or mapped):
         raise errors.ModelUnusable(
-            "UnsupportedSignature", "the model mixes bfloat16 tensors with maps, which ONNX Runtime can't pass at once"
+            "UnsupportedSignature",
+            f"the model gives bfloat16 beside {'string inputs' if texts else 'maps'}, which ONNX Runtime can't pass at "
+            "once: put a Cast to float behind its bfloat16 outputs",
         )
-    return mapped or tensors.BF16 in used or tensors.BYTES in used
+    odd = (tensors.BF16, tensors.BYTES)
+    return mapped or any(spec.datatype in odd for spec in (*signature.inputs, *signature.outputs))
 
 
 def run(
@@ -52,27 +52,28 @@ def run(
     *,
     how: ort.RunOptions | None = None,
 ) -> list[npt.NDArray[Any]]:
-    """Run the model once, its BYTES as text or its BF16 as OrtValues; `classes` learns what columns of scores are.
+    """Run the model once, its BYTES as text and its BF16 as OrtValues; `classes` learns what columns of scores are.
 
     Raises:
         InvalidRequest: A BYTES input is no UTF-8 text.
         ModelFailed: Rows of an output of maps have unlike keys.
     """
-    bits = any(spec.datatype is tensors.BF16 for spec in (*signature.inputs, *signature.outputs))
-    if bits:
-        feed = {
-            spec.name: ort.OrtValue.ortvalue_from_numpy_with_onnx_type(
-                np.asarray(inputs[spec.name], order="C"), spec.datatype.onnx_number
-            )
-            for spec in signature.inputs
-        }
-        return [_from_value(value) for value in session.run_with_ort_values(list(outputs), feed, how)]
-    texts = {
-        spec.name: _to_text(spec.name, inputs[spec.name]) if spec.datatype is tensors.BYTES else inputs[spec.name]
-        for spec in signature.inputs
-    }
-    given = session.run(list(outputs), texts, how)
+    if any(spec.datatype is tensors.BF16 for spec in signature.outputs):  # which only OrtValues can carry
+        values = {spec.name: _to_value(spec, inputs[spec.name]) for spec in signature.inputs}
+        return [_from_value(value) for value in session.run_with_ort_values(list(outputs), values, how)]
+    given = session.run(list(outputs), {spec.name: _to_feed(spec, inputs[spec.name]) for spec in signature.inputs}, how)
     return [_to_array(name, value, classes) for name, value in zip(outputs, given, strict=True)]
+
+
+def _to_feed(spec: TensorSpec, array: npt.NDArray[Any]) -> npt.NDArray[Any] | ort.OrtValue:
+    if spec.datatype is tensors.BYTES:
+        return _to_text(spec.name, array)
+    return _to_value(spec, array) if spec.datatype is tensors.BF16 else array
+
+
+def _to_value(spec: TensorSpec, array: npt.NDArray[Any]) -> ort.OrtValue:
+    kind = spec.datatype.onnx_number
+    return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(np.asarray(array, order="C"), kind)
 
 
 def _to_array(name: str, value: Any, classes: dict[str, list[Any]]) -> npt.NDArray[Any]:
@@ -102,8 +103,7 @@ def _from_text(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 def _from_value(value: ort.OrtValue) -> npt.NDArray[Any]:
     if value.data_type() != tensors.BF16.onnx:
-        array: npt.NDArray[Any] = value.numpy()
-        return array
+        return _from_text(value.numpy())
     shape = tuple(value.shape())
     # The value's own memory, on the CPU, copied while `value` keeps it alive.
     size = math.prod(shape) * tensors.BF16.size
