@@ -329,6 +329,39 @@ async def test_only_who_has_a_token_may_change_what_is_served(root: pathlib.Path
     assert (status, "parameters of a load are not offered" in document["error"]) == (400, True)
 
 
+@pytest.mark.parametrize(
+    ("verb", "body", "words"),
+    [
+        ("load", {"parameters": ""}, "parameters is not an object"),
+        ("load", {"parameters": []}, "parameters is not an object"),
+        ("unload", {"parameters": ""}, "parameters is not an object"),
+        ("unload", {"parameters": {"unload_dependents": "no"}}, "unload_dependents is 'no', not true or false"),
+        ("unload", {"parameters": {"force": True}}, "'force' is no parameter of an unload"),
+    ],
+)
+async def test_parameters_that_are_none_are_refused_and_change_nothing(
+    root: pathlib.Path, begin: Begin, verb: str, body: dict[str, Any], words: str
+) -> None:
+    put(root, "a", "1")
+    server = await begin()
+    path = f"/v2/repository/models/a/{verb}"
+    status, document, _ = await server.call("POST", path, headers=KEY, json=body)
+    assert (status, words in document["error"]) == (400, True)
+    assert (await answer(server, "a"))[0] == 200
+
+
+@pytest.mark.parametrize("parameters", [None, {}, {"unload_dependents": False}, {"unload_dependents": True}])
+async def test_what_tritons_clients_send_with_an_unload_is_taken(
+    root: pathlib.Path, begin: Begin, parameters: Any
+) -> None:
+    put(root, "a", "1")
+    put(root, "b", "1")
+    server = await begin()
+    path, body = "/v2/repository/models/a/unload", {"parameters": parameters}
+    assert (await server.call("POST", path, headers=KEY, json=body))[0] == 200
+    assert (await answer(server, "b"))[0] == 200
+
+
 async def test_changing_what_is_served_is_off_unless_enabled(
     root: pathlib.Path, begin: Begin, serve: Callable[..., Any]
 ) -> None:

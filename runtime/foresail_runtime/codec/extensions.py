@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from foresail_runtime import errors
+
 if TYPE_CHECKING:
     from foresail_runtime.metrics import ModelMetrics
     from foresail_runtime.tensors import ModelInfo, TensorSpec
@@ -62,6 +64,37 @@ def statistics(counts: ModelMetrics) -> dict[str, Any]:
             "cache_miss": _duration(0, 0),
         },
     }
+
+
+def check_load(parameters: object) -> None:
+    """Refuse what is no set of parameters, and every parameter, of a call that loads a model; None is none.
+
+    Raises:
+        InvalidRequest: There are some.
+    """
+    if _parameters(parameters):
+        raise errors.InvalidRequest("a model is loaded as its folder has it: parameters of a load are not offered")
+
+
+def check_unload(parameters: object) -> None:
+    """Refuse what is no set of parameters of a call that unloads a model: no model here depends on another.
+
+    Raises:
+        InvalidRequest: There is another than `unload_dependents`, or that is neither true nor false.
+    """
+    for key, value in _parameters(parameters).items():
+        if key != "unload_dependents":
+            raise errors.InvalidRequest(f"{key!r} is no parameter of an unload: it takes unload_dependents only")
+        if type(value) is not bool:
+            raise errors.InvalidRequest(f"parameter unload_dependents is {value!r}, not true or false")
+
+
+def _parameters(given: object) -> dict[str, object]:
+    if given is None:
+        return {}
+    if not isinstance(given, dict):
+        raise errors.InvalidRequest("parameters is not an object")
+    return given
 
 
 def _duration(count: int, seconds: float) -> dict[str, int]:

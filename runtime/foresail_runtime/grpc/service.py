@@ -165,8 +165,7 @@ class Service:
     ) -> oip_pb2.RepositoryModelLoadResponse:
         """Load a model of the folder, or what changed of it, and answer once it is served."""
         library = self._serving.library_for(_authorization(context))
-        if message.parameters:
-            raise errors.InvalidRequest("a model is loaded as its folder has it: parameters of a load are not offered")
+        extensions.check_load(dict(message.parameters))
         await library.load(message.model_name)
         return oip_pb2.RepositoryModelLoadResponse()
 
@@ -174,7 +173,9 @@ class Service:
         self, message: oip_pb2.RepositoryModelUnloadRequest, context: Context
     ) -> oip_pb2.RepositoryModelUnloadResponse:
         """Unload a model, and answer once its last request is answered."""
-        await self._serving.library_for(_authorization(context)).unload(message.model_name)
+        library = self._serving.library_for(_authorization(context))
+        extensions.check_unload({key: _value(given) for key, given in message.parameters.items()})
+        await library.unload(message.model_name)
         return oip_pb2.RepositoryModelUnloadResponse()
 
     async def model_infer(
@@ -311,6 +312,11 @@ def _is_gone(error: BaseException | None) -> bool:
 def is_news(record: logging.LogRecord) -> bool:
     """Tell whether a record of grpcio's is worth a line: that an answer found its client gone is none."""
     return not (record.exc_info and _is_gone(record.exc_info[1]))
+
+
+def _value(parameter: oip_pb2.ModelRepositoryParameter) -> object:
+    kind = parameter.WhichOneof("parameter_choice")
+    return None if kind is None else getattr(parameter, kind)
 
 
 def _authorization(context: Context) -> str | None:

@@ -53,15 +53,15 @@ class ExtensionHandlers:
         """Load a model of the folder, or what changed of it, and answer once it is served."""
         library = self._serving.library_for(_authorization(request))
         wish = await self._document(request)
-        if wish.get("parameters"):
-            raise errors.InvalidRequest("a model is loaded as its folder has it: parameters of a load are not offered")
+        extensions.check_load(wish.get("parameters"))
         await library.load(values["name"])
         return answers.json({})
 
     async def unload(self, request: web.BaseRequest, values: Mapping[str, str]) -> web.Response:
         """Unload a model, and answer once its last request is answered."""
         library = self._serving.library_for(_authorization(request))
-        await self._document(request)
+        wish = await self._document(request)
+        extensions.check_unload(wish.get("parameters"))
         await library.unload(values["name"])
         return answers.json({})
 

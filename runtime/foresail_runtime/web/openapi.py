@@ -106,7 +106,8 @@ def _repository_paths() -> dict[str, Any]:
     name = {"name": "name", "in": "path", "required": True, "schema": schemas.TEXT}
     paths = {}
     for verb in ("load", "unload"):
-        made = _post(f"{verb.capitalize()} a model", {answers.JSON: {"schema": schemas.OBJECT}}, required=False)["post"]
+        body = {answers.JSON: {"schema": schemas.change(verb)}}
+        made = _post(f"{verb.capitalize()} a model", body, required=False)["post"]
         refused = {str(status): _ERROR for status in (401, 404)}
         more = {"parameters": [name], "security": [{"token": []}], "responses": made["responses"] | refused}
         paths[f"/v2/repository/models/{{name}}/{verb}"] = {"post": made | more}

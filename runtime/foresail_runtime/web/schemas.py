@@ -112,6 +112,13 @@ def _value(spec: TensorSpec) -> dict[str, Any]:
     return element if element["type"] != "number" else element | {"type": ["number", "null"]}
 
 
+def change(verb: str) -> dict[str, Any]:
+    """Return the schema of a request that loads or unloads a model."""
+    known = {"unload_dependents": _TRUTH} if verb == "unload" else {}
+    parameters = {"type": ["object", "null"], "properties": known, "additionalProperties": False}
+    return {**OBJECT, "properties": {"parameters": parameters}}
+
+
 def picture_options(way: str, *, has_masks: bool) -> dict[str, Any]:
     """Return the schemas of what a picture's request may ask for, by name."""
     fraction = {"type": "number", "minimum": 0, "maximum": 1}

@@ -93,6 +93,20 @@ async def test_models_are_loaded_and_unloaded_by_who_has_the_token(calls: Calls)
     assert await calls.infer("") == "2"
 
 
+async def test_parameters_of_an_unload_are_those_of_triton(calls: Calls) -> None:
+    for name in ("force", "unload_dependents"):
+        wish = oip_pb2.RepositoryModelUnloadRequest(model_name="m")
+        wish.parameters[name].string_param = "yes"
+        with pytest.raises(grpc.aio.AioRpcError, match=name) as caught:
+            await calls("RepositoryModelUnload", wish, KEY)
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert await calls.infer("") == "2"
+    wish = oip_pb2.RepositoryModelUnloadRequest(model_name="m")
+    wish.parameters["unload_dependents"].bool_param = True
+    await calls("RepositoryModelUnload", wish, KEY)
+    assert await calls.index(ready=True) == []
+
+
 async def test_a_load_that_fails_says_why(calls: Calls) -> None:
     (calls.root / "m" / "3").mkdir()
     (calls.root / "m" / "3" / "model.onnx").write_bytes(b"none")
