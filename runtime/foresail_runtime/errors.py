@@ -136,7 +136,13 @@ class NotReady(ForesailError):
     http_status = 503
     grpc_code = "UNAVAILABLE"
     reason = "not_ready"
-    retry_after_seconds = 1
+    retry_after_seconds: ClassVar[int | None] = 1
+
+
+class Unloaded(NotReady):
+    """Somebody unloaded the model: it comes back when somebody loads it, not by itself."""
+
+    retry_after_seconds = None
 
 
 class DeadlineExceeded(ForesailError):

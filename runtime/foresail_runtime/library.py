@@ -16,7 +16,7 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING, Final
 
-from foresail_runtime import errors, loading, logs, repository
+from foresail_runtime import errors, loading, logs, repository, serving
 from foresail_runtime.repository import folder, layout
 from foresail_runtime.repository.layout import Entry, Names
 
@@ -163,7 +163,7 @@ class Library:
             raise errors.NotFound(f"there is no model {name!r} to unload")
         if not forget:
             self._unloaded.add(name)
-        self._door.expect(name, "it was unloaded; to use it, load it again")
+        self._door.expect(name, serving.UNLOADED)
         await self._retire([key for key in self._served if key[0] == name])
         self._names.pop(name, None)
         for key in keys:

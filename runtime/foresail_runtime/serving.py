@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 _LOAD_STATES: Final = {State.READY: "ready", State.DRAINING: "draining", State.STOPPED: "draining"}
 _PHASES: Final = (State.STARTING, State.FETCHING, State.VERIFYING, State.LOADING, State.WARMING)
 _ON_CPU: Final = (("CPUExecutionProvider",), ("OpenVINOExecutionProvider",))
+UNLOADED: Final = "it was unloaded; to use it, load it again"
+"""What keeps a model from being there that a call unloaded."""
 CLIENT_GONE: Final = 499
 """Counted for a request whose client did not wait for the answer; the number that nginx has for it."""
 
@@ -325,7 +327,8 @@ class Serving:
             if name in self._expected:
                 status = self.health.status
                 words = self._expected[name] or status.message or status.reason
-                return errors.NotReady(f"model {name!r} is not ready: {words}")
+                kind = errors.Unloaded if words == UNLOADED else errors.NotReady
+                return kind(f"model {name!r} is not ready: {words}")
             known = ", ".join(repr(known) for known in sorted(self._expected)) or "none"
             return errors.NotFound(f"there is no model {name!r}; this server has {known}")
         has = ", ".join(repr(known) for known in versions)

@@ -305,6 +305,11 @@ async def test_a_model_is_unloaded_and_loaded_again(root: pathlib.Path, begin: B
     assert await change(server, "a", "unload") == (200, {})
     assert await answer(server, "a") == (503, "model 'a' is not ready: it was unloaded; to use it, load it again")
     assert await index(server) == {("a", "1"): ("UNAVAILABLE", "unloaded"), ("b", "1"): ("READY", "")}
+    status, told, _ = await server.call("GET", "/v2/models/a/ready")
+    assert (status, told["ready"], told["state"]) == (503, False, "unloaded")
+    assert told["message"] == "it was unloaded; to use it, load it again"
+    status, _, refused = await server.call("POST", "/v2/models/a/infer", json=request())
+    assert (status, "Retry-After" in refused.headers) == (503, False), "nobody said that it comes back"
     assert (await server.call("GET", "/v2/health/ready"))[0] == 200
     await kept(server).look()
     await kept(server).look()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 
 import foresail_runtime
+from foresail_runtime import serving
 from foresail_runtime.codec import extensions
 from foresail_runtime.health import REASONS, State
 from foresail_runtime.web import answers, packing
@@ -62,12 +63,13 @@ class StatusHandlers:
         ready = self._serving.model_ready(values["name"], values.get("version", ""))
         document: dict[str, Any] = {"name": values["name"], "ready": ready}
         if not ready and (problem := self._serving.problem(values["name"])):
-            document |= {"state": State.FAILED, "message": problem}
+            state = "unloaded" if problem == serving.UNLOADED else State.FAILED
+            document |= {"state": state, "message": problem}
         elif not ready:
             whole = self._serving.health.status
             # A server that is ready says nothing of a model that is on its way.
-            state = State.LOADING if whole.state is State.READY else whole.state
-            document |= {"state": state, "reason": REASONS.get(state, whole.reason)}
+            begun = State.LOADING if whole.state is State.READY else whole.state
+            document |= {"state": begun, "reason": REASONS.get(begun, whole.reason)}
         return answers.json(document, 200 if ready else 503)
 
     async def server(self, _request: web.BaseRequest, _values: Mapping[str, str]) -> web.Response:
