@@ -105,18 +105,15 @@ class Express:
             or "Content-Encoding" in message.headers  # message.compression is None for what aiohttp doesn't know
             or message.upgrade
             or message.version != HTTP_1_1
+            or (message.chunked and message.headers["Transfer-Encoding"].lower() != "chunked")
         ):
             return None
         found = self._paths.get(message.path)
-        if found is None:
-            found = self._find(message.path)
-        if not found[0]:
-            return None
         try:
-            model = self._serving.model(*found)
+            model = self._find(message.path) if found is None else self._serving.model(*found)
         except errors.ForesailError:
             return None  # the long way has the words for it
-        return None if model.answers_large and "Accept-Encoding" in message.headers else model
+        return None if model is None or (model.answers_large and "Accept-Encoding" in message.headers) else model
 
     def begin(
         self,
@@ -245,18 +242,23 @@ class Express:
             self._date_until = now + 1.0 - time.time() % 1.0
         return self._date
 
-    def _find(self, path: str) -> tuple[str, str]:
-        found = ("", "")
-        if "?" not in path:
-            try:
-                match = self._table.find("POST", path)
-            except errors.ForesailError:
-                return found
-            if match.handler == self._long_way:
-                found = (match.values["name"], match.values.get("version", ""))
-        if len(self._paths) < MAX_PATHS:
-            self._paths[path] = found
-        return found
+    def _find(self, path: str) -> Model | None:
+        """Return the model that a path asks to infer, and remember the path; None: it asks for something else.
+
+        Paths that nothing is at are not remembered, and one may be written in many ways: so where they become too many
+        all are forgotten, and those in use are back with their next request.
+        """
+        if "?" in path:
+            return None
+        match = self._table.find("POST", path)
+        if match.handler != self._long_way:
+            return None
+        found = (match.values["name"], match.values.get("version", ""))
+        model = self._serving.model(*found)
+        if len(self._paths) >= MAX_PATHS:
+            self._paths.clear()
+        self._paths[path] = found
+        return model
 
     def _write_down(self, trip: Trip, status: int, seconds: float, response: bytes) -> bytes:
         """Write the access log's line; return the response, which says where it belongs if that is traced."""

@@ -13,6 +13,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from foresail_runtime import contract
+from foresail_runtime.web.express import MAX_PATHS
 
 if TYPE_CHECKING:
     import pathlib
@@ -50,3 +51,20 @@ async def test_who_leaves_as_the_last_piece_ends_is_counted_out_once(
     del trip
     gc.collect()
     assert [record for record in caplog.records if record.name == "asyncio"] == []
+
+
+async def test_paths_that_strangers_make_up_leave_room_for_those_that_there_are(
+    serve: Callable[..., Any], mlp: pathlib.Path
+) -> None:
+    name = "strawberries"
+    server = await serve(mlp, {"name": name})
+    express, model = server.app._http._dispatcher.express, server.app.serving.model(name)
+    path = f"/v2/models/{name}/infer"
+    for number in range(3000):
+        for strange in (f"/v2/models/{number}/infer", f"/v2/models/{name}/versions/{number}/infer", f"{path}?{number}"):
+            assert express.model(MESSAGE._replace(path=strange), 10) is None or number == 1
+        quoted = "".join(f"%{ord(letter):x}" if number >> bit & 1 else letter for bit, letter in enumerate(name))
+        assert express.model(MESSAGE._replace(path=f"/v2/models/{quoted}/infer"), 10) is model
+    assert express.model(MESSAGE._replace(path=path), 10) is model
+    assert path in express._paths
+    assert len(express._paths) <= MAX_PATHS
