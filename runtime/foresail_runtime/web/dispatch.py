@@ -27,6 +27,8 @@ from foresail_runtime.web import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from foresail_runtime.access import AccessLog
     from foresail_runtime.auth import Guard
     from foresail_runtime.serving import Serving
@@ -93,7 +95,7 @@ class Dispatcher:
             response.headers[tracing.ANSWER_HEADER] = trace
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        path = request.rel_url.raw_path
+        path = request.rel_url.raw_path or request.raw_path  # the latter of CONNECT, which names no path
         if request.method == "OPTIONS":
             return self._options(request, path)
         if self.guard is not None and path not in auth.OPEN_PATHS:
@@ -102,6 +104,7 @@ class Dispatcher:
         handler, values = self._routes.find(request.method, path)
         if not request.can_read_body:
             return await handler(request, values)
+        _check_coding(request.headers.getall("Transfer-Encoding", ()))
         size = UNTOLD_BYTES if request.content_length is None else request.content_length
         with self._room.taken(size) as request[bodies.PLACE]:
             if self._serving.missed(values.get("name", "")):
@@ -116,6 +119,19 @@ class Dispatcher:
             more = origins.preflight(self._settings.allowed_origins, request.headers, failure.allowed)
             return web.Response(status=204, headers=headers | more)
         raise errors.NotFound(f"there is nothing at {path}")
+
+
+def _check_coding(codings: Sequence[str]) -> None:
+    """Refuse a body that was coded before it was cut into chunks: it would be taken for what it is not.
+
+    Raises:
+        Unsupported: RFC 9112, 6.1, asks for 501.
+    """
+    whole = ", ".join(codings)
+    if codings and whole.strip().lower() != "chunked":
+        raise errors.Unsupported(
+            f"Transfer-Encoding {whole!r} is not supported: send chunked alone, and pack by Content-Encoding"
+        )
 
 
 def table(serving: Serving, settings: Settings, long_way: infer.InferHandler) -> routes.Routes:

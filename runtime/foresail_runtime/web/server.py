@@ -16,7 +16,8 @@ import socket
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
-from aiohttp.http import RawRequestMessage
+from aiohttp.http import HttpVersion11, RawRequestMessage
+from aiohttp.web_protocol import ERROR
 
 from foresail_runtime import contract, early, errors, logs
 from foresail_runtime.web import answers, backlog, kernel, parsed, untaken
@@ -270,6 +271,8 @@ class _Listener(web.Server):
 
     def _request(self, message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
         protocol.take(payload)
+        if message is ERROR:  # whose own version is not known: it gets ours, where aiohttp says 1.0
+            message = message._replace(version=HttpVersion11)
         return web.BaseRequest(message, payload, protocol, writer, task, self._loop)
 
 

@@ -366,3 +366,41 @@ async def test_a_body_that_is_cut_short_is_answered_where_the_client_still_liste
     words = "there is nothing at" if b"/nothing" in data else "the body is not as its"
     assert words in orjson.loads(body)["error"]
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+def coded(*codings: str) -> bytes:
+    """Return a good request in chunks that says it was coded so before."""
+    lines = "".join(f"Transfer-Encoding: {coding}\r\n" for coding in codings)
+    chunks = b"%x\r\n%b\r\n0\r\n\r\n" % (len(JSON), JSON)
+    return f"POST /v2/models/m/infer HTTP/1.1\r\nHost: x\r\n{lines}\r\n".encode() + chunks
+
+
+@pytest.mark.parametrize(
+    ("codings", "status"),
+    [
+        (("chunked",), 200),
+        (("Chunked",), 200),
+        (("gzip, chunked",), 501),
+        (("x-own,chunked",), 501),
+        (("identity, chunked",), 501),
+    ],
+)
+async def test_a_transfer_coding_that_is_not_spoken_is_501(server: Server, codings: Any, status: int) -> None:
+    """RFC 9112, 6.1: chunked is taken apart, what was done to the body before it is not known here."""
+    got, body = await answer(server.port, coded(*codings))
+    assert (got, b"Transfer-Encoding" in body) == (status, status == 501)
+
+
+async def test_who_takes_this_for_a_proxy_hears_what_was_asked_for(server: Server) -> None:
+    answers = await said_and_closed(server.port, b"CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\n\r\n")
+    assert answers.startswith(b"HTTP/1.1 404 Not Found\r\n")
+    assert orjson.loads(answers.partition(b"\r\n\r\n")[2])["error"].startswith("there is nothing at x:1;")
+
+
+@pytest.mark.parametrize(
+    "rubbish", [b"GARBAGE\r\n\r\n", b"GET /v2 HTTP/1.1\r\nbad header\r\n\r\n", b"GET / HTTP/7.5\r\n\r\n"]
+)
+async def test_a_malformed_request_is_answered_in_our_own_version(server: Server, rubbish: bytes) -> None:
+    answers = await said_and_closed(server.port, rubbish)
+    assert answers.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert b"Connection: close" in answers
