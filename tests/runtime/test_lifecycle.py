@@ -361,6 +361,67 @@ async def test_sigterm_under_load_loses_no_request(
     assert clients.lost == []
 
 
+class Pipeline:
+    """A client that sends many requests at a time and reads their answers, until nobody listens any more."""
+
+    MANY = 16
+
+    def __init__(self, port: int, text: bytes) -> None:
+        self.port = port
+        head = f"POST /v2/models/m/infer HTTP/1.1\r\nHost: x\r\nContent-Length: {len(text)}\r\n\r\n"
+        self.wire = (head.encode() + text) * self.MANY
+        self.answered = 0
+        self.unanswered = 0
+        self.enough = asyncio.Event()
+
+    async def run(self) -> None:
+        while True:
+            try:
+                reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+            except OSError:
+                return  # a new connection that is refused is no lost request
+            try:
+                while await self._ask(reader, writer):
+                    pass
+            finally:
+                writer.close()
+
+    async def _ask(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Send all requests, read their answers, and tell whether the connection goes on."""
+        writer.write(self.wire)
+        for number in range(self.MANY):
+            try:
+                head = (await reader.readuntil(b"\r\n\r\n")).lower()
+                await reader.readexactly(int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0]))
+            except (OSError, asyncio.IncompleteReadError):
+                self.unanswered += self.MANY - number
+                return False
+            assert head.startswith(b"http/1.1 200 ")
+            self.answered += 1
+            if self.answered > 500:
+                self.enough.set()
+        return b"connection: close" not in head
+
+
+@pytest.mark.parametrize("rows", [1, 200], ids=["small", "large"])
+@pytest.mark.parametrize("drain", ["0", "1"], ids=["a laptop", "a pod"])
+async def test_sigterm_loses_no_pipelined_request(
+    start: Start, tmp_path: pathlib.Path, mlp: pathlib.Path, drain: str, rows: int
+) -> None:
+    environment = {**describe(tmp_path, path=str(mlp)), contract.ENV_DRAIN_SECONDS: drain}
+    process = await start("serve", **environment, FORESAIL_CONNECTION_SECONDS="0.2")
+    port, _ = ports(await process.line("listening"))
+    await process.line("model ready")
+    tensor = {"name": "input", "shape": [rows, 32], "datatype": "FP32", "data": [0.5] * 32 * rows}
+    clients = [Pipeline(port, json.dumps({"inputs": [tensor]}).encode()) for _ in range(4)]
+    tasks = [asyncio.create_task(client.run()) for client in clients]
+    await asyncio.wait_for(asyncio.gather(*[client.enough.wait() for client in clients]), PATIENCE)
+    process.process.send_signal(signal.SIGTERM)
+    assert await process.code() == 0
+    await asyncio.wait_for(asyncio.gather(*tasks), PATIENCE)
+    assert [client.unanswered for client in clients] == [0] * 4
+
+
 @pytest.mark.parametrize("drain", ["0", "1"], ids=["a laptop", "a pod"])
 async def test_sigterm_ends_an_open_stream_well_once_what_it_read_is_answered(
     start: Start, tmp_path: pathlib.Path, mlp: pathlib.Path, drain: str
