@@ -90,6 +90,34 @@ async def test_a_caller_without_a_certificate_is_refused_where_one_is_asked_for(
     assert failure.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
+async def test_authorities_of_callers_are_rotated_with_the_file(
+    listen: Callable[..., Any], authority: Authority, tmp_path: pathlib.Path
+) -> None:
+    (tmp_path / "callers").mkdir()
+    newer = Authority(tmp_path / "callers")
+    trusted = tmp_path / "callers.crt"
+    trusted.write_bytes(authority.ca.cert_pem.bytes())
+    identity = tls.Identity(str(authority.cert), str(authority.key), str(trusted))
+    port, _ = await listen(credentials=credentials.follow(identity))
+    made = [one.ca.issue_cert("client.example") for one in (authority, newer)]
+    chains = [(one.private_key_pem.bytes(), one.cert_chain_pems[0].bytes()) for one in made]
+
+    async def answered() -> list[bool]:
+        found = []
+        for chain in chains:
+            async with channel(port, authority.root.read_bytes(), *chain) as opened:
+                try:
+                    found.append(await live(opened))
+                except grpc.aio.AioRpcError:
+                    found.append(False)
+        return found
+
+    assert await answered() == [True, False]
+    trusted.write_bytes(newer.ca.cert_pem.bytes())
+    identity.refresh()
+    assert await answered() == [False, True]
+
+
 @pytest.fixture
 def guard(tmp_path: pathlib.Path) -> auth.Guard:
     (tmp_path / "token").write_text("first\nsecond\n")

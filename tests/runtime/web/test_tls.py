@@ -126,6 +126,35 @@ async def test_a_certificate_of_another_authority_is_refused_in_the_handshake(
         await server.client.get(url(server, "/v2/health/live"), ssl=context)
 
 
+async def test_authorities_of_clients_are_rotated_with_the_file(
+    serve: Start, mlp: pathlib.Path, authority: Authority, tmp_path: pathlib.Path
+) -> None:
+    (tmp_path / "clients").mkdir()
+    newer = Authority(tmp_path / "clients")
+    trusted = tmp_path / "clients.crt"
+    trusted.write_bytes(authority.ca.cert_pem.bytes())
+    server = await serve(mlp, **files(authority), tls_ca=str(trusted))
+    old, new = authority.client(certified=True), authority.client()
+    newer.ca.issue_cert("client.example").configure_cert(new)
+
+    async def status(context: ssl.SSLContext) -> int | None:
+        try:
+            async with (
+                aiohttp.ClientSession() as session,
+                session.post(url(server, "/v2/models/m/infer"), json=BODY, ssl=context) as answer,
+            ):
+                return answer.status
+        except (aiohttp.ClientError, ssl.SSLError):
+            return None
+
+    assert [await status(context) for context in (old, new, authority.client())] == [200, None, 401]
+    trusted.write_bytes(newer.ca.cert_pem.bytes())
+    async with asyncio.timeout(10):
+        while await status(new) is None:
+            await asyncio.sleep(0.01)
+    assert [await status(context) for context in (old, new, authority.client())] == [None, 200, 401]
+
+
 async def test_a_client_that_does_not_finish_its_handshake_is_closed(
     serve: Start, mlp: pathlib.Path, authority: Authority
 ) -> None:
