@@ -59,7 +59,14 @@ async def test_the_server_says_what_it_is(server: Server) -> None:
         status, document, _ = await server.call("GET", path)
         assert status == 200
         assert (document["name"], document["version"]) == ("foresail", foresail_runtime.__version__)
-        assert "binary_tensor_data" in document["extensions"]
+        # Clients take them at their word: what is named works, and what is not offered is not named.
+        assert document["extensions"] == [
+            "binary_tensor_data",
+            "model_repository",
+            "model_configuration",
+            "parameters",
+            "statistics",
+        ]
 
 
 async def test_health_satisfies_every_client(server: Server) -> None:
