@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="foresail", description=foresail_runtime.__doc__)
+    parser = argparse.ArgumentParser(prog="foresail", description=(foresail_runtime.__doc__ or "").partition("\n")[0])
     parser.add_argument("--version", action="version", version=f"foresail {foresail_runtime.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     serve = commands.add_parser(
