@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import signal
@@ -17,6 +18,8 @@ from tests.e2e.test_lossless import nodes, spare_node
 from tests.installation import eventually
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.installation import Foresail
 
 pytestmark = pytest.mark.e2e
@@ -42,15 +45,20 @@ def restarts(foresail: Foresail, namespace: str) -> int:
     return sum(pod["status"]["containerStatuses"][0]["restartCount"] for pod in pods(foresail, namespace))
 
 
-def kill(pod: str) -> None:
-    """Send SIGKILL to the runtime of a pod of this machine."""
+def processes(pod: str) -> Iterator[int]:
+    """Yield the processes of a pod's runtime on this machine."""
     wanted = f"{contract.ENV_POD_NAME}={pod}".encode()
     for folder in pathlib.Path("/proc").glob("[0-9]*"):
-        try:
+        with contextlib.suppress(OSError):
             if wanted in (folder / "environ").read_bytes().split(b"\0"):
-                os.kill(int(folder.name), signal.SIGKILL)
-        except OSError:
-            continue
+                yield int(folder.name)
+
+
+def kill(pod: str) -> None:
+    """Send SIGKILL to the runtime of a pod of this machine."""
+    for process in processes(pod):
+        with contextlib.suppress(OSError):
+            os.kill(process, signal.SIGKILL)
 
 
 @pytest.mark.usefixtures("machine")
