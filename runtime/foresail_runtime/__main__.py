@@ -69,6 +69,14 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--tls-ca", metavar="FILE", help="authorities of client certificates, which callers then need")
     serve.add_argument("--tokens", metavar="FILE", help="bearer tokens that open the server, one a line")
     serve.add_argument("--grpc-port", metavar="PORT", help=f"({contract.GRPC_PORT}; 0: any free one; off: no gRPC)")
+    model = serve.add_argument_group("of one model, as a ModelDeployment's `serving` has them")
+    model.add_argument("--task", help="tensors, image-classification, object-detection or tabular (auto)")
+    model.add_argument("--providers", metavar="A,B", help="ONNX Runtime's execution providers in order of wish")
+    model.add_argument("--max-batch", type=int, metavar="ROWS", help="rows that share a run (what the warm-up finds)")
+    model.add_argument("--timeout", type=float, metavar="SECONDS", help="for a request to wait and run (60)")
+    model.add_argument(
+        "--instances", type=int, metavar="N", help="runs at a time, each with its share of the cores (1)"
+    )
     serve.set_defaults(run=_serve)
     command.add(commands)
     return parser
@@ -137,10 +145,16 @@ def _cache_folder(environment: dict[str, str]) -> Path:
 def _source(options: argparse.Namespace) -> contract.ModelDescription | Path:
     """Return the model to serve, or the folder of models."""
     from foresail_runtime import app  # noqa: PLC0415
-    from foresail_runtime.repository import folder  # noqa: PLC0415
+    from foresail_runtime.repository import config, folder  # noqa: PLC0415
 
-    given = options.model or os.environ.get(ENV_REPOSITORY)
-    if given and "://" not in given and (options.model is None or folder.is_repository(Path(given))):
+    asked = _of_the_model(options)
+    given: str = options.model or os.environ.get(ENV_REPOSITORY, "")
+    is_folder = bool(given) and "://" not in given and (options.model is None or folder.is_repository(Path(given)))
+    if asked and (is_folder or options.model is None):
+        where = f"each model's {config.OWN_FILE}" if is_folder else "the description"
+        words = f"{', '.join(asked)}: a model's settings stand in {where} here, not on the command line"
+        raise errors.ModelUnusable("DescriptionInvalid", words)
+    if is_folder:
         return Path(given).resolve()
     if options.model is None:
         path = os.environ.get(contract.ENV_DESCRIPTION)
@@ -155,7 +169,20 @@ def _source(options: argparse.Namespace) -> contract.ModelDescription | Path:
         raise errors.ModelUnusable("ModelNotFound", f"there is no file {options.model}")
     path = None if remote else str(Path(options.model).resolve())
     uri = options.model if remote else f"file://{path}"
-    return contract.ModelDescription(name=options.name or _name(options.model), uri=uri, path=path)
+    name = options.name or _name(options.model)
+    return contract.ModelDescription(name=name, uri=uri, path=path, **config.describe(asked))
+
+
+def _of_the_model(options: argparse.Namespace) -> dict[str, object]:
+    """Return the settings of the model that the command line has, named as in a ModelDeployment."""
+    given = {
+        "task": options.task,
+        "executionProviders": None if options.providers is None else [*map(str.strip, options.providers.split(","))],
+        "batching": None if options.max_batch is None else {"maxSize": options.max_batch},
+        "timeoutSeconds": options.timeout,
+        "instances": options.instances,
+    }
+    return {key: value for key, value in given.items() if value is not None}
 
 
 def _name(model: str) -> str:

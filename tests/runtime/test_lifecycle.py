@@ -130,6 +130,19 @@ MISTAKES: dict[str, tuple[tuple[str, ...], str]] = {
     "no such file": (("serve", "nothing.onnx"), "there is no file nothing.onnx"),
     "no model at all": (("serve",), "which model?"),
     "no ONNX": (("serve", str(pathlib.Path(__file__)), *LAPTOP), "can't load test_lifecycle.py"),
+    "no task": (
+        ("serve", str(MODELS / "mlp.onnx"), "--task", "guess", *LAPTOP),
+        "task is 'guess': it has to be one of",
+    ),
+    "no batch": (
+        ("serve", str(MODELS / "mlp.onnx"), "--max-batch", "0", *LAPTOP),
+        "batching is {'maxSize': 0}: it has to",
+    ),
+    "no provider": (
+        ("serve", str(MODELS / "mlp.onnx"), "--providers", "GPU", *LAPTOP),
+        "execution provider GPU is not in",
+    ),
+    "a task without a model": (("serve", "--task", "tabular"), "task: a model's settings stand in"),
     "a port that is none": (("serve", "x.onnx", "--http-port", "70000"), "FORESAIL_HTTP_PORT='70000'"),
     "an address of another machine": (
         ("serve", str(pathlib.Path(__file__)), "--host", "192.0.2.1", *LAPTOP),

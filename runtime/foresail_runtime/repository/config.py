@@ -17,7 +17,7 @@ from foresail_runtime.repository import layout, prototext
 from foresail_runtime.repository.layout import Names, Policy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 OWN_FILE: Final = "foresail.json"
 TRITON_FILE: Final = "config.pbtxt"
@@ -128,18 +128,28 @@ def _from_own(config: Config, text: str) -> Config:
         raise _wrong(f"{OWN_FILE} is not a JSON object")
     if unknown := sorted(set(found) - {*_FIELDS, "versions", "default", "labels", "file"}):
         raise _wrong(f"{OWN_FILE} has {unknown[0]!r}, which is no setting of a model; see docs/runtime.md")
-    fields = dict(config.fields)
-    for key, (field, check) in _FIELDS.items():
-        if key in found:
-            try:
-                fields[field] = check(found[key])
-            except (ValueError, TypeError) as error:
-                raise _wrong(f"{OWN_FILE}: {key} is {found[key]!r}: {error}") from error
+    fields = config.fields | describe(found, f"{OWN_FILE}: ")
     policy = _own_policy(found["versions"]) if "versions" in found else config.policy
     file = found.get("file", config.file)
     if not _names_file(file):
         raise _wrong(f"{OWN_FILE}: file is {file!r}, not the name of a file in the version's folder")
     return Config(policy, _names(found), file, fields)
+
+
+def describe(found: Mapping[str, Any], where: str = "") -> dict[str, Any]:
+    """Return the description's fields that a model's settings make, named as in a ModelDeployment; others are left out.
+
+    Raises:
+        ModelUnusable: One has no sense; the message begins with `where`.
+    """
+    fields = {}
+    for key, (field, check) in _FIELDS.items():
+        if key in found:
+            try:
+                fields[field] = check(found[key])
+            except (ValueError, TypeError) as error:
+                raise _wrong(f"{where}{key} is {found[key]!r}: {error}") from error
+    return fields
 
 
 def _own_policy(found: Any) -> Policy:
