@@ -40,6 +40,7 @@ from foresail_runtime import (
     contract,
     errors,
     health,
+    heavy,
     library,
     lines,
     loading,
@@ -111,7 +112,7 @@ class App:
             self.health,
             self.metrics,
             self._workers,
-            large=self._large,
+            heavy=heavy.Heavy(self._large, settings.max_parsed_bytes),
             overload_status=settings.overload_status,
             cores=cores.limited(),
         )

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from foresail_runtime import contract, errors
 from foresail_runtime.health import State
+from foresail_runtime.heavy import Heavy
 from foresail_runtime.repository import layout
 from foresail_runtime.repository.layout import Entry
 
@@ -66,7 +67,7 @@ class Serving:
         workers: Executor,
         clock: Callable[[], float] = time.monotonic,
         *,
-        large: Executor | None = None,
+        heavy: Heavy | None = None,
         overload_status: int = errors.QueueFull.http_status,
         cores: float | None = None,
     ) -> None:
@@ -74,9 +75,8 @@ class Serving:
         self.metrics: Final = metrics
         self.workers: Final = workers
         """Threads for decoding pictures."""
-        self.large: Final = workers if large is None else large
-        """One thread, for documents so large that they would hold the loop up: one after the other, as each takes many
-        times its size of memory while it is read."""
+        self.heavy: Final = Heavy(workers) if heavy is None else heavy
+        """Reads documents so large that they would hold the loop up."""
         self.clock: Final = clock
         self._overload_status: Final = overload_status
         self._cores: Final = cores

@@ -22,6 +22,7 @@ as even as 320 would. And a stopping gRPC server waits for so long until callers
 MAX_BODY_BYTES: Final = 64 * 2**20
 MAX_QUEUE_BYTES: Final = 256 * 2**20
 MAX_HELD_BYTES: Final = 512 * 2**20
+MAX_PARSED_BYTES: Final = 2**30
 
 
 class SettingError(ValueError):
@@ -47,6 +48,8 @@ class Settings:
     """Of all requests that wait."""
     max_held_bytes: int = MAX_HELD_BYTES
     """Of all requests that are being received or answered; who comes over it is refused before the body is read."""
+    max_parsed_bytes: int = MAX_PARSED_BYTES
+    """What one request may take while its JSON, or its gRPC message, is read; large ones are read one by one."""
     max_pixels: int = 50_000_000
     """Of a picture, looked at before it is decoded."""
     header_timeout_seconds: float = 10.0
@@ -135,6 +138,7 @@ def _shares(memory_bytes: int) -> dict[str, Any]:
         "max_body_bytes": min(MAX_BODY_BYTES, memory_bytes // 16),
         "max_queue_bytes": min(MAX_QUEUE_BYTES, memory_bytes // 8),
         "max_held_bytes": min(MAX_HELD_BYTES, memory_bytes // 4),
+        "max_parsed_bytes": min(MAX_PARSED_BYTES, memory_bytes // 2),
     }
 
 
@@ -216,6 +220,7 @@ VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "FORESAIL_MAX_BODY_BYTES": ("max_body_bytes", _whole(1, 2**34)),
     "FORESAIL_MAX_QUEUE_BYTES": ("max_queue_bytes", _whole(1, 2**40)),
     "FORESAIL_MAX_HELD_BYTES": ("max_held_bytes", _whole(1, 2**40)),
+    "FORESAIL_MAX_PARSED_BYTES": ("max_parsed_bytes", _whole(1, 2**40)),
     "FORESAIL_MAX_PIXELS": ("max_pixels", _whole(1, 2**31)),
     "FORESAIL_HEADER_TIMEOUT_SECONDS": ("header_timeout_seconds", _number(0.1, 3600)),
     "FORESAIL_BODY_TIMEOUT_SECONDS": ("body_timeout_seconds", _number(0.1, 3600)),

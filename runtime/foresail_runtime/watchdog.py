@@ -81,6 +81,7 @@ class Watchdog:
         self._load_seconds = load_seconds
         self._bark = bark
         self._bite = bite
+        self._runs = Runs()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
@@ -93,18 +94,25 @@ class Watchdog:
         self._stop.set()
 
     def _watch(self) -> None:
-        runs = Runs()
         pause = min(LOOK_SECONDS, self._limit_seconds / 2)
         # Looks are counted, not the clock: a process that was stopped for an hour has hung nowhere.
         while not self._stop.wait(pause):
-            stacks = sys._current_frames()  # noqa: SLF001  # documented for this very use
-            for run in runs.look(stacks, pause):
-                failure = judge(run, self._limit_seconds, self._usual_seconds(run.engine), self._load_seconds)
-                if failure is not None:
-                    self._bark(run.engine.name, failure)
-                    if not self._stop.wait(LAST_WORDS_SECONDS):
-                        self._bite()
-                    return
+            if self.look(pause):
+                if not self._stop.wait(LAST_WORDS_SECONDS):
+                    self._bite()
+                return
+
+    def look(self, elapsed_seconds: float) -> bool:
+        """Look once, so long after the last look; tell whether a run hangs, which was barked.
+
+        No stack is kept but those of runs: whatever a thread's calls had in hand would live on until the next look.
+        """
+        for run in self._runs.look(sys._current_frames(), elapsed_seconds):  # noqa: SLF001  # meant for this very use
+            failure = judge(run, self._limit_seconds, self._usual_seconds(run.engine), self._load_seconds)
+            if failure is not None:
+                self._bark(run.engine.name, failure)
+                return True
+        return False
 
 
 def judge(

@@ -76,3 +76,4 @@ def test_what_may_be_held_is_a_share_of_the_containers_memory_unless_it_is_set()
     assert settings.read({}, 2**40) == settings.Settings()
     small = settings.read({"FORESAIL_MAX_QUEUE_BYTES": "77"}, 2**28)
     assert (small.max_body_bytes, small.max_held_bytes, small.max_queue_bytes) == (2**24, 2**26, 77)
+    assert small.max_parsed_bytes == 2**27

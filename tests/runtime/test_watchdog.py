@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -92,3 +93,18 @@ def test_who_finds_a_run_that_hangs_says_so_and_then_ends_it_all(
     assert bitten.wait(10)
     held.end()
     assert [(name, failure.reason) for name, failure in told] == [("m", "ModelHung")]
+
+
+class Document:
+    """Stands for what a request made."""
+
+
+def test_a_look_keeps_nothing_of_what_threads_have_in_hand() -> None:
+    dog = watchdog.Watchdog(30.0, lambda _: 0.0, 600.0, lambda *_: None, lambda: None)
+
+    def work() -> weakref.ref[Document]:
+        document = Document()
+        assert not dog.look(1.0)  # while the document is in hand
+        return weakref.ref(document)
+
+    assert work()() is None

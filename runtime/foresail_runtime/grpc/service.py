@@ -15,14 +15,14 @@ from google.protobuf.message import DecodeError, Message
 import foresail_runtime
 from foresail_runtime import errors
 from foresail_runtime.codec import extensions
-from foresail_runtime.grpc import messages, oip_pb2, reflect, streams
+from foresail_runtime.grpc import messages, oip_pb2, reflect, streams, weight
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
     from foresail_runtime.grpc.gate import Gate
     from foresail_runtime.serving import Serving
-    from foresail_runtime.tensors import InferRequest, InferResponse, TensorSpec
+    from foresail_runtime.tensors import InferRequest, InferResponse, Signature, TensorSpec
 
 
 log = logging.getLogger(__name__)
@@ -42,6 +42,12 @@ _ABSENT: Final = {
     },
 }
 """Triton's calls that are not offered, and why."""
+_MAX_SHORT_BYTES: Final = 2**16
+"""Of a message that holds no tensors."""
+_HEAVY: Final = 2**25
+"""Messages that take so many bytes while they are read are read on a thread of their own, one after the other."""
+_FEW_FIELDS: Final = 4096
+"""Those with more are weighed there, too."""
 _MAX_DETAILS: Final = 1000
 """Characters of an error's words: longer ones would not fit into the trailers."""
 
@@ -77,6 +83,7 @@ class Service:
 
     def __init__(self, serving: Serving, gate: Gate) -> None:
         self._serving = serving
+        self._light_bytes = min(_HEAVY, serving.heavy.most) // weight.WORST
         self._gate = gate
         self._streams = streams.Streams(gate)
 
@@ -179,18 +186,30 @@ class Service:
         return oip_pb2.RepositoryModelUnloadResponse()
 
     async def model_infer(
-        self, message: oip_pb2.ModelInferRequest, size: int, context: Context, encode: Encode[_MadeType]
+        self,
+        message: oip_pb2.ModelInferRequest,
+        size: int,
+        context: Context,
+        encode: Encode[_MadeType],
+        unread: bytes = b"",
     ) -> _MadeType:
-        """Answer one request of so many bytes, as what `encode` makes of it, and count it."""
+        """Answer one request of so many bytes, as what `encode` makes of it, and count it.
+
+        Of one that is heavy the message says only who is asked, and all of it is yet to be read.
+        """
         serving = self._serving
-        if serving.missed(message.model_name):
-            await serving.wait()
         model = serving.model(message.model_name, message.model_version)
         start = serving.clock()
-        status, waits, refused = 500, False, False
+        status, waits, refused, held = 500, False, False, 0
         try:
-            request, is_raw = messages.decode(model.signature, message)
-            del message  # while it waits, its tensors are enough
+            if unread:
+                weighed = await serving.heavy.run(weight.weigh, unread, serving.heavy.most)
+                await serving.heavy.begin(weighed.size)
+                held = weighed.size
+                request, is_raw = await serving.heavy.run(_decode, model.signature, unread)
+            else:
+                request, is_raw = messages.decode(model.signature, message)
+            del message, unread  # while it waits, its tensors are enough
             model.metrics.decoded(serving.clock() - start)
             arrays = model.batcher.run_short(request)
             if arrays is None:
@@ -213,6 +232,8 @@ class Service:
             raise
         finally:
             seconds = serving.clock() - start
+            if held:
+                serving.heavy.end(held)
             if waits:
                 serving.end(model)
             else:
@@ -227,12 +248,16 @@ class Service:
     async def _stream_answer(self, context: Context, data: bytes) -> oip_pb2.ModelStreamInferResponse:
         empty, held = oip_pb2.ModelInferResponse(), 0
         try:
-            message = _parse(oip_pb2.ModelInferRequest, data)
+            message, unread = self._read(data)
+            if self._serving.missed(message.model_name):
+                del message  # it may be many times as large
+                await self._serving.wait()
+                message, unread = self._read(data)
             empty = oip_pb2.ModelInferResponse(model_name=message.model_name, id=message.id)
             held = self._gate.enter(len(data))
             self._serving.metrics.received_bytes += len(data)
-            answering = self.model_infer(message, held, context, messages.encode)
-            del data, message
+            answering = self.model_infer(message, held, context, messages.encode, unread)
+            del data, message, unread
             answer = oip_pb2.ModelStreamInferResponse(infer_response=await answering)
             self._serving.metrics.sent_bytes += answer.ByteSize()
             return answer  # noqa: TRY300  # what is made in here fails in here
@@ -242,13 +267,30 @@ class Service:
             self._gate.leave(held)
 
     async def _infer(self, data: bytes, context: Context) -> bytes:
-        message = _parse(oip_pb2.ModelInferRequest, data)
+        message, unread = self._read(data)
+        if self._serving.missed(message.model_name):
+            del message  # it may be many times as large
+            await self._serving.wait()
+            message, unread = self._read(data)
         self._serving.metrics.received_bytes += len(data)
-        answering = self.model_infer(message, len(data), context, messages.serialize)
-        del data, message  # it is held only as long as it is read
+        answering = self.model_infer(message, len(data), context, messages.serialize, unread)
+        del data, message, unread  # it is held only as long as it is read
         answer = await answering
         self._serving.metrics.sent_bytes += len(answer)
         return answer
+
+    def _read(self, data: bytes) -> tuple[oip_pb2.ModelInferRequest, bytes]:
+        """Return a request's message and b"", or, if it is heavy, the head of one and all of its bytes, yet to be read.
+
+        Raises:
+            InvalidRequest: They are no message.
+            TooLarge: It would take more memory than there is for it.
+        """
+        if len(data) > self._light_bytes:
+            weighed = weight.weigh(data, self._serving.heavy.most, _FEW_FIELDS)
+            if not weighed.is_whole or weighed.size - 2 * len(data) > _HEAVY:
+                return _parse(oip_pb2.ModelInferRequest, weighed.head), data
+        return _parse(oip_pb2.ModelInferRequest, data), b""
 
     def _unary(self, name: str, answer: Callable[[Any, Context], Awaitable[Message]]) -> Any:
         """Return a handler that parses here, where a message that is none is the caller's mistake, not ours."""
@@ -256,6 +298,8 @@ class Service:
         request, response = getattr(oip_pb2, method.input_type.name), getattr(oip_pb2, method.output_type.name)
 
         async def parse_and_answer(data: bytes, context: Context) -> Message:
+            if len(data) > _MAX_SHORT_BYTES:
+                raise errors.TooLarge(f"a message of this call has at most {_MAX_SHORT_BYTES} bytes")
             return await answer(_parse(request, data), context)
 
         return grpc.stream_unary_rpc_method_handler(self._let_in(parse_and_answer), None, response.SerializeToString)
@@ -331,6 +375,10 @@ def _parse(kind: type[_MessageType], data: bytes) -> _MessageType:
         return kind.FromString(data)
     except DecodeError as error:
         raise errors.InvalidRequest(f"the message is no {kind.DESCRIPTOR.name} of the protocol: {error}") from error
+
+
+def _decode(signature: Signature, data: bytes) -> messages.Decoded:
+    return messages.decode(signature, _parse(oip_pb2.ModelInferRequest, data))
 
 
 def _at_once(answer: Callable[[Any], Message]) -> Callable[[Any, Context], Awaitable[Message]]:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from foresail_runtime.serving import Serving
     from foresail_runtime.settings import Settings
 
+MAX_DOCUMENT_BYTES: Final = 2**16
+"""Of a call that says in a word or two what it wants: it is read on the loop."""
+
 
 class ExtensionHandlers:
     """One method a path."""
@@ -72,7 +75,10 @@ class ExtensionHandlers:
         raise errors.NotFound(f"there is nothing at {path}: {words}")
 
     async def _document(self, request: web.BaseRequest) -> dict[str, Any]:
-        body = await bodies.whole(request, self._settings.max_body_bytes, self._settings.body_timeout_seconds)
+        try:
+            body = await bodies.whole(request, MAX_DOCUMENT_BYTES, self._settings.body_timeout_seconds)
+        except errors.TooLarge as error:
+            raise errors.TooLarge(f"the body of this call has at most {MAX_DOCUMENT_BYTES} bytes") from error
         if not body.strip():
             return {}
         try:

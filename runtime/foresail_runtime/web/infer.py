@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from foresail_runtime import errors
-from foresail_runtime.codec import rest
+from foresail_runtime.codec import rest, weight
 from foresail_runtime.web import answers, bodies, packing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from aiohttp import web
     from multidict import CIMultiDictProxy
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from foresail_runtime.model import Model
     from foresail_runtime.serving import Serving
     from foresail_runtime.settings import Settings
+    from foresail_runtime.tensors import InferRequest
 
 LARGE: Final = 2**20
 """Documents from so many bytes on are read on a thread of their own."""
@@ -41,34 +41,44 @@ class InferHandler:
     async def _answer(self, request: web.BaseRequest, model: Model) -> web.Response:
         settings, headers = self._settings, request.headers
         body = await bodies.whole(request, settings.max_body_bytes, settings.body_timeout_seconds)
-        self._serving.metrics.received_bytes += len(body)
+        size = len(body)
+        self._serving.metrics.received_bytes += size
         clock = self._serving.clock
         begun = clock()
         length = header_length(headers)
-        if (len(body) if length is None else length) < LARGE:
+        if (size if length is None else length) < LARGE:
             wanted, form = rest.decode(model.signature, body, length)
-        else:
-            wanted, form = await self._elsewhere(rest.decode, model.signature, body, length)
-        model.metrics.decoded(clock() - begun)
+            model.metrics.decoded(clock() - begun)
+            return await self._run(request, model, size, wanted, form)
+        heavy = self._serving.heavy
+        text = body if length is None else body[:length]
+        taken = weight.check(text, heavy.most, "send tensors as binary data, or fewer rows a request")
+        async with heavy.turn(taken):
+            wanted, form = await heavy.run(rest.decode, model.signature, body, length)
+            del body  # its tensors are enough
+            model.metrics.decoded(clock() - begun)
+            return await self._run(request, model, size, wanted, form)
+
+    async def _run(
+        self, request: web.BaseRequest, model: Model, size: int, wanted: InferRequest, form: rest.Form
+    ) -> web.Response:
+        clock = self._serving.clock
         arrays = model.batcher.run_alone(wanted) if self._serving.in_flight == 1 else None
         if arrays is None:
-            response = await model.infer(wanted, max(len(body), wanted.nbytes))
+            response = await model.infer(wanted, max(size, wanted.nbytes))
         else:
             response = model.respond(wanted, arrays)
         begun = clock()
         if sum(tensor.array.size for tensor in response.outputs) < LARGE_ANSWER:
             data, head_size = rest.encode(response, form)
         else:
-            data, head_size = await self._elsewhere(rest.encode, response, form)
+            data, head_size = await self._serving.heavy.run(rest.encode, response, form)
         model.metrics.encoded(clock() - begun)
         self._serving.metrics.sent_bytes += len(data)
         more: dict[str, str] = {}
         if head_size is not None:
             more[answers.HEADER_LENGTH] = str(head_size)
         return await packing.response(request, data, answers.JSON if head_size is None else answers.BINARY, more)
-
-    async def _elsewhere(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._serving.large, function, *arguments)
 
 
 def header_length(headers: CIMultiDictProxy[str]) -> int | None:

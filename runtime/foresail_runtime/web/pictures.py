@@ -85,8 +85,7 @@ class PictureHandlers:
         if len(body) < infer.LARGE or not multipart.is_form(content_type):
             form = multipart.read(content_type, body, options.NAMES)
         else:
-            loop, large = asyncio.get_running_loop(), self._serving.large
-            form = await loop.run_in_executor(large, multipart.read, content_type, body, options.NAMES)
+            form = await self._serving.heavy.run(multipart.read, content_type, body, options.NAMES)
         if not form.picture:
             raise errors.InvalidRequest(
                 "the request has no picture: send its bytes, or a form with it "

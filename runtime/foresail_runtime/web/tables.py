@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import orjson
 
 from foresail_runtime import errors
-from foresail_runtime.codec import check, parsing
+from foresail_runtime.codec import check, parsing, weight
 from foresail_runtime.tensors import InferRequest
 from foresail_runtime.web import answers, bodies, infer, packing
 
@@ -45,20 +44,30 @@ class TableHandler:
             )
         settings = self._settings
         body = await bodies.whole(request, settings.max_body_bytes, settings.body_timeout_seconds)
-        self._serving.metrics.received_bytes += len(body)
+        size = len(body)
+        self._serving.metrics.received_bytes += size
         clock = self._serving.clock
         begun = clock()
-        if len(body) < infer.LARGE:
+        if size < infer.LARGE:
             inputs = _read(model.signature, model.table, body)
-        else:
-            loop, large = asyncio.get_running_loop(), self._serving.large
-            inputs = await loop.run_in_executor(large, _read, model.signature, model.table, body)
-        model.metrics.decoded(clock() - begun)
+            model.metrics.decoded(clock() - begun)
+            return await self._run(request, model, model.table, size, inputs)
+        heavy = self._serving.heavy
+        async with heavy.turn(weight.check(body, heavy.most, "send fewer rows a request")):
+            inputs = await heavy.run(_read, model.signature, model.table, body)
+            del body  # its tensors are enough
+            model.metrics.decoded(clock() - begun)
+            return await self._run(request, model, model.table, size, inputs)
+
+    async def _run(
+        self, request: web.BaseRequest, model: Model, table: Table, size: int, inputs: tuple[Tensor, ...]
+    ) -> web.Response:
+        clock = self._serving.clock
         wanted = InferRequest(inputs)
-        response = await model.infer(wanted, max(len(body), wanted.nbytes))
+        response = await model.infer(wanted, max(size, wanted.nbytes))
         begun = clock()
         data = orjson.dumps(
-            {"model_name": model.name, "model_version": model.version, **model.table.answer(response.outputs)}
+            {"model_name": model.name, "model_version": model.version, **table.answer(response.outputs)}
         )
         model.metrics.encoded(clock() - begun)
         self._serving.metrics.sent_bytes += len(data)
