@@ -13,7 +13,7 @@ import kopf
 from aiohttp import web
 from kopf._core.engines import peering
 
-from foresail_operator import errors, handlers, probes, sockets, sweep
+from foresail_operator import errors, handlers, memory, probes, sockets, sweep
 from foresail_operator.api import kinds
 from foresail_operator.apply import Applier
 from foresail_operator.clocks import Clocks, rfc3339
@@ -190,6 +190,7 @@ class Operator:
             asyncio.create_task(self._keep_swept(), name="sweeps"),
             asyncio.create_task(self._scaling.run(), name="scaling"),
             asyncio.create_task(self._lead(), name="leader"),
+            asyncio.create_task(memory.keep_small(), name="memory"),
         ]
         stopped = asyncio.create_task(stop.wait(), name="stop")
         try:
