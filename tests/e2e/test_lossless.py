@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from tests.installation import Cluster, Foresail
 
 pytestmark = pytest.mark.e2e
+
+CLIENTS: Final = 6
+CALLERS: Final = 2
+"""HTTP connections, and channels of gRPC, that ask all the while."""
 
 
 def settled(foresail: Foresail, namespace: str, replicas: int, version: str) -> None:
@@ -38,7 +42,7 @@ def settled(foresail: Foresail, namespace: str, replicas: int, version: str) -> 
 @pytest.mark.parametrize("replicas", [1, 2])
 def test_new_version_takes_over_without_a_lost_request(foresail: Foresail, namespace: str, replicas: int) -> None:
     models.start(foresail, namespace, replicas=replicas)
-    with load.on(foresail, namespace, models.NAME) as seen:
+    with load.on(foresail, namespace, models.NAME, CLIENTS, CALLERS) as seen:
         foresail.apply_text(namespace, models.deployment("2", replicas=replicas))
         settled(foresail, namespace, replicas, "2")
         foresail.wait_ready(namespace, models.NAME)
@@ -47,7 +51,7 @@ def test_new_version_takes_over_without_a_lost_request(foresail: Foresail, names
 
 def test_fewer_replicas_lose_no_request(foresail: Foresail, namespace: str) -> None:
     models.start(foresail, namespace, replicas=3)
-    with load.on(foresail, namespace, models.NAME) as seen:
+    with load.on(foresail, namespace, models.NAME, CLIENTS, CALLERS) as seen:
         foresail.cluster.kubectl("scale", "-n", namespace, f"mdep/{models.NAME}", "--replicas=1")
         settled(foresail, namespace, 1, "1")
     assert seen.failures == {}
@@ -56,23 +60,27 @@ def test_fewer_replicas_lose_no_request(foresail: Foresail, namespace: str) -> N
 
 def test_deleted_pod_loses_no_request_and_is_replaced(foresail: Foresail, namespace: str) -> None:
     models.start(foresail, namespace, replicas=2)
-    with load.on(foresail, namespace, models.NAME) as seen:
+    with load.on(foresail, namespace, models.NAME, CLIENTS, CALLERS) as seen:
         name = foresail.objects.pods(namespace, f"foresail.dev/model={models.NAME}")[0]
         foresail.cluster.kubectl("delete", "pod", "-n", namespace, name["metadata"]["name"], "--wait=false")
         settled(foresail, namespace, 2, "1")
     assert seen.failures == {}
 
 
-def test_drained_node_loses_no_request(foresail: Foresail, namespace: str) -> None:
-    kubectl, node = foresail.cluster.kubectl, spare_node(foresail.cluster)
-    models.start(foresail, namespace, replicas=2)
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_drained_node_loses_no_request(foresail: Foresail, namespace: str, replicas: int) -> None:
+    kubectl, spare = foresail.cluster.kubectl, spare_node(foresail.cluster)
+    models.start(foresail, namespace, replicas=replicas)
     foresail.cluster.kubectl("rollout", "status", "-n", namespace, f"deployment/{models.NAME}", "--timeout=60s")
-    eventually(lambda: nodes(foresail, namespace), lambda seen: node in seen, 60, f"a replica on {node}")
+    if replicas > 1:
+        eventually(lambda: nodes(foresail, namespace), lambda seen: spare in seen, 60, f"a replica on {spare}")
+    found = nodes(foresail, namespace)
+    node = spare if spare in found else found.pop()
     patience = ("--timeout=100s", "--ignore-daemonsets", "--delete-emptydir-data")
     try:
-        with load.on(foresail, namespace, models.NAME) as seen:
+        with load.on(foresail, namespace, models.NAME, CLIENTS, CALLERS) as seen:
             kubectl("drain", node, "--pod-selector=foresail.dev/model", *patience)
-            settled(foresail, namespace, 2, "1")
+            settled(foresail, namespace, replicas, "1")
             assert node not in nodes(foresail, namespace)
     finally:
         kubectl("uncordon", node)

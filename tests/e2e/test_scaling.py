@@ -17,7 +17,7 @@ pytestmark = pytest.mark.e2e
 SCALING = {
     "maxReplicas": 3,
     "scaleDownDelaySeconds": 10,
-    "metrics": [{"type": "requestsPerSecond", "target": 20}],  # eight clients ask far more on any machine
+    "metrics": [{"type": "requestsPerSecond", "target": 20}],  # six clients and two callers ask far more on any machine
 }
 
 
@@ -40,7 +40,7 @@ def test_replicas_follow_the_load_up_and_down_without_a_lost_request(foresail: F
     (metric,) = autoscaler()["spec"]["metrics"]
     assert metric["object"]["metric"]["name"] == "requests_per_second"
     with load.on(foresail, namespace, models.NAME, clients=2, pause=0.25, name="trickle") as trickle:
-        with load.on(foresail, namespace, models.NAME) as seen:
+        with load.on(foresail, namespace, models.NAME, clients=6, callers=2) as seen:
             eventually(size, lambda found: found == 3, 15, "three replicas to be asked for")
             words = foresail.cluster.kubectl("rollout", "status", "-n", namespace, "deployment/mlp", "--timeout=90s")
             assert "successfully rolled out" in words
