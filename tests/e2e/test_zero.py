@@ -111,6 +111,13 @@ def holders(foresail: Foresail, field: str = "metadata.name") -> list[str]:
     return foresail.cluster.kubectl("get", "pods", "-n", NAMESPACE, *words).split()
 
 
+def wait_asleep(foresail: Foresail, namespace: str) -> None:
+    """Wait until the model sleeps."""
+    eventually(
+        lambda: foresail.condition(namespace, NAME, "Asleep").get("status"), lambda found: found == "True", 60, "sleep"
+    )
+
+
 def wait_gone(foresail: Foresail, namespace: str) -> None:
     """Wait until a model that sleeps has no replica: while the last one ends it still answers."""
     of_model = ("pods", "-n", namespace, "-l", f"foresail.dev/model={NAME}")
@@ -143,26 +150,19 @@ def test_an_idle_model_sleeps_and_its_first_request_wakes_it(foresail: Foresail,
     apply(foresail, namespace, scaling={"minReplicas": 0, "maxReplicas": 2, "idleSeconds": 5})
     foresail.wait_ready(namespace, NAME)
     for _ in range(WAKES):
-        eventually(
-            lambda: foresail.condition(namespace, NAME, "Asleep").get("status"),
-            lambda found: found == "True",
-            60,
-            "sleep",
-        )
+        wait_asleep(foresail, namespace)
         assert foresail.condition(namespace, NAME, "Ready")["reason"] == "Asleep"
         recorder.keep(foresail.model(namespace, NAME))
         assert foresail.condition(namespace, NAME, "ScalingActive")["reason"] == "ScalingDisabled"
         eventually(
             lambda: desired(foresail, namespace), lambda found: found == 0, 10, "status to say that none is wanted"
         )
-        assert ask(foresail, namespace, client) == 200
-    eventually(
-        lambda: foresail.condition(namespace, NAME, "Asleep").get("status"), lambda found: found == "True", 60, "sleep"
-    )
-    wait_gone(foresail, namespace)
-    ways = ask_on(foresail, namespace, client)
-    assert "direct" in ways
-    assert "held" not in ways[ways.index("direct") :], "kube-proxy takes the activator out as it takes the replica in"
+        wait_gone(foresail, namespace)
+        ways = ask_on(foresail, namespace, client)
+        assert "direct" in ways
+        assert "held" not in ways[ways.index("direct") :], "the activator goes as the replica comes"
+    wait_asleep(foresail, namespace)
+    assert ask(foresail, namespace, client) == 200, "while the last replica ends"
     of_model = ("--field-selector", f"involvedObject.kind=ModelDeployment,involvedObject.name={NAME}")
     events = foresail.cluster.kubectl("get", "events", "-n", namespace, *of_model, "-o", "jsonpath={.items[*].reason}")
     assert {"ScalingDown", "ScalingUp", "Asleep"} <= set(events.split())  # one is awake too shortly to be looked at
@@ -174,9 +174,7 @@ def test_an_activator_is_killed_and_the_other_ones_requests_are_answered_by_an_o
     kubectl = foresail.cluster.kubectl
     apply(foresail, namespace, scaling={"minReplicas": 0, "maxReplicas": 2, "idleSeconds": 5})
     foresail.wait_ready(namespace, NAME)
-    eventually(
-        lambda: foresail.condition(namespace, NAME, "Asleep").get("status"), lambda found: found == "True", 60, "sleep"
-    )
+    wait_asleep(foresail, namespace)
     wait_gone(foresail, namespace)
     kubectl("scale", "-n", NAMESPACE, "deployment/foresail", "--replicas=0")
     kubectl(
