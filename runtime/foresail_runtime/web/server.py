@@ -13,11 +13,13 @@ import logging
 import math
 import random
 import socket
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
-from aiohttp.http import HttpVersion11, RawRequestMessage
-from aiohttp.web_protocol import ERROR
+from aiohttp.http import HttpProcessingError, HttpVersion11, RawRequestMessage
+from aiohttp.streams import EMPTY_PAYLOAD
+from aiohttp.web_protocol import ERROR, _ErrInfo
 
 from foresail_runtime import contract, early, errors, logs
 from foresail_runtime.web import answers, backlog, kernel, parsed, untaken
@@ -36,6 +38,8 @@ LINGER_SECONDS: Final = 1.0
 SWEEP_SECONDS: Final = 1.0
 ENDS_A_SECOND: Final = 50
 """So many connections are ended because of their age: about half a per cent of a core."""
+MAX_HEAD_BYTES: Final = 64 * 1024
+"""Of a request's headers together; each has a bound of its own."""
 HALF_CLOSED_SECONDS: Final = 0.1
 """A client that sends no more has hung up, or waits for its answer (`nc -N`): so long it is taken to wait."""
 
@@ -50,8 +54,10 @@ class Connection(web.RequestHandler):
 
     __slots__ = (
         "_body",
+        "_deaf",
         "_ends",
         "_express",
+        "_head_bytes",
         "_listener",
         "_opened",
         "_taken",
@@ -66,6 +72,10 @@ class Connection(web.RequestHandler):
         self._listener = listener
         self._express = listener.express
         self._trip: express.Trip | None = None
+        self._head_bytes = 0
+        """Of headers that have not all come, or of what follows the last chunk of a body."""
+        self._deaf = False
+        """What comes is not looked at any more."""
         self._taken = False
         """aiohttp's loop took a request from its queue and has not begun to answer it."""
         self._body: Any = None
@@ -93,13 +103,16 @@ class Connection(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, and answer it at once if it is one small infer request."""
+        if self._deaf:
+            return
         at_work = self._taken or self._request_in_progress or self._messages
+        is_body = bool(at_work) and self._reads_body()
         if at_work and self._trip is None:  # aiohttp is, not the short way, and finds in its queue what comes
-            self._parse(data)
+            self._parse(data, is_body=is_body)
             return
         waiter, self._waiter = self._waiter, None  # keeps aiohttp from waking its loop until we have seen what it is
         try:
-            self._parse(data)
+            self._parse(data, is_body=is_body)
         finally:
             self._waiter = waiter
         if self._trip is None and self._messages and not self._takes_short_way() and waiter is not None:
@@ -124,10 +137,16 @@ class Connection(web.RequestHandler):
 
     def _cut_short(self) -> None:
         """Tell whoever reads the last body that its rest will not come; aiohttp would wait for it."""
-        payload = self._messages[-1][1] if self._messages else self._body
-        if payload is not None and not payload.is_eof():
-            payload.set_exception(web.RequestPayloadError("the client sends no more"))
+        if self._reads_body():
+            self._last_body().set_exception(web.RequestPayloadError("the client sends no more"))
             self._lingering_time = 0.0  # nothing is left to be read behind the answer
+
+    def _last_body(self) -> Any:
+        return self._messages[-1][1] if self._messages else self._body
+
+    def _reads_body(self) -> bool:
+        payload = self._last_body()
+        return payload is not None and not payload.is_eof()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Take what the client waited for off the queue."""
@@ -172,18 +191,55 @@ class Connection(web.RequestHandler):
             log.error("a request failed in the HTTP layer", exc_info=exc)
         self._listener.count_malformed()
         text = f"the request is not HTTP as it should be: {message}" if message else "the request could not be read"
+        if status == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
+            text = f"the request has more than {MAX_HEAD_BYTES} bytes of headers: send fewer, or shorter ones"
         response = answers.json({"error": text.strip()}, status)
         response.headers["Server"] = "foresail"
         response.force_close()
         return response
 
-    def _parse(self, data: bytes) -> None:
+    def _parse(self, data: bytes, *, is_body: bool) -> None:
+        count, size = self._request_count, self._last_body().total_bytes if is_body else 0
         super().data_received(data)
         if self._messages and not isinstance(self._messages[-1][0], RawRequestMessage):
             broken = self._messages.pop()
             before = parsed.take(self._parser)
             self._request_count += len(before)
             self._messages.extend((*before, broken))
+        if self._request_count != count:
+            if self._head_bytes + len(data) > MAX_HEAD_BYTES:
+                self._check_heads(self._request_count - count)
+            self._head_bytes = 0
+        elif is_body and (self._last_body().total_bytes > size or not self._reads_body()):
+            self._head_bytes = 0
+        else:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self._refuse_trailers() if is_body else self._refuse_head()
+
+    def _check_heads(self, count: int) -> None:
+        """Look how large the headers of the last so many requests are; refuse the first that has too large ones."""
+        for place in range(max(0, len(self._messages) - count), len(self._messages)):
+            message = self._messages[place][0]
+            if isinstance(message, RawRequestMessage) and _size_of_head(message) > MAX_HEAD_BYTES:
+                while len(self._messages) > place:
+                    self._messages.pop()
+                self._refuse_head()
+                return
+
+    def _refuse_head(self) -> None:
+        """Answer 431 behind what came before, and hear no more."""
+        self._deaf = True
+        status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+        refusal = _ErrInfo(status, HttpProcessingError(code=status), "")
+        self._messages.append((refusal, EMPTY_PAYLOAD))
+        self._request_count += 1
+
+    def _refuse_trailers(self) -> None:
+        """Tell whoever reads the body that it has no end: what comes is none of it, and is held all the same."""
+        self._deaf = True
+        self._last_body().set_exception(web.RequestPayloadError("what follows the last chunk is too much"))
+        self._lingering_time = 0.0
 
     def _takes_short_way(self) -> bool:
         message, payload = self._messages[0]
@@ -274,6 +330,10 @@ class _Listener(web.Server):
         if message is ERROR:  # whose own version is not known: it gets ours, where aiohttp says 1.0
             message = message._replace(version=HttpVersion11)
         return web.BaseRequest(message, payload, protocol, writer, task, self._loop)
+
+
+def _size_of_head(message: RawRequestMessage) -> int:
+    return len(message.path) + sum(len(name) + len(value) + 4 for name, value in message.raw_headers)
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:

@@ -145,6 +145,78 @@ async def test_what_comes_behind_a_broken_request_brings_nothing_back(server: Se
     assert await wire.ended()
 
 
+def head(lines: int, *more: str) -> bytes:
+    """Headers that have not come to their end, of a thousand bytes a line."""
+    start = ["GET /v2/health/live HTTP/1.1", "Host: x", *more]
+    return "".join(f"{line}\r\n" for line in [*start, *(f"H{number}: {'a' * 990}" for number in range(lines))]).encode()
+
+
+TOO_MUCH = "the request has more than 65536 bytes of headers: send fewer, or shorter ones"
+
+
+@pytest.mark.parametrize("end", [b"", b"\r\n"], ids=["without an end", "with an end"])
+@pytest.mark.parametrize("piece", [3000, 2**20], ids=["in pieces", "at once"])
+@pytest.mark.parametrize("before", [0, 2])
+async def test_headers_that_are_too_much_together_are_refused_whether_or_not_they_end(
+    server: Server, before: int, piece: int, end: bytes
+) -> None:
+    wire = await Wire.open(server)
+    for number in range(before):
+        await wire.send(post(body(str(number))))
+        assert (await wire.answer())[0] == 200
+    data = head(70) + end
+    with contextlib.suppress(ConnectionError):
+        for start in range(0, len(data), piece):
+            await wire.send(data[start : start + piece])
+    status, headers, document = await wire.answer()
+    assert (status, headers["connection"], document) == (431, "close", {"error": TOO_MUCH})
+    assert server.app.metrics.rejected["malformed"] == 1
+
+
+async def test_headers_behind_requests_under_way_are_refused_once_those_are_answered(server: Server) -> None:
+    gate = Gate(server)
+    wire = await Wire.open(server)
+    await wire.send(post(body("1")))
+    await until(lambda: gate.runs == 1)
+    await wire.send(post(body("2")))
+    await until(lambda: pipelined(server) == 1)
+    await wire.send(head(70))
+    await until(lambda: pipelined(server) == 2)
+    gate.gate.set()
+    answers = [await wire.answer() for _ in range(3)]
+    assert [status for status, _, _ in answers] == [200, 200, 431]
+    assert await wire.ended()
+
+
+async def test_headers_behind_the_last_chunk_are_refused_when_they_are_too_much(server: Server) -> None:
+    wire = await Wire.open(server)
+    await wire.send(in_chunks(body("1")).removesuffix(b"\r\n"))
+    lines = head(120).partition(b"Host: x\r\n")[2]
+    with contextlib.suppress(ConnectionError):
+        for start in range(0, len(lines), 3000):
+            await wire.send(lines[start : start + 3000])
+    status, headers, document = await wire.answer()
+    assert (status, headers["connection"]) == (400, "close")
+    assert document["error"].startswith("the body is not as its ")
+
+
+async def test_many_headers_that_fit_and_bodies_of_any_size_are_no_headers(server: Server) -> None:
+    wire = await Wire.open(server)
+    for _ in range(3):
+        await wire.send(head(60) + b"\r\n")
+        assert (await wire.answer())[0] == 200
+        large = post(body("1", rows=4000))
+        assert len(large) > 5 * 2**16
+        for start in range(0, len(large), 50_000):
+            await wire.send(large[start : start + 50_000])
+            await asyncio.sleep(0)
+        assert (await wire.answer())[0] == 200
+        await wire.send(in_chunks(large.partition(b"\r\n\r\n")[2]) + head(60))
+        assert (await wire.answer())[0] == 200
+        await wire.send(b"\r\n")
+        assert (await wire.answer())[0] == 200
+
+
 async def test_a_client_that_wants_to_end_is_told_nothing_of_what_is_broken_behind(server: Server) -> None:
     wire = await Wire.open(server)
     await wire.send(post(body("1"), "Connection: close") + b"GARBAGE\r\n\r\n")
