@@ -35,6 +35,8 @@ CUSTOM: Final = documents.CUSTOM_GROUP
 EXTERNAL: Final = documents.EXTERNAL_GROUP
 NAME: Final = "shelf"
 METRIC: Final = f"modeldeployments.foresail.dev/{NAME}/concurrency"
+LOOK_SECONDS: Final = 15.0
+"""How often the HPA looks, which the control plane leaves as it is."""
 READS: Final = "True ValidMetricFound"
 SCALING: Final = {
     "maxReplicas": 10,
@@ -100,6 +102,12 @@ class Scene:
         conditions = {one["type"]: one for one in self.hpa().get("status", {}).get("conditions", ())}
         one = conditions.get("ScalingActive", {})
         return f"{one.get('status')} {one.get('reason')}"
+
+    def failed_looks(self) -> int:
+        """Return how many of the HPA's looks at the load have failed."""
+        chosen = f"reason=FailedGetObjectMetric,involvedObject.name={NAME}"
+        found = json.loads(self.kubectl("get", "events", "--field-selector", chosen, "-o", "json"))["items"]
+        return sum(int(one.get("count") or 1) for one in found)
 
     def said(self) -> dict[str, Any]:
         """Return status.scaling."""
@@ -290,6 +298,7 @@ def test_one_operator_dies_and_the_number_is_still_served_all_die_and_nothing_mo
     second = scene.replica()
     scene.carry(40)
     eventually(lambda: scene.size() == 3 and scene.active() == READS, "it has grown", seconds=60)
+    failed, killed_at = scene.failed_looks(), time.monotonic()
     scene.kill(first)
     served: list[float | None] = []
 
@@ -300,6 +309,9 @@ def test_one_operator_dies_and_the_number_is_still_served_all_die_and_nothing_mo
     eventually(serves, "the other operator serves it")
     # One that began a moment ago keeps the size that is there until it has seen a whole delay: 3 of 16 then, not 40.
     assert {math.ceil(number / 16) for number in served if number is not None} == {3}
+    # Its condition would say so too, until the next look: the Event that stands for a row of them counts each.
+    eventually(lambda: time.monotonic() - killed_at > 2 * LOOK_SECONDS + 3, "the HPA looks twice", seconds=45)
+    assert scene.failed_looks() - failed <= 1
     assert scene.size() == 3
     scene.kill(second)
     eventually(lambda: scene.active() == "False FailedGetObjectMetric", "the HPA says so", seconds=60)
