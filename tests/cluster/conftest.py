@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from foresail_operator.desired import activator
 from foresail_testbed import plugin
 from tests.cluster import kit
 
@@ -77,3 +79,30 @@ def carry(plane: Access, tmp_path: pathlib.Path) -> Iterator[Callable[..., objec
     pods = plane.popen(command, log=tmp_path / "pods.log")
     yield lambda requests, way="": file.write_text(f"{requests} {way}")
     pods.kill()
+
+
+@pytest.fixture
+def place(models: kit.Models) -> None:
+    """Put there what the chart does: the activator's Service with an endpoint, and the ConfigMap of wishes."""
+    name = {"name": "foresail-activator"}
+    objects: list[dict[str, Any]] = [
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": name,
+            "spec": {"clusterIP": "None", "ports": [{"port": 80}]},
+        },
+        {
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": name | {"labels": {activator.SERVICE_NAME_LABEL: "foresail-activator"}},
+            "addressType": "IPv4",
+            "endpoints": [{"addresses": [one], "conditions": {"ready": True}} for one in kit.ADDRESSES],
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "foresail-wake", "labels": {"foresail.dev/wishes": "true"}},
+        },
+    ]
+    models.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))

@@ -27,6 +27,10 @@ SECONDS = 60.0
 SOON_SECONDS = 20.0
 """At once, where the machine has other things to do as well: what finds things unseen comes by minutes later."""
 PORTS = itertools.count(18100)
+ADDRESSES = ("10.99.0.7", "10.99.0.8")
+"""Of an activator's pods, as kube-proxy would be told."""
+ACTIVATOR = {"FORESAIL_ACTIVATOR_SERVICE": "foresail-activator"}
+"""Tells an operator of it."""
 
 
 def eventually(holds: Callable[[], Any], what: str, seconds: float = SECONDS, pause: float = 0.05) -> Any:

@@ -28,6 +28,8 @@ _PASSED: Final = ("Accept", "Content-Type")
 _START_SECONDS: Final = 30.0
 _CLOSING_SECONDS: Final = 0.2
 """What connections with TLS take to be gone after they were closed; aiohttp does not wait for it."""
+_HELD_SECONDS: Final = 0.02
+"""How often it is asked whether something is still to be kept back."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -45,6 +47,11 @@ class Exchange:
     def write(self) -> bool:
         """Whether it changes anything but the Lease."""
         return self.method != "GET" and "/leases" not in self.path
+
+    @property
+    def renewal(self) -> bool:
+        """Whether it writes the Lease."""
+        return self.method != "GET" and "/leases" in self.path
 
     @property
     def watch(self) -> bool:
@@ -85,8 +92,11 @@ class Relay:
         """Answers in the API server's place, or lets the request through."""
         self.lost: Callable[[Exchange], bool] = lambda _: False
         """Asked once the API server has answered; True loses the answer."""
+        self.held: Callable[[Exchange], bool] = lambda _: False
+        """Asked again and again once the API server has answered; the answer is kept back while it is True."""
         self._upstream = upstream
         self._away = False
+        self._swallows = False
         self._epoch = 0
         self._transports: set[asyncio.BaseTransport] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -106,6 +116,10 @@ class Relay:
         """Return every write so far, those of the Lease left out."""
         return [one for one in self.exchanges if one.write]
 
+    def break_off(self) -> None:
+        """Break every connection off."""
+        self._call(self._abort)
+
     def most_refused_in_a_second(self) -> int:
         """Return how many requests at most came within one second while the API server was away."""
         return max((sum(at <= one < at + 1 for one in self.refused) for at in self.refused), default=0)
@@ -114,11 +128,24 @@ class Relay:
     def away(self) -> Iterator[None]:
         """Break every connection off, and refuse to serve new ones while the block runs."""
         self._away = True
-        self._call(self._abort)
+        self.break_off()
         try:
             yield
         finally:
             self._away = False
+
+    @contextlib.contextmanager
+    def swallowing(self) -> Iterator[None]:
+        """Keep every connection, and let nothing through while the block runs.
+
+        As with packets that were lost, what whoever sent it still waits for is let through then.
+        """
+        self._swallows = True
+        self.hush()
+        try:
+            yield
+        finally:
+            self._swallows = False
 
     def hush(self) -> None:
         """Let every present watch stay open and say nothing any more; new ones speak."""
@@ -162,9 +189,10 @@ class Relay:
             transport.abort()
             raise ConnectionResetError
         self._transports.add(transport)
-        exchange = Exchange(
-            request.method, request.path, dict(request.query), await request.read(), at=time.monotonic()
-        )
+        body = await request.read()
+        while self._swallows:
+            await asyncio.sleep(_HELD_SECONDS)
+        exchange = Exchange(request.method, request.path, dict(request.query), body, at=time.monotonic())
         self.exchanges.append(exchange)
         if (answer := self.instead(exchange)) is not None:
             exchange.status = answer.status
@@ -177,6 +205,8 @@ class Relay:
             if exchange.watch:
                 return await self._stream(request, upstream)
             text = await upstream.read()
+        while self.held(exchange):
+            await asyncio.sleep(_HELD_SECONDS)
         if self.lost(exchange):
             transport.abort()
         return web.Response(body=text, status=upstream.status, headers=_kept(upstream))

@@ -8,7 +8,7 @@ import json
 import signal
 import socket
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -23,35 +23,6 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.cluster, pytest.mark.windows]
 PORTS = itertools.count(18700)
-ADDRESSES = ("10.99.0.7", "10.99.0.8")
-"""Of an activator's pods, as kube-proxy would be told."""
-
-
-@pytest.fixture
-def place(models: kit.Models) -> None:
-    """Put there what the chart does: the activator's Service with an endpoint, and the ConfigMap of wishes."""
-    name = {"name": "foresail-activator"}
-    objects: list[dict[str, Any]] = [
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": name,
-            "spec": {"clusterIP": "None", "ports": [{"port": 80}]},
-        },
-        {
-            "apiVersion": "discovery.k8s.io/v1",
-            "kind": "EndpointSlice",
-            "metadata": name | {"labels": {activator.SERVICE_NAME_LABEL: "foresail-activator"}},
-            "addressType": "IPv4",
-            "endpoints": [{"addresses": [one], "conditions": {"ready": True}} for one in ADDRESSES],
-        },
-        {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": "foresail-wake", "labels": {"foresail.dev/wishes": "true"}},
-        },
-    ]
-    models.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
 
 
 class Activator:
@@ -97,7 +68,7 @@ def endpoints(models: kit.Models, selector: str = "") -> dict[str, bool]:
     each = [one for slice_ in found for one in slice_.get("endpoints") or ()]
     named = [(address, one["conditions"]["ready"]) for one in each for address in one["addresses"]]
     assert len({address for address, _ in named}) == len(named), "no address is there twice"
-    return {address: ready for address, ready in named if address in ADDRESSES}
+    return {address: ready for address, ready in named if address in kit.ADDRESSES}
 
 
 def of_kube_proxy(models: kit.Models) -> dict[str, bool]:
@@ -128,7 +99,7 @@ def refuses(port: int) -> bool:
 
 @pytest.mark.usefixtures("place", "activating")
 def test_a_request_wakes_a_sleeping_model(models: kit.Models, operators: kit.Operators) -> None:
-    operator = operators.start(FORESAIL_ACTIVATOR_SERVICE="foresail-activator").wait_until_leading()
+    operator = operators.start(**kit.ACTIVATOR).wait_until_leading()
     models.apply(scaling={"minReplicas": 0, "maxReplicas": 3})
     models.wait_settled(operator)
     awake = endpoints(models)
@@ -138,7 +109,7 @@ def test_a_request_wakes_a_sleeping_model(models: kit.Models, operators: kit.Ope
     models.kubectl("scale", "deployment/fraud", "--replicas=0")
     kit.eventually(lambda: models.state("Asleep") == ("True", "Asleep"), "it is asleep")
     assert models.state("Ready") == ("True", "Asleep")
-    kept = {one: True for one in ADDRESSES if one not in awake}
+    kept = {one: True for one in kit.ADDRESSES if one not in awake}
     kit.eventually(lambda: endpoints(models) == awake | kept, "who goes to ready endpoints only finds the activator")
     assert of_kube_proxy(models) == awake
     autoscaler = models.get("hpa") or {}
@@ -155,7 +126,7 @@ def test_a_request_wakes_a_sleeping_model(models: kit.Models, operators: kit.Ope
 
 def over_a_sleeping_model(models: kit.Models, operators: kit.Operators) -> kit.Operator:
     """Start an operator, have a model that sleeps, and return the operator."""
-    operator = operators.start(FORESAIL_ACTIVATOR_SERVICE="foresail-activator").wait_until_leading()
+    operator = operators.start(**kit.ACTIVATOR).wait_until_leading()
     models.apply(scaling={"minReplicas": 0, "maxReplicas": 3})
     models.wait_settled(operator)
     models.kubectl("scale", "deployment/fraud", "--replicas=0")
@@ -191,7 +162,7 @@ def test_the_operator_dies_while_a_request_waits_and_the_next_one_wakes_the_mode
     kit.eventually(lambda: wishes(models), "the wish is written, though nobody is there to read it")
     assert waits(connection)
     assert size(models) == 0
-    operators.start(FORESAIL_ACTIVATOR_SERVICE="foresail-activator")
+    operators.start(**kit.ACTIVATOR)
     kit.eventually(lambda: size(models) == 1, "the next operator wakes it")
     kit.eventually(lambda: not wishes(models), "the wish is taken back")
     connection.close()
@@ -250,7 +221,7 @@ def test_both_die_while_a_request_waits_and_the_wish_still_wakes_the_model(
     activating.process.kill()
     kit.eventually(lambda: not waits(connection), "the connection is lost")
     connection.close()
-    operators.start(FORESAIL_ACTIVATOR_SERVICE="foresail-activator")
+    operators.start(**kit.ACTIVATOR)
     kit.eventually(lambda: size(models) == 1, "it is woken for who asks again")
     kit.eventually(lambda: not wishes(models), "the wish is taken back")
 
