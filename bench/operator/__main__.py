@@ -1,4 +1,4 @@
-"""Measure the operator: `python -m bench.operator [--sizes 100 250 500] [--idle 60] [--name bench-operator]`.
+"""Measure the operator: `python -m bench.operator [--sizes 100 250 500] [--idle 300] [--name bench-operator]`.
 
 Each size gets a fresh control plane and a fresh operator. Models are created four at a time as fast as they are
 answered; children and Ready are counted from the start of the create call to the watch event that shows them. Requests
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from foresail_testbed.cluster import Cluster
 
 _NODES = 10
-_CHILDREN = 6
-"""ConfigMap, Deployment, two Services, HorizontalPodAutoscaler, PodDisruptionBudget."""
+_CHILDREN = 7
+"""ConfigMap, Deployment, two Services, the activator's EndpointSlice, HorizontalPodAutoscaler, PodDisruptionBudget."""
 
 
 def main() -> int:
@@ -114,7 +114,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.operator", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=[100, 250, 500], help="models applied at once")
     parser.add_argument("--each-namespace", type=int, default=0, help="models in each namespace; 0: all in one")
-    parser.add_argument("--idle", type=float, default=60, help="seconds of rest that are looked at; 0: none")
+    parser.add_argument("--idle", type=float, default=300, help="seconds of rest that are looked at; 0: none")
     parser.add_argument("--each", type=int, default=100, help="children of each kind to delete and edit; 0: none")
     parser.add_argument("--foreign", type=int, default=5000, help="pods and Deployments of others; 0: none")
     parser.add_argument("--timeout", type=float, default=300, help="seconds until all must be Ready")

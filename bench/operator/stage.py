@@ -1,7 +1,8 @@
 """The stage: a control plane with kwok's nodes, and the operator on it as a pod would run it.
 
-The operator is a process of its own that signs in with the token of the chart's service account and has its rights, no
-others. Pods are kwok's: Ready at once, so Ready leaves out the pull, the download and the load of a model.
+The operator is a process of its own that has the environment which the chart gives it, signs in with the token of the
+chart's service account and has its rights, no others. Pods are kwok's, the activator's too: Ready at once, so Ready
+leaves out the pull, the download and the load of a model.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
+from bench.operator import shipped
 from foresail_testbed import options
 from foresail_testbed.cluster import Cluster
 
@@ -24,12 +26,10 @@ if TYPE_CHECKING:
     from foresail_testbed.process import Inside
 
 ROOT: Final = Path(__file__).parents[2]
-NAMESPACE: Final = "foresail-system"
+NAMESPACE: Final = shipped.NAMESPACE
 ACCOUNT: Final = "foresail"
 USER: Final = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"
 PORT: Final = 18500
-_RUNS_ELSEWHERE: Final = {"Deployment", "Service", "PodDisruptionBudget"}
-"""Of the shipped manifests, what would start the operator in a pod."""
 _AS_A_POD: Final = """
 mount -t tmpfs none /run
 mkdir -p /run/secrets/kubernetes.io/serviceaccount
@@ -45,16 +45,21 @@ _SECONDS: Final = 240.0
 
 
 def start(name: str, nodes: int, kubernetes: str = options.KUBERNETES_VERSION) -> Cluster:
-    """Start a control plane with the CRD and the operator's rights on it."""
+    """Start a control plane with all that the chart puts on it but the operator."""
     wish = options.Options(
         name=name, kubernetes=kubernetes, nodes=0, kwok_nodes=nodes, controllers_qps=500, audit_users=(USER,)
     )
     plane = Cluster.start(wish)
-    shipped = list(yaml.safe_load_all(plane.kubectl("kustomize", str(ROOT / "deploy"))))
-    kept = [one for one in shipped if one["kind"] not in _RUNS_ELSEWHERE]
-    plane.kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all(kept))
+    install = yaml.safe_dump_all(shipped.objects(_shipped(plane), options.API_ADDRESS))
+    plane.kubectl("apply", "--server-side", "-f", "-", stdin=install)
+    plane.kubectl("apply", "--server-side", "-k", str(ROOT / "deploy/metrics-api"))
     plane.wait_for_definition("modeldeployments.foresail.dev")
+    plane.kubectl("-n", NAMESPACE, "rollout", "status", f"deployment/{shipped.ACTIVATOR}", f"--timeout={_SECONDS:g}s")
     return plane
+
+
+def _shipped(plane: Cluster) -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all(plane.kubectl("kustomize", str(ROOT / "deploy"))))
 
 
 class Operator:
@@ -73,12 +78,12 @@ class Operator:
         self._process = self._start()
 
     def _start(self) -> Inside:
-        environment = {
+        environment = shipped.environment(_shipped(self._plane)) | {
             "KUBECONFIG": "",
             "KUBERNETES_SERVICE_HOST": options.API_ADDRESS,
             "KUBERNETES_SERVICE_PORT": str(options.API_PORT),
             "ACCOUNT_FILES": str(self._folder),
-            "FORESAIL_HTTP_HOST": "127.0.0.1",
+            "FORESAIL_HTTP_HOST": "0.0.0.0",  # of a network namespace of its own; the aggregator comes to it
             "FORESAIL_HTTP_PORT": str(PORT),
             "FORESAIL_POD_NAMESPACE": NAMESPACE,
             "FORESAIL_RUNTIME_IMAGE": "foresail-runtime:bench",

@@ -10,13 +10,13 @@ account=/run/secrets/kubernetes.io/serviceaccount
 address=127.0.0.1:18500
 
 "$KUBECTL" kustomize "$root/deploy" >"$RUN/shipped.yaml"
-"$PYTHON" - "$RUN/shipped.yaml" >"$RUN/rights.yaml" <<'P'
-import sys, yaml
-shipped = yaml.safe_load_all(open(sys.argv[1]))
-print(yaml.safe_dump_all(one for one in shipped if one["kind"] not in ("Deployment", "Service", "PodDisruptionBudget")))
-P
-"$KUBECTL" apply --server-side -f "$RUN/rights.yaml" >/dev/null
+export API=${API:-10.254.0.1}
+(cd "$root" && "$PYTHON" -m bench.operator.shipped "$RUN/shipped.yaml" objects) >"$RUN/objects.yaml"
+(cd "$root" && "$PYTHON" -m bench.operator.shipped "$RUN/shipped.yaml" environment) >"$RUN/operator.env"
+"$KUBECTL" apply --server-side -f "$RUN/objects.yaml" >/dev/null
+"$KUBECTL" apply --server-side -k "$root/deploy/metrics-api" >/dev/null
 "$KUBECTL" wait --for=condition=Established crd/modeldeployments.foresail.dev --timeout=30s
+"$KUBECTL" -n foresail-system rollout status deployment/foresail-activator --timeout=60s >/dev/null
 
 mount -t tmpfs none /run # private to this mount namespace
 mkdir -p "$account"
@@ -28,8 +28,11 @@ cp "$RUN/pki/ca.crt" "$account/ca.crt"
 command="import sys; sys.modules['kubernetes'] = None; from foresail_operator.__main__ import main; main()"
 (
     cd "$root"
-    KUBECONFIG='' KUBERNETES_SERVICE_HOST=${API:-10.254.0.1} KUBERNETES_SERVICE_PORT=6443 \
-        FORESAIL_HTTP_HOST=${address%:*} FORESAIL_HTTP_PORT=${address#*:} FORESAIL_POD_NAMESPACE=foresail-system \
+    set -a
+    # shellcheck source=/dev/null
+    . "$RUN/operator.env"
+    KUBECONFIG='' KUBERNETES_SERVICE_HOST=$API KUBERNETES_SERVICE_PORT=6443 \
+        FORESAIL_HTTP_HOST=0.0.0.0 FORESAIL_HTTP_PORT=${address#*:} FORESAIL_POD_NAMESPACE=foresail-system \
         FORESAIL_RUNTIME_IMAGE=foresail-runtime:bench \
         exec setsid "$PYTHON" -c "$command" >>"$RUN/log/operator.log" 2>&1 </dev/null
 ) &
