@@ -23,6 +23,10 @@ class NotLeading(OperatorError):  # noqa: N818  # a state, not a failure
     """A write was about to be sent after the lease's deadline."""
 
 
+class HistoryLost(OperatorError):  # noqa: N818  # a state, not a failure
+    """The API server is further back than it was: all that the watches have shown may be of what never was."""
+
+
 class ApiError(OperatorError):
     """The API server's answer was no success.
 

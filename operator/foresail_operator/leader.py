@@ -8,6 +8,9 @@ All reckoning is by the monotonic clock of this process: a standby counts from w
 never from the times written in it, so clocks that differ or jump do no harm. The fence is checked just before each
 write, and a write is given up at the deadline that it had then: one that still waits for its connection when the
 process was frozen, or the network slow, is not sent any more.
+
+The Lease also tells first that etcd was restored from a backup: its version, which only grows, is lower than it was.
+Then the process has to end, as what the watches have shown counts as newer than all that comes.
 """
 
 from __future__ import annotations
@@ -74,6 +77,8 @@ class Leader:
         self._lease: Manifest | None = None
         self._seen = Seen("", "", float("-inf"))
         self._renewed_at = float("-inf")
+        self._newest = 0
+        """The Lease's last version."""
 
     @property
     def leading(self) -> bool:
@@ -88,7 +93,11 @@ class Leader:
         return left
 
     async def run(self, start: Callable[[], None], stop: Callable[[], None]) -> None:
-        """Compete for the Lease until cancelled; `start` and `stop` are called as leading begins and ends."""
+        """Compete for the Lease until cancelled; `start` and `stop` are called as leading begins and ends.
+
+        Raises:
+            HistoryLost: etcd was restored from a backup, and nothing that is known holds any more.
+        """
         was_leading = False
         while True:
             await self._turn()
@@ -142,9 +151,10 @@ class Leader:
             begun = self._clock()
             metadata = {"name": self._name, "namespace": self._namespace}
             lease = {"apiVersion": kinds.LEASE.api_version, "kind": kinds.LEASE.name, "metadata": metadata}
-            self._lease = await self._kube.create(kinds.LEASE, lease | {"spec": self._spec(holder=self._me)})
+            self._lease = self._saw(await self._kube.create(kinds.LEASE, lease | {"spec": self._spec(holder=self._me)}))
             self._renewed_at = begun
             return
+        self._saw(lease)
         version, holder = lease["metadata"]["resourceVersion"], lease.get("spec", {}).get("holderIdentity") or ""
         if version != self._seen.version:
             self._seen = Seen(version, holder, self._clock())
@@ -155,8 +165,20 @@ class Leader:
     async def _renew(self) -> None:
         begun = self._clock()
         if self._lease is not None:
-            self._lease = await self._kube.replace(kinds.LEASE, self._lease | {"spec": self._spec(holder=self._me)})
+            held = self._lease | {"spec": self._spec(holder=self._me)}
+            self._lease = self._saw(await self._kube.replace(kinds.LEASE, held))
             self._renewed_at = begun
+
+    def _saw(self, lease: Manifest) -> Manifest:
+        """Return the Lease, unless it is older than what was seen before."""
+        version = int(lease["metadata"]["resourceVersion"])
+        if version < self._newest:
+            self._lease, self._renewed_at = None, float("-inf")
+            raise errors.HistoryLost(
+                f"the Lease's version went back from {self._newest} to {version}: etcd was restored"
+            )
+        self._newest = version
+        return lease
 
     def _spec(self, holder: str, seconds: int = int(LEASE_SECONDS)) -> Manifest:
         before = (self._lease or {}).get("spec", {})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -246,3 +248,25 @@ async def test_clocks_on_the_wall_may_jump_and_differ_as_they_like() -> None:
         clock.seconds += 1
         await other._turn()
         assert leads(other)
+
+
+@pytest.mark.parametrize("deleted", [False, True], ids=["as it was in the backup", "made after the backup"])
+@pytest.mark.parametrize("name", ["a", "b"], ids=["the leader", "the standby"])
+async def test_a_lease_that_is_older_than_it_was_tells_that_etcd_was_restored(name: str, *, deleted: bool) -> None:
+    api, clock = wire.Api(), Clock()
+    async with lease(api) as kube:
+        each = {one: make(kube, one, clock) for one in ("a", "b")}
+        for one in each.values():
+            await one._turn()
+        backup = copy.deepcopy(api.objects[PATH])
+        for one in each.values():
+            clock.seconds += leader.RETRY_SECONDS
+            await one._turn()
+        api.objects[PATH], api._versions = backup, itertools.count(1)
+        if deleted:
+            del api.objects[PATH]
+        with pytest.raises(errors.HistoryLost, match="went back"):
+            await each[name]._turn()
+        assert not leads(each[name])
+        with pytest.raises(errors.NotLeading):
+            each[name].fence()
