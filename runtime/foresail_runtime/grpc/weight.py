@@ -73,6 +73,7 @@ def weigh(data: bytes, most: int, most_fields: int = sys.maxsize) -> Weight:
 
     Raises:
         TooLarge: It takes more than `most` bytes.
+        InvalidRequest: It holds a group, as messages of the first protobuf did.
     """
     scale = _Scale(data, most, most_fields)
     is_whole = True
@@ -193,8 +194,8 @@ class _Scale:
             case _ if wire == _LENGTH:
                 size, start = _read(data, at)
                 at = start + size
-            case 3 | 4:  # a group's ends, which nobody knows: what is in it is looked at as if it were not
-                pass
+            case 3 | 4:  # what stands in one would be taken for what stands beside it
+                raise errors.InvalidRequest("the message holds a group, which is no part of the protocol")
             case _:
                 raise IndexError
         if at > end:

@@ -16,9 +16,10 @@ import orjson
 from google.protobuf.message import DecodeError
 
 from foresail_runtime import errors, tensors
-from foresail_runtime.codec import check, rest
+from foresail_runtime.codec import check, rest, weight
 from foresail_runtime.engine import session
 from foresail_runtime.grpc import messages, oip_pb2
+from foresail_runtime.grpc import weight as grpc_weight
 from foresail_runtime.tasks import detection, images, options, tabular
 from foresail_runtime.web import bodies, multipart
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 MODELS: Final = pathlib.Path(__file__).parents[1] / "models"
 UNPACKED_LIMIT: Final = 1_000_000
+PARSED_LIMIT: Final = 10_000_000
 PIXELS_LIMIT: Final = 250_000
 BOUNDARY: Final = "multipart/form-data; boundary=b"
 
@@ -103,12 +105,17 @@ class Target:
             message = oip_pb2.ModelInferRequest.FromString(data)
         except DecodeError:
             return
+        finally:
+            weighed = grpc_weight.weigh(data, PARSED_LIMIT)
+        if len(data) < 4096:
+            assert oip_pb2.ModelInferRequest.FromString(weighed.head).model_name == message.model_name
         signature = self._every.get(message.inputs[0].name if message.inputs else "") or self._engine.signature
         request, is_raw = messages.decode(signature, message)
         response = tensors.InferResponse("m", "1", request.inputs, request.id)
         messages.encode(response, is_raw=is_raw).SerializeToString()
 
     def rows(self, data: bytes) -> None:
+        weight.check(data, PARSED_LIMIT, "send less")
         try:
             document = orjson.loads(data)
         except orjson.JSONDecodeError:

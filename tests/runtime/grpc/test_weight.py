@@ -100,9 +100,16 @@ def test_what_is_no_message_is_left_to_the_parser(broken: bytes) -> None:
 
 
 def test_odd_fields_are_passed() -> None:
-    odd = b"\x7b\x7c\x09" + bytes(8) + b"\x0d" + bytes(4) + b"\x28\x01" + b"\x2a\x02\x28\x01" + b"\x32\x02\x0a\x00"
+    odd = b"\x09" + bytes(8) + b"\x0d" + bytes(4) + b"\x28\x01" + b"\x2a\x02\x28\x01" + b"\x32\x02\x0a\x00"
     assert oip_pb2.ModelInferRequest.FromString(odd).IsInitialized()
     assert weight.weigh(odd, ANY).is_whole
     unpacked = b"\x2a\x08\x18\x01\x2a\x04\x18\x01\x42\x00"
     assert oip_pb2.ModelInferRequest.FromString(unpacked).inputs[0].contents.bytes_contents == [b""]
     assert weight.weigh(unpacked, ANY).is_whole
+
+
+def test_what_is_in_a_group_is_not_taken_for_what_is_beside_it() -> None:
+    grouped = b"\x0a\x01m\x7b\x0a\x01n\x7c"
+    assert oip_pb2.ModelInferRequest.FromString(grouped).model_name == "m"
+    with pytest.raises(errors.InvalidRequest, match="holds a group"):
+        weight.weigh(grouped, ANY)
