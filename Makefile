@@ -108,7 +108,7 @@ bench-operator: install ## Many models at once beside KServe's controller; SIZES
 	@$(BIN)/python -m bench.operator --sizes $(or $(SIZES),100 250 500) --each-namespace $(or $(EACH_NAMESPACE),0)
 
 .PHONY: bench-scaling
-bench-scaling: install ## A step, wake-ups and noise on real kubelets beside an HPA on cpu (PART="step wake noise latency simulate")
+bench-scaling: install ## A step, wake-ups and noise on real kubelets beside an HPA on cpu (PART="step wake doze noise latency simulate")
 	@$(BIN)/python -m bench.scaling $(if $(PART),--part $(PART))
 
 .PHONY: bench-first-answer

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bench.scaling import bars, latency, memory, noise, picture, step, wake
+from bench.scaling import bars, doze, latency, memory, noise, picture, step, wake
 from bench.scaling.stage import Stage
 from bench.scaling.watcher import Watcher
 from bench.simulate.__main__ import PODS, compete, load_of
@@ -23,7 +23,7 @@ from tests import installation
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PARTS: Final = ("step", "wake", "noise", "latency", "simulate")
+PARTS: Final = ("step", "wake", "doze", "noise", "latency", "simulate")
 SEEDS: Final = range(100, 103)
 OVER: Final = 0.25
 
@@ -59,6 +59,7 @@ def _measured(stage: Stage, options: argparse.Namespace) -> dict[str, Any]:
     parts: dict[str, Callable[[], dict[str, Any]]] = {
         "step": lambda: {way: step.measure(stage, way, options.step_seconds) for way in step.WAYS},
         "wake": lambda: wake.measure(stage, options.wakes, options.wake_seconds),
+        "doze": lambda: doze.measure(stage, options.doze_seconds),
         "noise": lambda: noise.measure(stage, options.noise_seconds),
         "latency": lambda: latency.measure(stage, options.latency_seconds),
     }
@@ -97,6 +98,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--part", nargs="*", choices=PARTS, default=list(PARTS))
     parser.add_argument("--wakes", type=int, default=50)
     parser.add_argument("--wake-seconds", type=float, default=1800, help="no wake-up begins after so long")
+    parser.add_argument("--doze-seconds", type=float, default=240, help="how long a model that dozes is asked")
     parser.add_argument("--step-seconds", type=float, default=75, help="how long the load stays after its step")
     parser.add_argument("--noise-seconds", type=float, default=600)
     parser.add_argument("--latency-seconds", type=float, default=300, help="how long the load stays after its step")

@@ -34,6 +34,11 @@ def _wake(found: dict[str, Any]) -> Iterator[str]:
             yield f"wake: {what} {found[what]}, bar {bar:g}"
 
 
+def _doze(found: dict[str, Any]) -> Iterator[str]:
+    if found["lost"] or not found["slept"]:
+        yield f"doze: {found['lost']} of {found['asked']} lost, slept {found['slept']} times"
+
+
 def _noise(found: dict[str, Any]) -> Iterator[str]:
     if found["undone"]:
         yield f"noise: {found['undone']} changes undone within a minute"
@@ -67,6 +72,7 @@ def _failed(part: str, answers: dict[str, int]) -> Iterator[str]:
 _LOOKS: Final[dict[str, Callable[[dict[str, Any]], Iterator[str]]]] = {
     "step": _step,
     "wake": _wake,
+    "doze": _doze,
     "noise": _noise,
     "latency": _latency,
     "operator": _operator,
