@@ -24,6 +24,7 @@ from foresail_runtime.web import (
     routes,
     status,
     tables,
+    unsent,
 )
 
 if TYPE_CHECKING:
@@ -48,10 +49,11 @@ class Dispatcher:
         self.guard = None if guard.open else guard
         self._settings = settings
         self._access = access
-        self._room = room.Room(settings.max_held_bytes)
+        self.room: Final = room.Room(settings.max_held_bytes)
+        """Of bodies that are being received or answered, and of large answers that are being sent."""
         long_way = infer.InferHandler(serving, settings)
         self._routes = table(serving, settings, long_way)
-        self.express = express.Express(serving, self._routes, long_way, settings, access)
+        self.express = express.Express(serving, self._routes, long_way, settings, access, room=self.room)
 
     def count_malformed(self) -> None:
         """Count a request that was no HTTP."""
@@ -106,10 +108,13 @@ class Dispatcher:
             return await handler(request, values)
         _check_coding(request.headers.getall("Transfer-Encoding", ()))
         size = UNTOLD_BYTES if request.content_length is None else request.content_length
-        with self._room.taken(size) as request[bodies.PLACE]:
+        with self.room.taken(size) as request[bodies.PLACE]:
             if self._serving.missed(values.get("name", "")):
                 await self._serving.wait()
-            return await handler(request, values)
+            response = await handler(request, values)
+        if isinstance(response, web.Response) and (length := response.content_length or 0) > unsent.LARGE:
+            self.room.check(length)
+        return response
 
     def _options(self, request: web.BaseRequest, path: str) -> web.Response:
         try:

@@ -19,7 +19,7 @@ import orjson
 
 from foresail_runtime import errors, serving
 from foresail_runtime.codec import rest
-from foresail_runtime.web import answers, bodies, infer, routes
+from foresail_runtime.web import answers, bodies, infer, routes, unsent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from foresail_runtime.batching.ticket import Arrays, Ticket
     from foresail_runtime.codec.rest import Form
     from foresail_runtime.model import Model
+    from foresail_runtime.room import Room
     from foresail_runtime.serving import Serving
     from foresail_runtime.settings import Settings
     from foresail_runtime.tensors import InferRequest
@@ -81,8 +82,12 @@ class Express:
         long_way: infer.InferHandler,
         settings: Settings,
         access: AccessLog,
+        *,
+        room: Room,
     ) -> None:
+        """Take the room that large answers count in."""
         self._access = access
+        self._room = room
         self._serving = serving
         self._table = table
         self._long_way = long_way
@@ -179,10 +184,10 @@ class Express:
             if not isinstance(outcome, list) or trip.request is None:
                 raise outcome  # noqa: TRY301  # one place makes answers of errors
             data, length = rest.encode(trip.model.respond(trip.request, outcome), trip.form)
-            if len(data) < bodies.WORTH_PACKING or "Accept-Encoding" not in trip.message.headers:
+            if len(data) < bodies.WORTH_PACKING:
                 response = self._response(data, length)
             else:
-                response = self._packed(trip, data, length)
+                response = self._longer(trip, data, length)
         except errors.ForesailError as failure:
             status, response = self._failure(failure)
             data = b""
@@ -205,6 +210,16 @@ class Express:
         if self._access.active:
             response = self._write_down(trip, status, seconds, response)
         trip.finish(response)
+
+    def _longer(self, trip: Trip, data: bytes, header_length: int | None) -> bytes:
+        """Return an answer that is worth packing; raises QueueFull where others that are being sent leave no room."""
+        if "Accept-Encoding" in trip.message.headers:
+            response = self._packed(trip, data, header_length)
+        else:
+            response = self._response(data, header_length)
+        if len(response) > unsent.LARGE:
+            self._room.check(len(response))
+        return response
 
     def _packed(self, trip: Trip, data: bytes, header_length: int | None) -> bytes:
         if len(data) >= bodies.LARGE:

@@ -22,7 +22,7 @@ from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import ERROR, _ErrInfo
 
 from foresail_runtime import contract, early, errors, logs
-from foresail_runtime.web import answers, backlog, kernel, parsed, untaken
+from foresail_runtime.web import answers, backlog, kernel, parsed, unsent, untaken
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -62,6 +62,7 @@ class Connection(web.RequestHandler):
         "_opened",
         "_taken",
         "_trip",
+        "_unsent",
         "_untaken",
         "_wire",
         "certified",
@@ -85,6 +86,8 @@ class Connection(web.RequestHandler):
         self._wire: asyncio.Transport | None = None
         """The transport, which aiohttp forgets when it closes it, though bytes may be left in it."""
         self._untaken = untaken.Untaken(self._opened)
+        self._unsent: unsent.Unsent | None = None
+        """Large answers; None: there was none yet."""
         self.certified = False
         """Whether the client has shown a certificate that holds."""
 
@@ -135,6 +138,15 @@ class Connection(web.RequestHandler):
         self._loop.call_later(HALF_CLOSED_SECONDS, self.transport.close)
         return True
 
+    def hold(self, size: int) -> None:
+        """Count a large answer of so many bytes, which is written now, until it is sent."""
+        if self.transport is None or self._wire is None:
+            return
+        if self._unsent is None:
+            listener = self._listener
+            self._unsent = unsent.Unsent(listener.room, self._wire, self._loop, listener.answer_seconds, self.client)
+        self._unsent.hold(size)
+
     def _cut_short(self) -> None:
         """Tell whoever reads the last body that its rest will not come; aiohttp would wait for it."""
         if self._reads_body():
@@ -151,6 +163,8 @@ class Connection(web.RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         """Take what the client waited for off the queue."""
         self._listener.open -= 1
+        if self._unsent is not None:
+            self._unsent.release()
         if self._trip is not None:
             self._express.abandon(self._trip)
             self._trip = None
@@ -278,6 +292,8 @@ class Connection(web.RequestHandler):
         transport = self.transport
         if transport is None:
             return
+        if len(response) > unsent.LARGE:
+            self.hold(len(response))
         now = self._loop.time()
         if (now > self._ends or self._listener.closing) and not self._messages:
             transport.write(response.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
@@ -302,12 +318,16 @@ class _Listener(web.Server):
         handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
         dispatcher: dispatch.Dispatcher,
         connection_seconds: float | None,
+        answer_seconds: float,
         **options: Any,
     ) -> None:
         super().__init__(handler, request_factory=self._request, handler_cancellation=True, **options)
         self._options = options
         self.express = dispatcher.express
         self.guard = dispatcher.guard
+        self.room = dispatcher.room
+        self.answer_seconds = answer_seconds
+        """How long a client may take over an answer before its rate counts."""
         self.count_malformed = dispatcher.count_malformed
         self._connection_seconds = math.inf if connection_seconds is None else connection_seconds
         self.open = 0
@@ -375,6 +395,7 @@ class HttpServer:
             self._answer,
             self._dispatcher,
             settings.connection_age_seconds,
+            settings.body_timeout_seconds,
             access_log=None,
             keepalive_timeout=settings.keepalive_seconds,
             auto_decompress=False,
@@ -443,6 +464,8 @@ class HttpServer:
         closing = self._server is not None and self._server.closing
         if protocol.is_of_age() and (closing or request.rel_url.raw_path != contract.LOAD_PATH):
             response.force_close()
+        if isinstance(response, web.Response) and (length := response.content_length or 0) > unsent.LARGE:
+            protocol.hold(length)
         return response
 
     async def _sweep(self) -> None:
