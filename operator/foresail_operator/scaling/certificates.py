@@ -80,9 +80,14 @@ def _authority(chain: Chain | None, now: dt.datetime) -> tuple[bytes, bytes] | N
         serialization.load_pem_private_key(chain.ca_key, None)
     except ValueError:
         return _make_authority((), now)
-    if bundle[0].not_valid_after_utc - now > CA_RENEWED:
+    if bundle[0].not_valid_after_utc - now > CA_RENEWED and _begun(bundle[0], now):
         return None
-    return _make_authority(tuple(old for old in bundle if old.not_valid_after_utc > now), now)
+    return _make_authority(tuple(old for old in bundle if old.not_valid_after_utc > now and _begun(old, now)), now)
+
+
+def _begun(certificate: x509.Certificate, now: dt.datetime) -> bool:
+    """Tell whether a certificate holds already; one that a clock that was ahead has made does not for long."""
+    return certificate.not_valid_before_utc <= now
 
 
 def _serves(chain: Chain, dns_names: tuple[str, ...], now: dt.datetime) -> bool:
@@ -92,8 +97,8 @@ def _serves(chain: Chain, dns_names: tuple[str, ...], now: dt.datetime) -> bool:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (ValueError, TypeError, x509.ExtensionNotFound):
         return False
-    left = certificate.not_valid_after_utc - now
-    return left > SERVING_RENEWED and set(names.get_values_for_type(x509.DNSName)) == set(dns_names)
+    lasts = certificate.not_valid_after_utc - now > SERVING_RENEWED and _begun(certificate, now)
+    return lasts and set(names.get_values_for_type(x509.DNSName)) == set(dns_names)
 
 
 def _make_authority(kept: tuple[x509.Certificate, ...], now: dt.datetime) -> tuple[bytes, bytes]:

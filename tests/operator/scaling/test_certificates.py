@@ -49,3 +49,14 @@ def test_a_broken_chain_is_made_anew() -> None:
 def test_a_chain_goes_through_a_secrets_data_unchanged() -> None:
     assert Chain.of(MADE.data()) == MADE
     assert Chain.of({"tls.crt": b"x"}) is None
+
+
+def test_what_a_clock_that_was_ahead_has_made_is_replaced_once_it_is_right_again() -> None:
+    for ahead, kept in ((400, True), (4000, False)):
+        made_ahead = certificates.renew(MADE, NAMES, START + dt.timedelta(days=ahead))
+        now = certificates.renew(made_ahead, NAMES, START + dt.timedelta(minutes=1))
+        serving = x509.load_pem_x509_certificate(now.certificate)
+        assert max(one.not_valid_before_utc for one in (serving, *authorities(now))) <= START
+        serving.verify_directly_issued_by(authorities(now)[0])
+        assert (now.ca_bundle == MADE.ca_bundle) == kept
+        assert certificates.renew(now, NAMES, START + dt.timedelta(minutes=2)) is now
