@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _LOG: Final = logging.getLogger(__name__)
 _COMPONENT: Final = "foresail-operator"
+NORMAL: Final = "Normal"
 SCALING_UP: Final = "ScalingUp"
 SCALING_DOWN: Final = "ScalingDown"
 _QUIET: Final = frozenset(
@@ -44,7 +45,7 @@ def _news(conditions: list[dict[str, Any]]) -> tuple[str, str, str] | None:
     if trouble is not None and trouble["reason"] not in _QUIET:
         return "Warning", trouble["reason"], trouble["message"]
     if (ready := true.get(Type.READY)) is not None:
-        return "Normal", ready["reason"], ready["message"]
+        return NORMAL, ready["reason"], ready["message"]
     return None
 
 
@@ -54,7 +55,7 @@ def resized(before: dict[str, Any] | None, after: dict[str, Any] | None) -> tupl
     if was is None or now is None or was == now or after is None:
         return None
     return (
-        "Normal",
+        NORMAL,
         SCALING_UP if now > was else SCALING_DOWN,
         f"from {was} {'replica' if was == 1 else 'replicas'} to {after.get('reason', now)}",
     )

@@ -15,7 +15,7 @@ from foresail_operator import live
 from foresail_operator.api import kinds, v1alpha1
 from foresail_operator.api.conditions import Reason, Type
 from foresail_operator.desired import names, proxy, zero
-from foresail_operator.events import choose, resized
+from foresail_operator.events import NORMAL, choose, resized
 from foresail_operator.explain import Explainer, ask
 from foresail_operator.status import build, change, facts
 from foresail_operator.status.facts import Problem
@@ -47,12 +47,15 @@ class Speaker:
         self._unsaid_since: dict[Key, float] = {}
         self._taken: dict[Key, tuple[int, ...]] = {}
         """Hashes of a status that was said, and of what it became as others write there as well."""
+        self._told: dict[Key, tuple[int, str]] = {}
+        """Generation and reason of the trouble that was told last, until the model is ready again."""
         self._explainer = Explainer(kube, ask)
 
     def forget(self, key: Key) -> None:
         """Drop what is remembered of a model that is gone."""
         self._unsaid_since.pop(key, None)
         self._taken.pop(key, None)
+        self._told.pop(key, None)
         self._explainer.forget(key)
 
     async def say(
@@ -74,11 +77,25 @@ class Speaker:
             return ask_again
         if await self._write_status(model.metadata, status):
             ask_again = 0.0
-        news = choose(previous.get("conditions") or [], status["conditions"])
+        news = self._untold(model, choose(previous.get("conditions") or [], status["conditions"]))
         for event in (news, resized(previous.get("scaling"), status.get("scaling"))):
             if event is not None:
                 await self._recorder.record(model, *event, now)
         return ask_again
+
+    def _untold(self, model: ModelDeployment, news: tuple[str, str, str] | None) -> tuple[str, str, str] | None:
+        """Return news but for a trouble that comes and goes, as a download over a bad line: that is told once."""
+        if news is None:
+            return None
+        kind, reason, _ = news
+        trouble = (model.metadata.generation, reason)
+        if kind == NORMAL:
+            self._told.pop(model.key, None)
+        elif self._told.get(model.key) == trouble:
+            return None
+        else:
+            self._told[model.key] = trouble
+        return news
 
     async def say_unreadable(self, raw: dict[str, Any], seen: Observed, words: str) -> float | None:
         """Write that a spec can't be read, which only an older CRD has let in; its children stay as they are."""

@@ -129,6 +129,20 @@ class Bench:
         self.api.put(DEPLOYMENT, self.api.objects[DEPLOYMENT] | {"status": count})
         self.watch()
 
+    def waits(self, reason: str) -> None:
+        """Let the pod's container wait for something."""
+        self.pod(ready=False)
+        pod = self.api.objects["/api/v1/namespaces/team/pods/p"]
+        container = {"name": "runtime", "ready": False, "restartCount": 0, "state": {"waiting": {"reason": reason}}}
+        self.api.put(
+            "/api/v1/namespaces/team/pods/p", pod | {"status": pod["status"] | {"containerStatuses": [container]}}
+        )
+        self.watch()
+
+    def told(self) -> list[str]:
+        """Return the reasons of all Events."""
+        return [one["reason"] for path, one in self.api.objects.items() if "/events/" in path]
+
     def proxy(self, *, ready: bool) -> None:
         """Let a proxy's pod be there."""
         template = self.api.objects[PROXY]["spec"]["template"]
@@ -1027,6 +1041,22 @@ async def test_an_upgraded_operator_keeps_the_recorded_image() -> None:
         b.model(serving={"maxQueueSize": 5})
         await b.settle()
         assert image(b) == "runtime:2"
+
+
+async def test_a_trouble_that_comes_and_goes_is_told_once_until_the_model_is_ready() -> None:
+    async with bench() as b:
+        b.model()
+        await b.look()
+        for times in (1, 2):
+            for _ in range(3):
+                b.seconds += 8
+                b.waits("ImagePullBackOff")
+                await b.look()
+                b.waits("ContainerCreating")
+                await b.look()
+            assert b.told().count("ImagePullFailed") == times
+            b.pod()
+            await b.look()
 
 
 async def test_an_event_that_can_not_be_written_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
