@@ -20,7 +20,8 @@ class Limits:
     held_bytes: int = 64 * KIBIBYTE * KIBIBYTE
     """Kept of all that wait; who comes when it is full is refused."""
     bytes_each: int = 64 * KIBIBYTE
-    """Read of one that waits; the rest stays with the client until it goes on."""
+    """No more is read of one that waits and has sent so many, but what came with the last of them (up to 256 KiB, the
+    largest read of a loop); the rest stays with the client until it goes on."""
     hold_seconds: float = 120.0
     silence_seconds: float = 60.0
     """How long a connection may stay open without a byte."""
