@@ -4,43 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import struct
-import threading
 from typing import TYPE_CHECKING, Any
 
 import grpc
 
 from foresail_runtime import contract
 from foresail_runtime.grpc import oip_pb2
+from tests.runtime.gate import Gate
 from tests.runtime.timing import until
 
 if TYPE_CHECKING:
     import pathlib
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable
 
     from tests.runtime.conftest import Server
 
 INFER = "/inference.GRPCInferenceService/ModelInfer"
 PATIENCE = 10.0
-
-
-class Gate:
-    """Stands before a model's engine: notes the first number of each run, which waits until the test opens the gate."""
-
-    def __init__(self, server: Server) -> None:
-        (model,) = server.app.serving.models()
-        self.batcher = model.batcher
-        self.engine: Any = self.batcher.feeder.engine
-        self.batcher.feeder.engine = self
-        self.batcher.feeder.inline = False
-        self.output_names = self.engine.output_names
-        self.gate = threading.Event()
-        self.seen: list[float] = []
-
-    def run(self, inputs: Mapping[str, Any], outputs: Sequence[str]) -> list[Any]:
-        self.seen.append(float(inputs["input"][0, 0]))
-        assert self.gate.wait(PATIENCE)
-        arrays: list[Any] = self.engine.run(inputs, outputs)
-        return arrays
 
 
 async def by_rest(server: Server, number: float, priority: int | None) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import orjson
@@ -12,11 +11,12 @@ import pytest
 
 from foresail_runtime import contract
 from foresail_runtime.settings import POD_CONNECTION_SECONDS, Settings
+from tests.runtime.gate import Gate
 from tests.runtime.timing import until
 
 if TYPE_CHECKING:
     import pathlib
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable
 
     from tests.runtime.conftest import Server
 
@@ -444,26 +444,6 @@ async def test_many_connections_last_longer_so_that_few_are_ended_a_second(serve
     assert "connection" not in (await youngest.answer())[1]
     for wire in crowd:
         await wire.close()
-
-
-class Gate:
-    """Stands before a model's engine: runs wait until the test opens it."""
-
-    def __init__(self, server: Server) -> None:
-        (model,) = server.app.serving.models()
-        self.batcher = model.batcher
-        self.engine: Any = self.batcher.feeder.engine
-        self.batcher.feeder.engine = self
-        self.batcher.feeder.inline = False
-        self.output_names = self.engine.output_names
-        self.gate = threading.Event()
-        self.runs = 0
-
-    def run(self, inputs: Mapping[str, Any], outputs: Sequence[str]) -> list[Any]:
-        self.runs += 1
-        assert self.gate.wait(PATIENCE)
-        arrays: list[Any] = self.engine.run(inputs, outputs)
-        return arrays
 
 
 def pipelined(server: Server) -> int:

@@ -76,6 +76,13 @@ async def ask(server: Server, data: bytes, context: ssl.SSLContext | None = None
     return reader
 
 
+def certified(folder: pathlib.Path) -> tuple[dict[str, str], ssl.SSLContext]:
+    """Return the settings of a server with a certificate, and the context of clients that trust it."""
+    authority = Authority(folder)
+    authority.issue()
+    return {"tls_cert": str(authority.cert), "tls_key": str(authority.key)}, authority.client()
+
+
 def under_way(server: Server) -> bool:
     return any(connection._untaken._left for connection in server.app._http._connections())
 
@@ -85,11 +92,7 @@ def under_way(server: Server) -> bool:
 async def test_a_client_that_takes_nothing_of_its_answer_is_given_up(
     serve: Start, long_answers: pathlib.Path, tmp_path: pathlib.Path, way: str, secured: bool
 ) -> None:
-    chosen, context = {}, None
-    if secured:
-        authority = Authority(tmp_path)
-        authority.issue()
-        chosen, context = {"tls_cert": str(authority.cert), "tls_key": str(authority.key)}, authority.client()
+    chosen, context = certified(tmp_path) if secured else ({}, None)
     server = await serve(long_answers, body_timeout_seconds=0.3, **chosen)
     await ask(server, request(way), context)
     await until(lambda: under_way(server))

@@ -10,7 +10,6 @@ import pytest
 
 from foresail_runtime import room
 from foresail_runtime.web import unsent
-from tests.runtime.authorities import Authority
 from tests.runtime.timing import until
 from tests.runtime.web import test_slow_readers as slow
 
@@ -132,11 +131,7 @@ def test_who_takes_it_slower_than_the_least_rate_is_cut_off(answers: unsent.Unse
 async def test_answers_that_nobody_takes_fill_the_memory_that_the_next_is_refused_for(
     serve: Start, long_answers: pathlib.Path, tmp_path: pathlib.Path, way: str, secured: bool
 ) -> None:
-    chosen, context = {}, None
-    if secured:
-        authority = Authority(tmp_path)
-        authority.issue()
-        chosen, context = {"tls_cert": str(authority.cert), "tls_key": str(authority.key)}, authority.client()
+    chosen, context = slow.certified(tmp_path) if secured else ({}, None)
     server: Server = await serve(long_answers, max_held_bytes=20 * 2**20, **chosen)
     account = server.app._http._dispatcher.room
     await slow.ask(server, slow.request(way), context)
@@ -155,11 +150,7 @@ async def test_answers_that_nobody_takes_fill_the_memory_that_the_next_is_refuse
 async def test_an_answer_that_was_taken_counts_no_more(
     serve: Start, long_answers: pathlib.Path, tmp_path: pathlib.Path, way: str, secured: bool
 ) -> None:
-    chosen, context = {}, None
-    if secured:
-        authority = Authority(tmp_path)
-        authority.issue()
-        chosen, context = {"tls_cert": str(authority.cert), "tls_key": str(authority.key)}, authority.client()
+    chosen, context = slow.certified(tmp_path) if secured else ({}, None)
     server: Server = await serve(long_answers, **chosen)
     account = server.app._http._dispatcher.room
     reader = await slow.ask(server, slow.request(way), context)
